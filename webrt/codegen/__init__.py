@@ -1,0 +1,1 @@
+"""Loop IR to code: printers that decide nothing."""

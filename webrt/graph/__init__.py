@@ -1,0 +1,1 @@
+"""The graph IR: ONNX's nodes, typed, with symbolic shapes."""

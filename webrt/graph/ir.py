@@ -1,0 +1,64 @@
+"""The graph IR: a model as typed nodes over values with symbolic shapes.
+
+Values are compared by identity, nodes and graphs are immutable: a pass builds a new graph. Operators
+keep ONNX's names and attributes, decoded to Python; `webrt.Attention` and a few more of our own
+(domain "webrt") stand for patterns that passes recognise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Union
+
+import numpy as np
+import numpy.typing as npt
+
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.plan.plan import ModelSymbol
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A tensor of the graph. `data` holds a constant's content (shape and dtype agree with it).
+
+    `content` holds the elements (row-major) of a small integer tensor that is known up to symbols: a
+    shape, a length, an index. A value with `content` or `data` needs no dispatch.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[Dim, ...]
+    data: Array | None = None
+    content: tuple[Dim, ...] | None = None
+
+
+Attribute = Union[
+    int, float, str, bytes, Array, tuple[int, ...], tuple[float, ...], tuple[str, ...]
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One operator application. An absent optional input is None; absent outputs are dropped at the end."""
+
+    op: str
+    name: str
+    inputs: tuple[Value | None, ...]
+    outputs: tuple[Value, ...]
+    attributes: dict[str, Attribute] = field(default_factory=dict)
+    domain: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """Nodes in topological order. `symbols` in the order in which the inputs show them."""
+
+    symbols: tuple[ModelSymbol, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    output_names: tuple[str, ...]

@@ -1,0 +1,294 @@
+"""Scalar expressions: the arithmetic inside problems and loop IR, typed and immutable.
+
+Indices are symbolic integers (`dims.Dim`); everything that depends on data is an `Expr`. The two
+meet in both directions: `Index(dim)` is an integer expression, `Value(expr)` an atom of a dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Union
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+
+UNARY_FLOAT = frozenset(
+    "exp log sqrt inverse_sqrt tanh erf sin cos floor ceil round reciprocal".split()
+)
+"""Float -> the same float type. `round` is half to even; the functions are those of IEEE/libm."""
+
+UNARY = UNARY_FLOAT | frozenset("neg abs sign not".split())
+"""One operand, same type out. `not` is for bool."""
+
+ARITHMETIC = frozenset("add sub mul div mod min max pow".split())
+"""Two operands of one type, same type out. Integer `div` rounds to zero, `mod` takes the divisor's
+sign (floor). Float `mod` is C's `fmod`."""
+
+COMPARISON = frozenset("lt le gt ge eq ne".split())
+"""Two operands of one type, bool out."""
+
+LOGICAL = frozenset("and or xor".split())
+"""Bool operands, bool out."""
+
+SPECIAL = frozenset("select cast is_nan is_inf fma".split())
+"""`select(condition, if_true, if_false)`; `cast(x)` to the call's dtype (float to integer rounds to
+zero, to bool is `!= 0`); `is_nan`, `is_inf` by bit pattern; `fma(a, b, c)` = a·b + c, fused or not."""
+
+VECTOR = frozenset("splat lane0 lane1 lane2 lane3 vec4 sum4".split())
+"""Loop IR only. `splat(x)`: four copies; `laneI(v)`: one lane; `vec4(a, b, c, d)`; `sum4(v)`: the sum
+of the four lanes."""
+
+OPS = UNARY | ARITHMETIC | COMPARISON | LOGICAL | SPECIAL | VECTOR
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A literal. Float values are finite or ±inf/nan; bool ones are False or True."""
+
+    value: float | int | bool
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A symbolic integer as an i32 expression."""
+
+    dim: Dim
+
+    @property
+    def dtype(self) -> DType:
+        return DType.I32
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Element `offset` (flat, in elements) of an operand; `lanes` 4 loads offset … offset + 3.
+
+    `memory` is the operand's position in the problem or kernel, or the name of a workgroup array.
+    A bool operand is stored as u32; its load has dtype bool (`!= 0` is implied).
+    """
+
+    memory: int | str
+    offset: Dim
+    dtype: DType
+    lanes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operation of `OPS` on expressions."""
+
+    op: str
+    args: tuple[Expr, ...]
+    dtype: DType
+    lanes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A named value: an accumulator or pass result of a problem, a let or register of loop IR."""
+
+    name: str
+    dtype: DType
+    lanes: int = 1
+
+
+Expr = Union[Const, Index, Load, Call, Ref]
+
+
+@dataclass(frozen=True, slots=True)
+class Value(dims.Atom):
+    """An i32 expression as an atom of a dim: how a loaded index enters an address."""
+
+    expr: Expr
+
+    def __str__(self) -> str:
+        from webrt.kernel.text import print_expr
+
+        return f"[{print_expr(self.expr)}]"
+
+    def evaluate(self, bindings: Mapping[str, int]) -> int:
+        raise KeyError(str(self))
+
+    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim:
+        return as_dim(map_dims(self.expr, change))
+
+    def parts(self) -> tuple[Dim, ...]:
+        return tuple(d for e in walk(self.expr) for d in own_dims(e))
+
+
+def lanes_of(expr: Expr) -> int:
+    return 1 if isinstance(expr, Const | Index) else expr.lanes
+
+
+def f32(value: float) -> Const:
+    return Const(float(value), DType.F32)
+
+
+def i32(value: int) -> Const:
+    return Const(int(value), DType.I32)
+
+
+def boolean(value: bool) -> Const:
+    return Const(bool(value), DType.BOOL)
+
+
+def call(op: str, *args: Expr) -> Expr:
+    """A call whose dtype follows from its operands; checks the operand types.
+
+    Integer `add`, `sub` and `mul` of symbolic integers and literals stay symbolic integers.
+    """
+    assert op in OPS, op
+    first = args[0].dtype
+    lanes = max(lanes_of(a) for a in args)
+    if op in COMPARISON:
+        assert args[0].dtype == args[1].dtype, (op, args)
+        return Call(op, args, DType.BOOL, lanes)
+    if op in ("is_nan", "is_inf"):
+        return Call(op, args, DType.BOOL, lanes)
+    if op == "select":
+        assert first is DType.BOOL, args
+        assert args[1].dtype == args[2].dtype, args
+        return Call(op, args, args[1].dtype, lanes)
+    assert all(a.dtype == first for a in args), (op, args)
+    if op in ("add", "sub", "mul", "neg") and first is DType.I32 and lanes == 1:
+        if all(isinstance(a, Const | Index) for a in args):
+            return as_index(_integer(op, [as_dim(a) for a in args]))
+    if op in ("lane0", "lane1", "lane2", "lane3", "sum4"):
+        lanes = 1
+    elif op in ("splat", "vec4"):
+        lanes = 4
+    return Call(op, args, first, lanes)
+
+
+def cast(expr: Expr, dtype: DType) -> Expr:
+    """`expr` converted to `dtype`; nothing where it has that type."""
+    if expr.dtype is dtype:
+        return expr
+    if isinstance(expr, Const) and abs(expr.value) < 1 << 30:
+        value = expr.value
+        return Const(
+            float(value) if dtype.is_float else bool(value) if dtype is DType.BOOL else int(value),
+            dtype,
+        )
+    return Call("cast", (expr,), dtype, lanes_of(expr))
+
+
+def select(condition: Expr, if_true: Expr, if_false: Expr) -> Expr:
+    """`if_true` where the bool `condition` holds, else `if_false`; folds a literal condition."""
+    if isinstance(condition, Const):
+        return if_true if condition.value else if_false
+    return if_true if if_true == if_false else call("select", condition, if_true, if_false)
+
+
+def as_index(dim: Dim) -> Expr:
+    """A dim as an i32 expression: a literal, the expression of a lone `Value`, or an `Index`."""
+    if isinstance(dim, int):
+        return i32(dim)
+    if len(dim.terms) == 1:
+        atoms, coefficient = dim.terms[0]
+        if coefficient == 1 and len(atoms) == 1 and isinstance(atoms[0], Value):
+            return atoms[0].expr
+    return Index(dim)
+
+
+def as_dim(expr: Expr) -> Dim:
+    """An i32 expression as a dim: sums and products of integers stay polynomials."""
+    assert expr.dtype is DType.I32, expr
+    if isinstance(expr, Const):
+        return int(expr.value)
+    if isinstance(expr, Index):
+        return expr.dim
+    if isinstance(expr, Call) and expr.op in ("add", "sub", "mul", "neg"):
+        return _integer(expr.op, [as_dim(a) for a in expr.args])
+    return dims.atom_dim(Value(expr))
+
+
+def _integer(op: str, args: list[Dim]) -> Dim:
+    match op:
+        case "add":
+            return args[0] + args[1]
+        case "sub":
+            return args[0] - args[1]
+        case "mul":
+            return args[0] * args[1]
+    return args[0] * -1
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """The operands of a call; nothing for a leaf (see `own_dims` for what stands in its indices)."""
+    return expr.args if isinstance(expr, Call) else ()
+
+
+def own_dims(expr: Expr) -> tuple[Dim, ...]:
+    """The dims that stand directly in `expr`."""
+    if isinstance(expr, Index):
+        return (expr.dim,)
+    return (expr.offset,) if isinstance(expr, Load) else ()
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """`expr` and everything in it, expressions inside its indices included."""
+    yield expr
+    for child in children(expr):
+        yield from walk(child)
+    for dim in own_dims(expr):
+        for atom in dims.atoms_of(dim):
+            if isinstance(atom, Value):
+                yield from walk(atom.expr)
+
+
+def free_symbols(expr: Expr) -> set[str]:
+    """Names of all symbols (indices and dynamic dims) in `expr`."""
+    return {name for e in walk(expr) for d in own_dims(e) for name in dims.free_symbols(d)}
+
+
+def loads(expr: Expr) -> list[Load]:
+    """Every load in `expr`, those inside indices included, in order, with repetitions."""
+    return [e for e in walk(expr) if isinstance(e, Load)]
+
+
+def map_dims(expr: Expr, change: Callable[[Dim], Dim]) -> Expr:
+    """Change every dim that stands in `expr`, outermost first (nested values are in those dims)."""
+    match expr:
+        case Index(dim):
+            return as_index(change(dim))
+        case Load(memory, offset, dtype, lanes):
+            return Load(memory, change(offset), dtype, lanes)
+        case Call(op, args, dtype, lanes):
+            changed = tuple(map_dims(a, change) for a in args)
+            if changed == args:
+                return expr
+            return cast(changed[0], dtype) if op == "cast" else call(op, *changed)
+    return expr
+
+
+def substitute(expr: Expr, mapping: Mapping[str, Dim]) -> Expr:
+    """Replace symbols by dims in every index of `expr`."""
+    return map_dims(expr, lambda d: dims.substitute(d, mapping)) if mapping else expr
+
+
+def simplify(expr: Expr, extents: Mapping[str, Dim]) -> Expr:
+    """Simplify every index of `expr`, given the extents of the indices."""
+    return map_dims(expr, lambda d: dims.simplify(d, extents))
+
+
+def rewrite(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
+    """Replace leaves and calls bottom up, inside indices too; None keeps an expression."""
+
+    def in_atom(atom: dims.Atom) -> Dim | None:
+        return as_dim(rewrite(atom.expr, change)) if isinstance(atom, Value) else None
+
+    match expr:
+        case Call(op, args, dtype, _):
+            changed = tuple(rewrite(a, change) for a in args)
+            if changed != args:
+                expr = cast(changed[0], dtype) if op == "cast" else call(op, *changed)
+        case Load(memory, offset, dtype, lanes):
+            expr = Load(memory, dims.rebuild(offset, in_atom), dtype, lanes)
+        case Index(dim):
+            expr = as_index(dims.rebuild(dim, in_atom))
+    result = change(expr)
+    return expr if result is None else result

@@ -1,0 +1,1 @@
+"""Problem and schedule to loop IR: one module a family."""

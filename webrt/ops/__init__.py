@@ -1,0 +1,1 @@
+"""Operators: one OpDef each, grouped by family."""
