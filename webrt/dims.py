@@ -11,6 +11,7 @@ Symbols of a model are at least 1 and at most `MAX_SYMBOL`; an index runs from 0
 from __future__ import annotations
 
 import ast
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -426,7 +427,9 @@ def simplify(dim: Dim, extents: Mapping[str, Dim]) -> Dim:
         quotient, rest = _divide_exactly(left, right)
         if is_below(rest, right, extents):
             return quotient if atom.op == "//" else rest
-        nested = _nested_quotient(atom.op, left, right)
+        nested = _nested_quotient(atom.op, left, right) or _split_by_gcd(
+            atom.op, left, right, extents
+        )
         if nested is not None:
             return simplify(nested, extents)
         return _OPERATIONS[atom.op](left, right)
@@ -442,6 +445,20 @@ def _nested_quotient(op: str, left: Dim, right: Dim) -> Dim | None:
             inner = atoms[0]
             if isinstance(inner, Operation) and inner.op == "//":
                 return floor_div(inner.left, inner.right * right)
+    return None
+
+
+def _split_by_gcd(op: str, left: Dim, right: Dim, extents: Mapping[str, Dim]) -> Dim | None:
+    """(g·x + c) // (g·d) = x // d and (g·x + c) % (g·d) = g·(x % d) + c, where 0 <= c < g."""
+    if not isinstance(right, int):
+        return None
+    for g in sorted({math.gcd(c, right) for _, c in _terms(left)} - {1}, reverse=True):
+        small = _sum([(a, c) for a, c in _terms(left) if c % g])
+        if is_below(small, g, extents):
+            big = _sum([(a, c // g) for a, c in _terms(left) if c % g == 0])
+            if op == "//":
+                return floor_div(big, right // g)
+            return modulo(big, right // g) * g + small
     return None
 
 
