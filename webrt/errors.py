@@ -1,11 +1,11 @@
 """Every exception that webrt raises on purpose, in one tree.
 
     WebrtError
-    ├── ModelError             an ONNX file that can't be read: bytes, structure, names, external data
-    │   └── UnsupportedOpError operators, attributes or dtypes that webrt doesn't run, all of them listed
-    ├── ShapeError             shapes or dtypes that don't fit: at pack time, or the feeds of a run
+    ├── ModelError             an ONNX file that can't be read: bytes, structure, names, data
+    │   └── UnsupportedOpError operators, attributes or dtypes that don't run, all of them listed
+    ├── ShapeError             shapes or dtypes that don't fit: at pack time, or in a run
     ├── PackError              a pack that is incomplete, altered or of another version
-    ├── DeviceError            no adapter, an unknown device, a limit exceeded, a failed allocation
+    ├── DeviceError            no adapter, an unknown device, a limit, a failed allocation
     │   ├── CompileError       a kernel that the device's compiler refused
     │   └── DeviceLostError    the device went away while a session was using it
     └── UsageError             arguments that make no sense together

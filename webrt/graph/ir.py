@@ -1,8 +1,8 @@
 """The graph IR: a model as typed nodes over values with symbolic shapes.
 
-Values are compared by identity, nodes and graphs are immutable: a pass builds a new graph. Operators
-keep ONNX's names and attributes, decoded to Python; `webrt.Attention` and a few more of our own
-(domain "webrt") stand for patterns that passes recognise.
+Values are compared by identity, nodes and graphs are immutable: a pass builds a new graph.
+Operators keep ONNX's names and attributes, decoded to Python; `webrt.Attention` and a few more of
+our own (domain "webrt") stand for patterns that passes recognise.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Array = npt.NDArray[np.generic]
 class Value:
     """A tensor of the graph. `data` holds a constant's content (shape and dtype agree with it).
 
-    `content` holds the elements (row-major) of a small integer tensor that is known up to symbols: a
-    shape, a length, an index. A value with `content` or `data` needs no dispatch.
+    `content` holds the elements (row-major) of a small integer tensor that is known up to symbols:
+    a shape, a length, an index. A value with `content` or `data` needs no dispatch.
     """
 
     name: str
@@ -42,7 +42,7 @@ Attribute = Union[
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One operator application. An absent optional input is None; absent outputs are dropped at the end."""
+    """One operator application. An absent optional input is None."""
 
     op: str
     name: str

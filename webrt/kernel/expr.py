@@ -15,30 +15,44 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 
 UNARY_FLOAT = frozenset(
-    "exp log sqrt inverse_sqrt tanh erf sin cos floor ceil round reciprocal".split()
+    [
+        "exp",
+        "log",
+        "sqrt",
+        "inverse_sqrt",
+        "tanh",
+        "erf",
+        "sin",
+        "cos",
+        "floor",
+        "ceil",
+        "round",
+        "reciprocal",
+    ]
 )
 """Float -> the same float type. `round` is half to even; the functions are those of IEEE/libm."""
 
-UNARY = UNARY_FLOAT | frozenset("neg abs sign not".split())
+UNARY = UNARY_FLOAT | frozenset(["neg", "abs", "sign", "not"])
 """One operand, same type out. `not` is for bool."""
 
-ARITHMETIC = frozenset("add sub mul div mod min max pow".split())
+ARITHMETIC = frozenset(["add", "sub", "mul", "div", "mod", "min", "max", "pow"])
 """Two operands of one type, same type out. Integer `div` rounds to zero, `mod` takes the divisor's
 sign (floor). Float `mod` is C's `fmod`."""
 
-COMPARISON = frozenset("lt le gt ge eq ne".split())
+COMPARISON = frozenset(["lt", "le", "gt", "ge", "eq", "ne"])
 """Two operands of one type, bool out."""
 
-LOGICAL = frozenset("and or xor".split())
+LOGICAL = frozenset(["and", "or", "xor"])
 """Bool operands, bool out."""
 
-SPECIAL = frozenset("select cast is_nan is_inf fma".split())
+SPECIAL = frozenset(["select", "cast", "is_nan", "is_inf", "fma"])
 """`select(condition, if_true, if_false)`; `cast(x)` to the call's dtype (float to integer rounds to
-zero, to bool is `!= 0`); `is_nan`, `is_inf` by bit pattern; `fma(a, b, c)` = a·b + c, fused or not."""
+zero, to bool is `!= 0`); `is_nan`, `is_inf` by bit pattern; `fma(a, b, c)` = a·b + c, fused or
+not."""
 
-VECTOR = frozenset("splat lane0 lane1 lane2 lane3 vec4 sum4".split())
-"""Loop IR only. `splat(x)`: four copies; `laneI(v)`: one lane; `vec4(a, b, c, d)`; `sum4(v)`: the sum
-of the four lanes."""
+VECTOR = frozenset(["splat", "lane0", "lane1", "lane2", "lane3", "vec4", "sum4"])
+"""Loop IR only. `splat(x)`: four copies; `laneI(v)`: one lane; `vec4(a, b, c, d)`; `sum4(v)`: the
+sum of the four lanes."""
 
 OPS = UNARY | ARITHMETIC | COMPARISON | LOGICAL | SPECIAL | VECTOR
 
@@ -153,9 +167,9 @@ def call(op: str, *args: Expr) -> Expr:
         assert args[1].dtype == args[2].dtype, args
         return Call(op, args, args[1].dtype, lanes)
     assert all(a.dtype == first for a in args), (op, args)
-    if op in ("add", "sub", "mul", "neg") and first is DType.I32 and lanes == 1:
-        if all(isinstance(a, Const | Index) for a in args):
-            return as_index(_integer(op, [as_dim(a) for a in args]))
+    symbolic = first is DType.I32 and all(isinstance(a, Const | Index) for a in args)
+    if symbolic and op in ("add", "sub", "mul", "neg"):
+        return as_index(_integer(op, [as_dim(a) for a in args]))
     if op in ("lane0", "lane1", "lane2", "lane3", "sum4"):
         lanes = 1
     elif op in ("splat", "vec4"):
@@ -218,7 +232,7 @@ def _integer(op: str, args: list[Dim]) -> Dim:
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
-    """The operands of a call; nothing for a leaf (see `own_dims` for what stands in its indices)."""
+    """The operands of a call; a leaf has none (`own_dims`: what stands in its indices)."""
     return expr.args if isinstance(expr, Call) else ()
 
 

@@ -1,10 +1,11 @@
 """Loop IR: everything that a kernel does, so that a code generator is only a printer.
 
 A kernel runs `grid` workgroups of `workgroup` lanes. Its symbols are `wg0 wg1 wg2` (the workgroup's
-position in the grid), `lane0 lane1 lane2` (the lane's position in the workgroup), the model's symbols
-(uniforms) and the names of `Let`s and `For`s: all of them may stand in any Dim of the body. Register
-tiles are separate `Var`s with names of their own; there are no arrays but `Shared` ones. On a CPU a
-workgroup is a range of the outermost parallel loop, and its lanes are vector lanes or a serial loop.
+position in the grid), `lane0 lane1 lane2` (the lane's position in the workgroup), the model's
+symbols (uniforms) and the names of `Let`s and `For`s: all of them may stand in any Dim of the
+body. Register tiles are separate `Var`s with names of their own; there are no arrays but `Shared`
+ones. On a CPU a workgroup is a range of the outermost parallel loop, and its lanes are vector
+lanes or a serial loop.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Store `expr` (1 or 4 lanes) at flat element `offset` of a binding (by position) or `Shared`."""
+    """Store 1 or 4 lanes at flat element `offset` of a binding (by position) or a `Shared`."""
 
     memory: int | str
     offset: Dim

@@ -99,8 +99,8 @@ class Attention:
     """Softmax attention: `score` modifies `Ref("score") = sum over d of query · key` per (q, t).
 
     `Ref("acc") = sum over t of softmax_t(score) · value(b…, t, e)`; outputs are over b…, q, e, acc.
-    A score of -3e38 or less is masked out; a row whose scores are all masked gives the mean of value,
-    as a softmax over equal scores does.
+    A score of -3e38 or less is masked out; a row whose scores are all masked gives the mean of
+    value, as a softmax over equal scores does.
     """
 
     batch: tuple[Dim, ...]

@@ -1,4 +1,5 @@
-"""The text form of scalar expressions, read first by maintainers; `parse_expr(print_expr(x)) == x`."""
+"""The text form of scalar expressions, read first by maintainers; `parse_expr(print_expr(x)) ==
+x`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The pack's format: what stands in `manifest.json`, as typed data. `read.py` and `write.py` use it.
+"""The pack's format: what stands in `manifest.json`, as typed data.
 
     DIR/manifest.json                 everything but weights; ends in its own sha256
-    DIR/weights-00000.safetensors     weight shards of at most 64 MiB each, in the safetensors format
+    DIR/weights-00000.safetensors     weight shards in the safetensors format, at most 64 MiB
 
 manifest.json is one JSON object, UTF-8:
 
@@ -9,20 +9,21 @@ manifest.json is one JSON object, UTF-8:
     version     1
     generator   "webrt 0.1.0"
     symbols     [{"id": "s0", "name": "batch_size"}, …]
-    inputs      [{"name", "dtype": "int64", "shape": [Dim…], "tensor": 0, "low"?: int, "high"?: int}, …]
+    inputs      [{"name", "dtype": "int64", "shape": [Dim…], "tensor": 0, "low"?, "high"?}, …]
     outputs     the same, without low and high
     tensors     [{"dtype": "f32", "shape": [Dim…], "home": "input|output|arena|constant",
                   "shard"?: 0, "offset"?: byte offset in the shard file, "bytes"?: n}, …]
     problems    [{"text": the problem's text form}, …]
-    kernels     one a problem: [{"name", "schedule": {…}, "grid": [Dim, Dim, Dim], "workgroup": [x, y, z],
-                  "bindings": [{"name", "dtype", "lanes", "writable"}…], "wgsl": "…"}, …]
+    kernels     one a problem: [{"name", "schedule": {…}, "grid": [Dim, Dim, Dim],
+                  "workgroup": [x, y, z], "bindings": [{"name", "dtype", "lanes", "writable"}…],
+                  "wgsl": "…"}, …]
     steps       [{"problem": 0, "inputs": [tensor…], "outputs": [tensor…], "node": "…"}, …]
     shards      [{"file": "weights-00000.safetensors", "bytes": n, "sha256": "…"}, …]
     sha256      of this file's bytes with these 64 hex digits replaced by zeros
 
 A Dim is `dims.to_json`'s prefix form. In a shard, the tensor of plan tensor 12 is named `t12`; its
-bytes are its elements in device storage types, little-endian, so that a player uploads them as they are.
-A constant of more than `MAX_CONSTANT_BYTES` is split by the builder into several tensors.
+bytes are its elements in device storage types, little-endian, so that a player uploads them as
+they are. A constant of more than `MAX_CONSTANT_BYTES` is split by the builder into several tensors.
 Bindings: group 0, binding j is the step's j-th tensor (inputs, then outputs); binding
 `len(bindings)` is the uniform of symbols: `s<j>` is the i32 at byte 4·j.
 """

@@ -1,4 +1,4 @@
-"""A program: the graph's nodes lowered to problems, not yet fused. What `ops/` makes and fusion takes."""
+"""A program: the graph's nodes lowered to problems, not yet fused."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from webrt.plan.plan import ModelSymbol
 class ProblemNode:
     """One problem with the values that its operands and outputs stand for, in order.
 
-    A view (reshape, squeeze, identity …) is a Map over one axis that stores load i0 at i0: fusion makes
-    it no operation at all. Values of dtype i64 are computed as i32, bool as bool (stored as u32).
+    A view (reshape, squeeze, identity …) is a Map over one axis that stores load i0 at i0: fusion
+    makes it no operation at all. Values of dtype i64 are computed as i32, bool as bool (stored as
+    u32).
     """
 
     problem: Problem

@@ -1,4 +1,4 @@
-"""The plan: a model as a list of dispatches over tensors, with symbolic shapes. No kernel code in it.
+"""The plan: a model as a list of dispatches over tensors with symbolic shapes, without code.
 
 Made by the builder half (`passes/`), stored by `pack/`, executed by `runtime/session.py`.
 """
@@ -49,9 +49,9 @@ class ModelSymbol:
 class Port:
     """An input or output of the model.
 
-    `dtype` is the model's; `tensor` indexes the plan's tensors. An output may name an input's tensor or
-    a constant's: then the host copies. `low`/`high`: integer inputs outside of low … high are refused
-    before a run (indices of a Gather, for instance), because a kernel can't raise.
+    `dtype` is the model's; `tensor` indexes the plan's tensors. An output may name an input's
+    tensor or a constant's: then the host copies. `low`/`high`: integer inputs outside of low …
+    high are refused before a run (indices of a Gather, for instance), because a kernel can't raise.
     """
 
     name: str

@@ -77,7 +77,7 @@ class Recording(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Bytes `offset` … `offset + size` of a buffer; the offset is 256-aligned, the size 16-aligned."""
+    """`size` bytes of a buffer from `offset`; the offset is 256-aligned, the size 16-aligned."""
 
     buffer: Buffer
     offset: int
