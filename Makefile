@@ -1,0 +1,54 @@
+# `make setup` makes .venv, `make demo` shows webrt at work, `make test` is exactly what CI runs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup system demo test lint types unit e2e e2e-full bench clean
+
+help:
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.installed  ## the environment: .venv with the project installed editable
+
+.venv/.installed: pyproject.toml
+	@sh tests/install.sh python
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "webrt needs Python 3.11 or newer: make PYTHON=python3.x")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+demo: setup  ## get a real model, pack it, run it on this repository's files
+	@sh tests/install.sh vulkan || true
+	@$(BIN)/python examples/classify_files.py
+
+system: setup  ## what the tests need besides Python: browsers, a software Vulkan driver, npm packages
+	@sh tests/install.sh vulkan browsers npm
+
+test: system lint types unit e2e  ## everything that CI runs
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types:
+	$(BIN)/mypy
+	node e2e/node_modules/typescript/bin/tsc --project web/jsconfig.json
+
+unit:
+	$(BIN)/python -m pytest tests
+
+e2e:
+	$(BIN)/python -m pytest e2e
+
+e2e-full: system  ## e2e with the models of the paper at every length (needs the bench extra)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
+	$(BIN)/python bench/check_models.py
+
+bench: system  ## MiniLM-L6 in Chromium beside onnxruntime-web
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
+	$(BIN)/python bench/browser.py
+
+clean:
+	rm -rf .venv .cache e2e/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
