@@ -1,8 +1,8 @@
 """Check the paper's models against ONNX Runtime, on every software adapter, batch and length.
 
-`python bench/check_models.py [--models …] [--adapters lavapipe swiftshader]`: each model is packed once;
-on each adapter one session answers all batches and lengths, and no kernel may be compiled after the
-first. An answer holds when every output has cosine ≥ 0.9999 and |diff| ≤ 1e-3 + 1e-3·|x|.
+`python bench/check_models.py [--models …] [--adapters lavapipe swiftshader]`: each model is packed
+once; on each adapter one session answers all batches and lengths, and no kernel may be compiled
+after the first. An answer holds when every output has cosine ≥ 0.9999 and |diff| ≤ 1e-3 + 1e-3·|x|.
 """
 
 from __future__ import annotations

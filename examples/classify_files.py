@@ -1,7 +1,7 @@
 """Tell the types of files from their bytes: `python examples/classify_files.py [FILE ...]`.
 
-Gets Google's magika model out of its PyPI package, packs it, loads it on the best device present and
-prints a label for each file (by default, files of this repository). `make demo` runs it.
+Gets Google's magika model out of its PyPI package, packs it, loads it on the best device present
+and prints a label for each file (by default, files of this repository). `make demo` runs it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def fetch_model(folder: Path) -> tuple[Path, list[str]]:
 
 
 def features(content: bytes, size: int = 1024, block: int = 4096, padding: int = 256) -> list[int]:
-    """magika's input: the first and the last `size` bytes, stripped, padded with 256.
+    """The input of magika: the first and the last `size` bytes, stripped, padded with 256.
 
     Source: magika 1.0, `Magika._extract_features_from_seekable`.
     """
@@ -69,13 +69,19 @@ def main() -> None:
         start = time.perf_counter()
         session.run({"bytes": batch})
         again = time.perf_counter() - start
-        print(f"on {session.adapter}: {len(files)} files in {first * 1e3:.0f} ms, then {again * 1e3:.0f} ms")
+        print(
+            f"on {session.adapter}: {len(files)} files in {first * 1e3:.0f} ms, "
+            f"then {again * 1e3:.0f} ms"
+        )
     for file, row in zip(files, scores, strict=True):
         best = int(row.argmax())
         name = file.resolve()
         shown = name.relative_to(ROOT) if name.is_relative_to(ROOT) else name
         print(f"  {labels[best]:<12} {row[best]:6.1%}  {shown}")
-    print(f"in a browser: .venv/bin/webrt serve {pack.relative_to(ROOT)} and open the address it prints")
+    print(
+        f"in a browser: .venv/bin/webrt serve {pack.relative_to(ROOT)}, "
+        "and open the address that it prints"
+    )
 
 
 if __name__ == "__main__":
