@@ -15,17 +15,25 @@ manifest.json is one JSON object, UTF-8:
                   "shard"?: 0, "offset"?: byte offset in the shard file, "bytes"?: n}, …]
     problems    [{"text": the problem's text form}, …]
     kernels     one a problem: [{"name", "schedule": {…}, "grid": [Dim, Dim, Dim],
-                  "workgroup": [x, y, z], "bindings": [{"name", "dtype", "lanes", "writable"}…],
-                  "wgsl": "…"}, …]
+                  "workgroup": [x, y, z], "work": Dim, "wgsl": "…",
+                  "bindings": [{"name", "dtype", "lanes", "writable"}…]}, …]
     steps       [{"problem": 0, "inputs": [tensor…], "outputs": [tensor…], "node": "…"}, …]
     shards      [{"file": "weights-00000.safetensors", "bytes": n, "sha256": "…"}, …]
-    sha256      of this file's bytes with these 64 hex digits replaced by zeros
+    sha256      of this file's bytes with these 64 hex digits replaced by zeros; the file ends in
+                `"sha256":"<64 hex digits>"}` and a newline
 
 A Dim is `dims.to_json`'s prefix form. In a shard, the tensor of plan tensor 12 is named `t12`; its
 bytes are its elements in device storage types, little-endian, so that a player uploads them as
 they are. A constant of more than `MAX_CONSTANT_BYTES` is split by the builder into several tensors.
 Bindings: group 0, binding j is the step's j-th tensor (inputs, then outputs); binding
-`len(bindings)` is the uniform of symbols: `s<j>` is the i32 at byte 4·j.
+`len(bindings)` is the uniform of symbols: `s<j>` is the i32 at byte 4·j. The entry point is `main`.
+`work` counts the kernel's scalar operations: submissions are cut by it.
+
+What a reader holds a manifest to, besides types and ranges (`tests/vectors/pack/` has a case of
+each, for every reader): symbol j is `s<j>`; a Dim is a sum of products of atoms; a step's tensors
+match its kernel's bindings in number and storage type, and a binding is read-only exactly where the
+tensor is a constant; a tensor is written once, by a step, before it is read; no tensor but a
+constant stands twice in a step (WebGPU forbids it); every input tensor has one port.
 """
 
 from __future__ import annotations
@@ -39,8 +47,11 @@ from webrt.plan.plan import Plan
 VERSION = 1
 MANIFEST = "manifest.json"
 MAX_SHARD_BYTES = 64 << 20
-MAX_CONSTANT_BYTES = 64 << 20
-"""A constant fits a shard, and WebGPU's default binding limit of 128 MiB."""
+MAX_CONSTANT_BYTES = MAX_SHARD_BYTES - (64 << 10)
+"""A constant fits a shard beside its header, and WebGPU's default binding limit of 128 MiB."""
+MAX_MANIFEST_BYTES = 64 << 20
+MAX_WGSL_BYTES = 1 << 20
+MAX_NAME_LENGTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,7 @@ class KernelEntry:
     workgroup: tuple[int, int, int]
     bindings: tuple[Binding, ...]
     wgsl: str
+    work: Dim
 
 
 @dataclass(frozen=True, slots=True)
