@@ -46,6 +46,9 @@ from webrt.plan.plan import Plan
 
 VERSION = 1
 MANIFEST = "manifest.json"
+SHARD_NAME = r"weights-\d{5}\.safetensors"
+SEAL = b'"sha256":"%s"}\n'
+"""How a manifest ends."""
 MAX_SHARD_BYTES = 64 << 20
 MAX_CONSTANT_BYTES = MAX_SHARD_BYTES - (64 << 10)
 """A constant fits a shard beside its header, and WebGPU's default binding limit of 128 MiB."""
