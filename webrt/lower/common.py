@@ -1,0 +1,519 @@
+"""What every lowering shares: blocks under construction, index reuse, four-lane forms, grids.
+
+A `Scope` is a block of loop IR being built. It names index arithmetic once, in the outermost block
+where all its symbols are known, so that a printer has nothing left to optimise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from webrt import dims
+from webrt.dims import Dim, symbol
+from webrt.dtypes import DType
+from webrt.kernel import loop
+from webrt.kernel.expr import (
+    Call,
+    Expr,
+    Index,
+    Load,
+    Ref,
+    Value,
+    as_dim,
+    as_index,
+    call,
+    cast,
+    lanes_of,
+    own_dims,
+    walk,
+)
+from webrt.kernel.problem import Problem, symbols
+
+MAX_GRID = 65535
+"""WebGPU's default maxComputeWorkgroupsPerDimension."""
+
+
+class Names:
+    """Fresh local names of one kernel: `hint`, `hint_1`, `hint_2` …"""
+
+    def __init__(self, taken: Sequence[str] = ()) -> None:
+        self._used: dict[str, int] = dict.fromkeys(taken, 0)
+
+    def fresh(self, hint: str) -> str:
+        while True:
+            count = self._used.get(hint)
+            self._used[hint] = 0 if count is None else count + 1
+            name = hint if count is None else f"{hint}_{count + 1}"
+            if count is None or name not in self._used:
+                self._used.setdefault(name, 0)
+                return name
+
+
+@dataclass
+class Scope:
+    """A block being built; `parent` is the block around it."""
+
+    names: Names
+    parent: Scope | None = None
+    statements: list[loop.Stmt] = field(default_factory=list)
+    defined: set[str] = field(default_factory=set)
+    registers: set[str] = field(default_factory=set)
+    _memo: dict[Dim, Dim] = field(default_factory=dict)
+    _extents: dict[str, Dim] = field(default_factory=dict)
+
+    @property
+    def depth(self) -> int:
+        return 0 if self.parent is None else self.parent.depth + 1
+
+    @property
+    def extents(self) -> dict[str, Dim]:
+        """Extents of every symbol named with one, here and around."""
+        around = {} if self.parent is None else self.parent.extents
+        return around | self._extents
+
+    # Statements
+
+    def let(self, hint: str, expr: Expr) -> Ref:
+        """Name a value here."""
+        name = self.names.fresh(hint)
+        self.defined.add(name)
+        self.statements.append(loop.Let(name, self.expr(expr)))
+        return Ref(name, expr.dtype, lanes_of(expr))
+
+    def symbol(self, hint: str, dim: Dim, extent: Dim | None = None) -> Dim:
+        """Name a dim here, unless it is a literal or a symbol; with its extent, if it is known."""
+        if isinstance(dim, int):
+            return dim
+        named = dim if _is_symbol(dim) else self._named(dim, hint)
+        if extent is not None:
+            (name,) = dims.free_symbols(named)
+            self._extents[name] = extent
+        return named
+
+    def var(self, hint: str, expr: Expr) -> Ref:
+        """Declare a register here."""
+        name = self.names.fresh(hint)
+        self.defined.add(name)
+        self.registers.add(name)
+        self.statements.append(loop.Var(name, self.expr(expr)))
+        return Ref(name, expr.dtype, lanes_of(expr))
+
+    def assign(self, register: Ref, expr: Expr) -> None:
+        self.statements.append(loop.Assign(register.name, self.expr(expr)))
+
+    def store(self, memory: int | str, offset: Dim, expr: Expr) -> None:
+        """Store a value; of four lanes only where `is_aligned(offset)`."""
+        address = self._quad(offset) if lanes_of(expr) == 4 else self.index(offset)
+        self.statements.append(loop.Store(memory, address, self.expr(expr)))
+
+    def barrier(self) -> None:
+        self.statements.append(loop.Barrier())
+
+    @contextmanager
+    def loop(
+        self, hint: str, start: Dim, stop: Dim, step: int = 1, extent: Dim | None = None
+    ) -> Iterator[tuple[Scope, Dim]]:
+        """A serial loop: gives the block inside and the loop's symbol."""
+        name = self.names.fresh(hint)
+        inner = Scope(self.names, self, defined={name})
+        inner._extents[name] = stop if extent is None else extent
+        start, stop = self.index(start), self.index(stop)
+        yield inner, symbol(name)
+        self.statements.append(loop.For(name, start, stop, step, tuple(inner.statements)))
+
+    @contextmanager
+    def when(self, *conditions: Expr | None) -> Iterator[Scope]:
+        """A block that runs where all conditions hold; this very block where there is none."""
+        kept = [c for c in conditions if c is not None]
+        if not kept:
+            yield self
+            return
+        test = kept[0]
+        for condition in kept[1:]:
+            test = call("and", test, condition)
+        inner = Scope(self.names, self)
+        test = self.expr(test)
+        yield inner
+        self.statements.append(loop.If(test, tuple(inner.statements)))
+
+    # Index arithmetic
+
+    def expr(self, expr: Expr) -> Expr:
+        """`expr` with the arithmetic of its indices named, each part as far out as it can be."""
+        match expr:
+            case Load(memory, offset, dtype, lanes):
+                address = self._quad(offset) if lanes == 4 else self.index(offset)
+                return Load(memory, address, dtype, lanes)
+            case Index(dim):
+                return as_index(self.index(dim))
+            case Call(op, args, dtype, lanes):
+                return Call(op, tuple(self.expr(a) for a in args), dtype, lanes)
+        return expr
+
+    def index(self, dim: Dim) -> Dim:
+        """`dim` with every part that is known in a block further out named there."""
+        if isinstance(dim, int):
+            return dim
+        dim = dims.rebuild(dim, self._named_atom)
+        if isinstance(dim, int):
+            return dim
+        levels: dict[int, Dim] = {}
+        inner: Dim = 0
+        for atoms, coefficient in dim.terms:
+            term = dims.product(tuple(dims.atom_dim(a) for a in atoms)) * coefficient
+            home = self._home(term)
+            if not atoms or home is self:
+                inner = inner + term
+            else:
+                levels[home.depth] = levels.get(home.depth, 0) + term
+        base: Dim = 0
+        for depth in sorted(levels):
+            base = self._around(depth)._named(base + levels[depth], "at")
+        return base + inner
+
+    def _quad(self, offset: Dim) -> Dim:
+        """An address that is divisible by 4, kept so by naming its quarter."""
+        return self.index(dims.floor_div(offset, 4)) * 4
+
+    def _named_atom(self, atom: dims.Atom) -> Dim | None:
+        """Divisions, modulos, minima and loaded indices get names of their own."""
+        if isinstance(atom, dims.Symbol):
+            return dims.atom_dim(atom)
+        if isinstance(atom, Value):
+            if isinstance(atom.expr, Ref):
+                return dims.atom_dim(atom)
+            value = dims.atom_dim(atom)
+            home = self._home(value)
+            if home is not self or not self._changes(value):
+                known = home._memo.get(value)
+                if known is None:
+                    known = symbol(home.let("index", atom.expr).name)
+                    home._memo[value] = known
+                return known
+            return symbol(self.let("index", atom.expr).name)
+        assert isinstance(atom, dims.Operation)
+        whole = dims.atom_dim(atom)
+        return self._home(whole)._named(whole, "part")
+
+    def _named(self, dim: Dim, hint: str) -> Dim:
+        """The symbol of a `Let` of `dim` in this block."""
+        if isinstance(dim, int) or _is_symbol(dim):
+            return dim
+        known = self._memo.get(dim)
+        if known is None:
+            ready = dims.rebuild(dim, self._inner_atom)
+            name = self.names.fresh(hint)
+            self.defined.add(name)
+            self.statements.append(loop.Let(name, as_index(ready)))
+            known = symbol(name)
+            if not self._changes(dim):
+                self._memo[dim] = known
+        return known
+
+    def _inner_atom(self, atom: dims.Atom) -> Dim | None:
+        """Inside a named dim an operation stays, its parts get names."""
+        if isinstance(atom, dims.Operation):
+            left, right = self.index(atom.left), self.index(atom.right)
+            return dims.atom_dim(dims.Operation(atom.op, left, right))
+        return self._named_atom(atom)
+
+    def _home(self, dim: Dim) -> Scope:
+        """The outermost block that knows everything in `dim`."""
+        if self._changes(dim):
+            return self
+        found: Scope = self._around(0)
+        for name in _names_in(dim):
+            scope: Scope | None = self
+            while scope is not None and name not in scope.defined:
+                scope = scope.parent
+            if scope is not None and scope.depth > found.depth:
+                found = scope
+        return found
+
+    def _changes(self, dim: Dim) -> bool:
+        """Whether `dim` reads a register or workgroup memory: its value depends on the moment."""
+        registers: set[str] = set()
+        scope: Scope | None = self
+        while scope is not None:
+            registers |= scope.registers
+            scope = scope.parent
+        return any(
+            (isinstance(e, Ref) and e.name in registers)
+            or (isinstance(e, Load) and isinstance(e.memory, str))
+            for e in walk(Index(dim))
+        )
+
+    def _around(self, depth: int) -> Scope:
+        scope = self
+        while scope.depth > depth:
+            assert scope.parent is not None
+            scope = scope.parent
+        return scope
+
+    # Values
+
+    def share(self, expr: Expr) -> Expr:
+        """`expr` with every load and call that occurs more than once named here, once."""
+        expr = self.expr(expr)
+        uses: dict[Expr, int] = {}
+        _count_uses(expr, uses)
+        named: dict[Expr, Expr] = {}
+
+        def visit(e: Expr) -> Expr:
+            if e in named:
+                return named[e]
+            result = e
+            if isinstance(e, Call):
+                result = Call(e.op, tuple(visit(a) for a in e.args), e.dtype, e.lanes)
+            if uses.get(e, 0) > 1 and isinstance(e, Call | Load):
+                name = self.names.fresh("value")
+                self.defined.add(name)
+                self.statements.append(loop.Let(name, result))
+                result = Ref(name, e.dtype, lanes_of(e))
+            named[e] = result
+            return result
+
+        return visit(expr)
+
+
+def _count_uses(expr: Expr, uses: dict[Expr, int]) -> None:
+    uses[expr] = uses.get(expr, 0) + 1
+    if uses[expr] == 1 and isinstance(expr, Call):
+        for arg in expr.args:
+            _count_uses(arg, uses)
+
+
+def _is_symbol(dim: Dim) -> bool:
+    if isinstance(dim, int) or len(dim.terms) != 1:
+        return False
+    atoms, coefficient = dim.terms[0]
+    return coefficient == 1 and len(atoms) == 1 and isinstance(atoms[0], dims.Symbol)
+
+
+def _names_in(dim: Dim) -> set[str]:
+    names = set(dims.free_symbols(dim))
+    for expr in walk(Index(dim)):
+        if isinstance(expr, Ref):
+            names.add(expr.name)
+        for inner in own_dims(expr):
+            names |= dims.free_symbols(inner)
+    return names
+
+
+def root_scope(problem: Problem) -> Scope:
+    """The outermost block of a kernel for `problem`; its bindings' names are taken."""
+    reserved = [*loop.GRID, *loop.LANES, *symbols(problem), "workgroup", "lane", "symbols", "main"]
+    reserved += ["stored", "first", "erf", "tanh", "min", "max", "select", "dot", "fma"]
+    return Scope(Names([*reserved, *(name for name, *_ in _memories(problem))]))
+
+
+def _memories(problem: Problem) -> list[tuple[str, DType, bool]]:
+    """Name, storage type and writability of every binding, in order."""
+    operands = [(f"x{j}", o.dtype.storage, not o.constant) for j, o in enumerate(problem.operands)]
+    first = len(operands)
+    outputs = [(f"x{first + j}", o.dtype.storage, True) for j, o in enumerate(problem.outputs)]
+    return operands + outputs
+
+
+def kernel(
+    name: str,
+    problem: Problem,
+    workgroup: tuple[int, int, int],
+    grid: tuple[Dim, Dim, Dim],
+    scope: Scope,
+    shared: tuple[loop.Shared, ...] = (),
+) -> loop.Kernel:
+    """The finished kernel: bindings and symbols follow from what the body uses."""
+    body = tuple(scope.statements)
+    used: set[str] = set()
+    wide: set[int] = set()
+    for statement in statements_of(body):
+        match statement:
+            case loop.Store(int() as memory, _, expr) if lanes_of(expr) == 4:
+                wide.add(memory)
+        for dim in dims_of(statement):
+            used |= dims.free_symbols(dim)
+        for expr in exprs_of(statement):
+            for e in walk(expr):
+                if isinstance(e, Load) and e.lanes == 4 and isinstance(e.memory, int):
+                    wide.add(e.memory)
+                for dim in own_dims(e):
+                    used |= dims.free_symbols(dim)
+    bindings = tuple(
+        loop.Binding(binding, dtype, 4 if j in wide else 1, writable)
+        for j, (binding, dtype, writable) in enumerate(_memories(problem))
+    )
+    model = sorted(used & set(symbols(problem)), key=lambda s: int(s[1:]))
+    return loop.Kernel(name, bindings, tuple(model), shared, workgroup, grid, body)
+
+
+def statements_of(body: Sequence[loop.Stmt]) -> Iterator[loop.Stmt]:
+    """Every statement of a body, the nested ones included."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, loop.For):
+            yield from statements_of(statement.body)
+        elif isinstance(statement, loop.If):
+            yield from statements_of(statement.body)
+            yield from statements_of(statement.otherwise)
+
+
+def exprs_of(statement: loop.Stmt) -> tuple[Expr, ...]:
+    """The expressions that stand directly in a statement."""
+    match statement:
+        case loop.Let(_, expr) | loop.Var(_, expr) | loop.Assign(_, expr):
+            return (expr,)
+        case loop.Store(_, offset, expr):
+            return (expr, Index(offset))
+        case loop.If(condition):
+            return (condition,)
+        case loop.For(_, start, stop):
+            return (Index(start), Index(stop))
+    return ()
+
+
+def dims_of(statement: loop.Stmt) -> tuple[Dim, ...]:
+    """The dims that stand directly in a statement."""
+    match statement:
+        case loop.Store(_, offset, _):
+            return (offset,)
+        case loop.For(_, start, stop):
+            return (start, stop)
+    return ()
+
+
+# Four-lane forms
+
+
+def is_aligned(offset: Dim) -> bool:
+    """Whether `offset` is divisible by 4 whatever its symbols are."""
+    return dims.modulo(offset, 4) == 0
+
+
+def quad(base: Dim) -> tuple[Dim, Dim, Dim, Dim]:
+    """The four consecutive indices from 4·base on."""
+    return (base * 4, base * 4 + 1, base * 4 + 2, base * 4 + 3)
+
+
+def vectorise(
+    expr: Expr,
+    name: str,
+    lanes: tuple[Dim, Dim, Dim, Dim],
+    extents: Mapping[str, Dim],
+    refs: Mapping[str, Expr] | None = None,
+) -> Expr:
+    """`expr` at index `name` = lanes[0], …, lanes[3], as a value of four lanes.
+
+    A load becomes a four-lane load where its elements are consecutive and aligned, a scalar where
+    they are one, else four scalar loads. An expression that doesn't depend on the index stays
+    scalar (`wide` makes four of it). `refs` replaces references.
+    """
+
+    def at(lane: int) -> Mapping[str, Dim]:
+        return {name: lanes[lane]}
+
+    def visit(e: Expr) -> Expr:
+        match e:
+            case Ref(ref):
+                return e if refs is None else refs.get(ref, e)
+            case Call(op, args):
+                changed = tuple(visit(a) for a in args)
+                return cast(changed[0], e.dtype) if op == "cast" else call(op, *changed)
+            case Load(memory, offset, dtype, 1):
+                offsets = [
+                    dims.simplify(dims.substitute(offset, at(lane)), extents) for lane in range(4)
+                ]
+                if all(o == offsets[0] for o in offsets):
+                    return Load(memory, offsets[0], dtype)
+                if is_aligned(offsets[0]) and all(
+                    o == offsets[0] + lane for lane, o in enumerate(offsets)
+                ):
+                    return Load(memory, offsets[0], dtype, 4)
+                return call("vec4", *(Load(memory, o, dtype) for o in offsets))
+            case Index(dim):
+                points = [
+                    dims.simplify(dims.substitute(dim, at(lane)), extents) for lane in range(4)
+                ]
+                if all(p == points[0] for p in points):
+                    return as_index(points[0])
+                return call("vec4", *(as_index(p) for p in points))
+        return e
+
+    return visit(expr)
+
+
+def wide(expr: Expr) -> Expr:
+    """`expr` as a value of four lanes."""
+    return expr if lanes_of(expr) == 4 else call("splat", expr)
+
+
+def lane(expr: Expr, position: int) -> Expr:
+    """One lane of a four-lane value; a scalar is every lane."""
+    return call(f"lane{position}", expr) if lanes_of(expr) == 4 else expr
+
+
+# Grids
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Workgroups for a space of blocks: `index` decodes a workgroup's position, outermost first.
+
+    Workgroups for which `guard` doesn't hold are surplus.
+    """
+
+    size: tuple[Dim, Dim, Dim]
+    index: tuple[Dim, ...]
+    guard: Expr | None
+
+
+def fold_grid(blocks: Sequence[Dim]) -> Grid:
+    """A grid for blocks[0] × … × blocks[-1], the last one running fastest.
+
+    The last extent is x where it is proven to fit; the others (or all of them) are one number in
+    y and z (or x, y), folded where they may exceed `MAX_GRID`.
+    """
+    blocks = list(blocks) or [1]
+    wg = [symbol(name) for name in loop.GRID]
+    last = blocks[-1]
+    split = len(blocks) > 1 and isinstance(last, int) and last <= MAX_GRID
+    outer = blocks[:-1] if split else blocks
+    low, high = (wg[1], wg[2]) if split else (wg[0], wg[1])
+    total = dims.product(tuple(outer))
+    fits = isinstance(total, int) and total <= MAX_GRID
+    number = low if fits else low + high * MAX_GRID
+    guard = None if fits else call("lt", as_index(number), as_index(total))
+    folded: tuple[Dim, Dim] = (total, 1) if fits else (
+        dims.dim_min(total, MAX_GRID), dims.ceil_div(total, MAX_GRID),
+    )  # fmt: skip
+    index = decode(number, outer)
+    if split:
+        return Grid((last, *folded), (*index, wg[0]), guard)
+    return Grid((*folded, 1), index, guard)
+
+
+def decode(number: Dim, extents: Sequence[Dim]) -> tuple[Dim, ...]:
+    """The indices that `number` stands for in a row-major space."""
+    result: list[Dim] = []
+    rest = number
+    for position in range(len(extents) - 1, 0, -1):
+        result.append(dims.modulo(rest, extents[position]))
+        rest = dims.floor_div(rest, extents[position])
+    result.append(rest)
+    return tuple(reversed(result))
+
+
+def below(index: Dim, extent: Dim, extents: Mapping[str, Dim]) -> Expr | None:
+    """The condition `index < extent`, None where it is proven."""
+    if dims.is_below(index, extent, extents):
+        return None
+    return call("lt", as_index(index), as_index(extent))
+
+
+__all__ = [
+    "MAX_GRID", "Grid", "Names", "Scope", "as_dim", "below", "decode", "dims_of", "exprs_of",
+    "fold_grid", "is_aligned", "kernel", "lane", "quad", "root_scope", "statements_of", "vectorise",
+    "wide",
+]  # fmt: skip

@@ -1,0 +1,30 @@
+"""What every family of schedules shares: their JSON form, and the limits that prune a space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a kernel may use of a device; the defaults are what every WebGPU device grants."""
+
+    lanes: int = 256
+    workgroup_bytes: int = 16384
+
+
+def fields_to_json(schedule: object) -> dict[str, object]:
+    """The fields of a schedule, all of them ints or bools."""
+    return {f.name: getattr(schedule, f.name) for f in fields(schedule)}  # type: ignore[arg-type]
+
+
+def fields_from_json(cls: type, data: dict[str, object]) -> dict[str, object]:
+    """The fields of `cls` in `data`, checked by name and type; raises ValueError."""
+    expected = {f.name: f.type for f in fields(cls)}
+    if data.keys() != expected.keys():
+        raise ValueError(f"a {cls.__name__} has {sorted(expected)}, found {sorted(data)}")
+    for name, value in data.items():
+        kind = bool if expected[name] in (bool, "bool") else int
+        if type(value) is not kind:
+            raise ValueError(f"{cls.__name__}.{name} is no {kind.__name__}: {value!r}")
+    return data
