@@ -1,1 +1,26 @@
-"""Problem and schedule to loop IR: one module a family."""
+"""Lowering: a problem and a schedule become loop IR. One file a family, deciding nothing."""
+
+from __future__ import annotations
+
+from webrt.kernel import loop
+from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
+from webrt.lower import attention, contract, map, reduce
+from webrt.schedule import Schedule
+from webrt.schedule.attention import AttentionSchedule
+from webrt.schedule.contract import ContractSchedule
+from webrt.schedule.map import MapSchedule
+from webrt.schedule.reduce import ReduceSchedule
+
+
+def lower(problem: Problem, schedule: Schedule, name: str = "main") -> loop.Kernel:
+    """The kernel of `problem` under `schedule`; they must be of one family."""
+    match problem, schedule:
+        case Map(), MapSchedule():
+            return map.lower(problem, schedule, name)
+        case Reduce(), ReduceSchedule():
+            return reduce.lower(problem, schedule, name)
+        case Contract(), ContractSchedule():
+            return contract.lower(problem, schedule, name)
+        case Attention(), AttentionSchedule():
+            return attention.lower(problem, schedule, name)
+    raise ValueError(f"{type(schedule).__name__} is no schedule of a {type(problem).__name__}")
