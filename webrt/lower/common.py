@@ -92,6 +92,12 @@ class Scope:
             self._extents[name] = extent
         return named
 
+    def bind(self, name: str, dim: Dim, extent: Dim) -> None:
+        """Name a dim here by the name that the problem's expressions use."""
+        self.statements.append(loop.Let(name, as_index(self.index(dim))))
+        self.defined.add(name)
+        self._extents[name] = extent
+
     def var(self, hint: str, expr: Expr) -> Ref:
         """Declare a register here."""
         name = self.names.fresh(hint)
