@@ -21,15 +21,18 @@ from webrt.kernel.expr import (
     Load,
     Ref,
     Value,
-    as_dim,
     as_index,
     call,
     cast,
     lanes_of,
     own_dims,
+    substitute,
     walk,
 )
-from webrt.kernel.problem import Problem, symbols
+from webrt.kernel.problem import Output, Problem, symbols
+
+Quad = tuple[Dim, Dim, Dim, Dim]
+"""Four indices: of the lanes of a four-lane value."""
 
 MAX_GRID = 65535
 """WebGPU's default maxComputeWorkgroupsPerDimension."""
@@ -262,9 +265,14 @@ class Scope:
 
     def share(self, expr: Expr) -> Expr:
         """`expr` with every load and call that occurs more than once named here, once."""
-        expr = self.expr(expr)
+        return self.share_all([expr])[0]
+
+    def share_all(self, exprs: Sequence[Expr]) -> list[Expr]:
+        """`share` of several expressions: what two of them have in common is named too."""
+        exprs = [self.expr(e) for e in exprs]
         uses: dict[Expr, int] = {}
-        _count_uses(expr, uses)
+        for expr in exprs:
+            _count_uses(expr, uses)
         named: dict[Expr, Expr] = {}
 
         def visit(e: Expr) -> Expr:
@@ -281,7 +289,7 @@ class Scope:
             named[e] = result
             return result
 
-        return visit(expr)
+        return [visit(e) for e in exprs]
 
 
 def _count_uses(expr: Expr, uses: dict[Expr, int]) -> None:
@@ -398,7 +406,7 @@ def is_aligned(offset: Dim) -> bool:
     return dims.modulo(offset, 4) == 0
 
 
-def quad(base: Dim) -> tuple[Dim, Dim, Dim, Dim]:
+def quad(base: Dim) -> Quad:
     """The four consecutive indices from 4·base on."""
     return (base * 4, base * 4 + 1, base * 4 + 2, base * 4 + 3)
 
@@ -406,7 +414,7 @@ def quad(base: Dim) -> tuple[Dim, Dim, Dim, Dim]:
 def vectorise(
     expr: Expr,
     name: str,
-    lanes: tuple[Dim, Dim, Dim, Dim],
+    lanes: Quad,
     extents: Mapping[str, Dim],
     refs: Mapping[str, Expr] | None = None,
 ) -> Expr:
@@ -458,6 +466,39 @@ def wide(expr: Expr) -> Expr:
 def lane(expr: Expr, position: int) -> Expr:
     """One lane of a four-lane value; a scalar is every lane."""
     return call(f"lane{position}", expr) if lanes_of(expr) == 4 else expr
+
+
+def store_quad(
+    scope: Scope,
+    memory: int,
+    output: Output,
+    across: tuple[str, Quad],
+    guards: tuple[Expr | None, ...],
+    row: tuple[str, Dim, Dim],
+    acc: Ref,
+) -> None:
+    """Store an output of a Contract or Attention at four columns of one row.
+
+    `across` is the columns' index with its four values, `row` the rows' index with its value and
+    extent. There are four guards, one a lane, where columns don't go four by four.
+    """
+    (name, lanes), (row_name, row_at, row_extent) = across, row
+    extents = {**scope.extents, row_name: row_extent}
+    value = vectorise(output.expr, name, lanes, extents, {"acc": acc})
+    value = scope.share(substitute(value, {row_name: row_at}))
+    offsets = [
+        dims.simplify(dims.substitute(output.offset, {name: point}), extents) for point in lanes
+    ]
+    together = is_aligned(offsets[0]) and all(o == offsets[0] + c for c, o in enumerate(offsets))
+    offsets = [dims.substitute(o, {row_name: row_at}) for o in offsets]
+    if together and len(guards) == 1:
+        scope.store(memory, offsets[0], wide(value))
+        return
+    if lanes_of(value) == 4 and not isinstance(value, Ref):
+        value = scope.let("result", value)
+    for c, offset in enumerate(offsets):
+        with scope.when(guards[c] if len(guards) == 4 else None) as inside:
+            inside.store(memory, offset, lane(value, c))
 
 
 # Grids
@@ -516,10 +557,3 @@ def below(index: Dim, extent: Dim, extents: Mapping[str, Dim]) -> Expr | None:
     if dims.is_below(index, extent, extents):
         return None
     return call("lt", as_index(index), as_index(extent))
-
-
-__all__ = [
-    "MAX_GRID", "Grid", "Names", "Scope", "as_dim", "below", "decode", "dims_of", "exprs_of",
-    "fold_grid", "is_aligned", "kernel", "lane", "quad", "root_scope", "statements_of", "vectorise",
-    "wide",
-]  # fmt: skip

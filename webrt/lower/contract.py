@@ -15,25 +15,25 @@ from webrt.kernel.expr import (
     as_index,
     call,
     cast,
-    lanes_of,
     substitute,
     walk,
 )
-from webrt.kernel.problem import Contract, Output
+from webrt.kernel.problem import Contract
 from webrt.lower.common import (
+    Quad,
     Scope,
     below,
     fold_grid,
     is_aligned,
     kernel,
     lane,
+    quad,
     root_scope,
+    store_quad,
     vectorise,
     wide,
 )
 from webrt.schedule.contract import ContractSchedule
-
-Quad = tuple[Dim, Dim, Dim, Dim]
 
 
 def lower(problem: Contract, schedule: ContractSchedule, name: str) -> loop.Kernel:
@@ -111,8 +111,7 @@ class _Lowering:
                 inside = at if whole else dims.dim_min(at, last - 1)
                 j = scope.symbol(f"n{v}", inside, last)
                 guard = None if whole else call("lt", as_index(at), as_index(last))
-                points = (j * 4, j * 4 + 1, j * 4 + 2, j * 4 + 3)
-                self.column.append(_Columns(points, (guard,)))
+                self.column.append(_Columns(quad(j), (guard,)))
             else:
                 each = [at * 4 + c for c in range(4)]
                 kept = [
@@ -146,8 +145,8 @@ class _Lowering:
         return 0, 1, whole
 
     def four(self, body: Scope, j: Dim) -> None:
-        """Acc += a[m, 4j … 4j + 3] · b[4j … 4j + 3, n], all unrolled."""
-        points = (j * 4, j * 4 + 1, j * 4 + 2, j * 4 + 3)
+        """Add a[m, 4j … 4j + 3] · b[4j … 4j + 3, n], all unrolled."""
+        points = quad(j)
         extents = {**body.extents, "m": self.problem.m}
         template = vectorise(self.problem.a, "k", points, extents)
         rows = [
@@ -160,7 +159,7 @@ class _Lowering:
                 self.multiply(body, i, lane(row, c), columns)
 
     def one(self, body: Scope, k: Dim) -> None:
-        """Acc += a[m, k] · b[k, n]."""
+        """Add a[m, k] · b[k, n]."""
         extents = {**body.extents, "m": self.problem.m}
         columns = self.b_row(body, k, 0)
         template = vectorise(self.problem.a, "k", (k, k, k, k), extents)
@@ -196,37 +195,10 @@ class _Lowering:
 
     def write(self, scope: Scope, m: Dim, columns: _Columns, acc: Ref) -> None:
         """Store every output of one row and four columns."""
-        position = len(self.problem.operands)
+        first = len(self.problem.operands)
         for j, output in enumerate(self.problem.outputs):
-            extents = {**scope.extents, "m": self.problem.m}
-            value = vectorise(output.expr, "n", columns.lanes, extents, {"acc": acc})
-            value = scope.share(substitute(value, {"m": m}))
-            _store_quad(scope, position + j, output, m, columns, value, extents)
-
-
-def _store_quad(
-    scope: Scope,
-    memory: int,
-    output: Output,
-    m: Dim,
-    columns: _Columns,
-    value: Expr,
-    extents: dict[str, Dim],
-) -> None:
-    offsets = [
-        dims.substitute(dims.simplify(dims.substitute(output.offset, {"n": n}), extents), {"m": m})
-        for n in columns.lanes
-    ]
-    together = is_aligned(offsets[0]) and all(o == offsets[0] + c for c, o in enumerate(offsets))
-    if together and len(columns.guards) == 1:
-        scope.store(memory, offsets[0], wide(value))
-        return
-    if lanes_of(value) == 4 and not isinstance(value, Ref):
-        value = scope.let("result", value)
-    for c, offset in enumerate(offsets):
-        guard = columns.guards[c] if len(columns.guards) == 4 else None
-        with scope.when(guard) as inside:
-            inside.store(memory, offset, lane(value, c))
+            across, row = ("n", columns.lanes), ("m", m, self.problem.m)
+            store_quad(scope, first + j, output, across, columns.guards, row, acc)
 
 
 def _accumulator_type(problem: Contract) -> DType:
