@@ -11,6 +11,7 @@ Symbols of a model are at least 1 and at most `MAX_SYMBOL`; an index runs from 0
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -450,16 +451,24 @@ def _nested_quotient(op: str, left: Dim, right: Dim) -> Dim | None:
 
 def _split_by_gcd(op: str, left: Dim, right: Dim, extents: Mapping[str, Dim]) -> Dim | None:
     """(g·x + c) // (g·d) = x // d and (g·x + c) % (g·d) = g·(x % d) + c, where 0 <= c < g."""
-    if not isinstance(right, int):
-        return None
-    for g in sorted({math.gcd(c, right) for _, c in _terms(left)} - {1}, reverse=True):
-        small = _sum([(a, c) for a, c in _terms(left) if c % g])
-        if is_below(small, g, extents):
-            big = _sum([(a, c // g) for a, c in _terms(left) if c % g == 0])
-            if op == "//":
-                return floor_div(big, right // g)
-            return modulo(big, right // g) * g + small
+    for g in _common_factors(left, right):
+        big, small = _divide_exactly(left, g)
+        if big != 0 and is_below(small, g, extents):
+            divisor, _ = _divide_exactly(right, g)
+            return floor_div(big, divisor) if op == "//" else modulo(big, divisor) * g + small
     return None
+
+
+def _common_factors(left: Dim, right: Dim) -> Iterator[Dim]:
+    """Single terms other than 1 that divide `right` and perhaps a part of `left`."""
+    content = math.gcd(*(c for _, c in _terms(right)))
+    numbers = sorted({math.gcd(c, content) for _, c in _terms(left)}, reverse=True)
+    atoms = _terms(right)[0][0] if len(_terms(right)) == 1 else ()
+    for count in range(len(atoms), -1, -1):
+        for chosen in dict.fromkeys(itertools.combinations(atoms, count)):
+            for number in numbers:
+                if chosen or number != 1:
+                    yield _sum([(chosen, number)])
 
 
 def parse(text: str) -> Dim:

@@ -1,0 +1,64 @@
+"""What an expression costs to compute once more: the yardstick of fusion's decisions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from webrt import dims
+from webrt.dims import Dim, Operation
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Call, Const, Expr, Index, Load
+
+_SLOW = frozenset(["exp", "log", "tanh", "erf", "sin", "cos", "pow", "div", "mod", "sqrt"])
+_TYPICAL = 64  # what a symbol is taken to be where two symbolic sizes are compared
+
+
+def cost(expr: Expr) -> int:
+    """Roughly the instructions of an expression: slow functions 6, indirect loads 4, others 1."""
+    total = 0
+    for e in ex.walk(expr):
+        match e:
+            case Call(op=op):
+                total += 6 if op in _SLOW else 1
+            case Load(offset=offset):
+                total += (4 if is_indirect(offset) else 1) + divisions(offset)
+            case Index(dim):
+                total += divisions(dim)
+    return total
+
+
+def is_indirect(offset: Dim) -> bool:
+    """Whether an offset depends on loaded data."""
+    return any(isinstance(a, ex.Value) for a in dims.atoms_of(offset))
+
+
+def divisions(dim: Dim) -> int:
+    """The divisions and modulos in a dim."""
+    return sum(isinstance(a, Operation) and a.op in ("//", "%") for a in dims.atoms_of(dim))
+
+
+def size(expr: Expr) -> int:
+    """The number of expressions in the tree: fusion stops before trees explode."""
+    return sum(1 for _ in ex.walk(expr))
+
+
+def is_move(expr: Expr) -> bool:
+    """Whether an expression only says where an element comes from, with no data in its index."""
+    match expr:
+        case Load(offset=offset):
+            return not is_indirect(offset)
+        case Const() | Index():
+            return True
+    return False
+
+
+def is_choice(expr: Expr) -> bool:
+    """A move, or a choice among moves by position: concat, pad, a guarded row."""
+    if isinstance(expr, Call) and expr.op == "select":
+        return all(is_choice(a) for a in expr.args[1:]) and not ex.loads(expr.args[0])
+    return is_move(expr)
+
+
+def typical(dim: Dim) -> int:
+    """A size with every symbol at a typical value."""
+    return dims.evaluate(dim, defaultdict(lambda: _TYPICAL))

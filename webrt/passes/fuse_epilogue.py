@@ -1,0 +1,136 @@
+"""Maps move into the kernel that makes what they read, as its epilogue.
+
+Before:  c[m, n] = sum_k a·b;  y[i] = f(c[g(i)], x[i])      After:  the Contract stores f(acc, x)
+
+The Map must read the producer's output at a bijection g of its own space; its other loads and its
+outputs are re-indexed over the producer's space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Expr, Load
+from webrt.kernel.problem import Map, Output, Reduce, extents
+from webrt.passes.algebra import fold
+from webrt.passes.layout import flat, invert
+from webrt.passes.workbench import MAX_BINDINGS, Node, Workbench, bindings, output_space
+
+
+def absorb_epilogues(bench: Workbench, keep_source: bool = False) -> bool:
+    """Move Maps into producers; with `keep_source`, also where the source must still be stored."""
+    changed = False
+    for key in bench.in_order():
+        if key in bench.nodes and isinstance(bench.nodes[key].problem, Map):
+            changed |= _absorb_one(bench, key, keep_source)
+    return changed
+
+
+def _absorb_one(bench: Workbench, key: int, keep_source: bool) -> bool:
+    makers = {bench.makers[n] for n in bench.reads(key) if n in bench.makers}
+    position = {k: j for j, k in enumerate(bench.order())}
+    for producer in sorted(makers, key=lambda k: -position[k]):
+        if isinstance(bench.nodes[producer].problem, Map):
+            continue
+        merged = merge(bench, producer, key, keep_source)
+        if merged is not None:
+            bench.remove(key)
+            bench.update(producer, merged)
+            return True
+    return False
+
+
+def merge(bench: Workbench, producer: int, key: int, keep_source: bool) -> Node | None:
+    """The producer with the Map's outputs beside (or instead of) its own."""
+    made, node = bench.nodes[producer], bench.nodes[key]
+    sources = [name for name in made.outputs if name in bench.reads(key)]
+    if not keep_source and not any(_dies(bench, name, key) for name in sources):
+        return None
+    others = [name for name in bench.reads(key) if name not in made.outputs]
+    if any(bench.depends(name, producer) for name in others):
+        return None
+    for name in sources:
+        outputs = _reindexed(bench, producer, key, name)
+        if outputs is None:
+            continue
+        kept = [
+            (n, o)
+            for n, o in zip(made.outputs, made.problem.outputs, strict=True)
+            if not _dies(bench, n, key)
+        ]
+        all_outputs = (*(o for _, o in kept), *outputs)
+        problem = replace(made.problem, outputs=all_outputs)
+        if bindings(problem) > MAX_BINDINGS:
+            return None
+        names = (*(n for n, _ in kept), *node.outputs)
+        return Node(problem, names, join_names(made.name, node.name))
+    return None
+
+
+def join_names(first: str, second: str) -> str:
+    """What a fused step is called: the names of the model's nodes, the first ones of many."""
+    parts = dict.fromkeys([*first.split(" + "), *second.split(" + ")])
+    return " + ".join(parts)
+
+
+def _dies(bench: Workbench, name: str, key: int) -> bool:
+    """Whether the Map is the only reader of a value."""
+    return set(bench.readers_of(name)) <= {key} and not bench.is_result(name)
+
+
+def _reindexed(bench: Workbench, producer: int, key: int, source: str) -> list[Output] | None:
+    """The Map's outputs over the producer's space, reading `source` where it is made."""
+    made, node = bench.nodes[producer], bench.nodes[key]
+    space = extents(node.problem)
+    origin = made.problem.outputs[made.outputs.index(source)]
+    found = set[Dim]()
+    for output in node.problem.outputs:
+        found |= {load.offset for load in ex.loads(output.expr) if load.memory == source}
+    for offset in sorted(found, key=str):
+        inverse = invert(offset, space)
+        if inverse is not None and inverse.size == origin.size:
+            over = output_space(made.problem, origin)
+            point = inverse.at(origin.offset, over)
+            return _moved(made, node, point, over, origin.each)
+        if isinstance(made.problem, Reduce) and not origin.each:
+            over = extents(made.problem)
+            if dims.product(tuple(over.values())) == dims.product(tuple(space.values())):
+                inverse = invert(flat(space), space)
+                assert inverse is not None
+                point = inverse.at(flat(over), over)
+                if (outputs := _moved(made, node, point, over, True)) is not None:
+                    return outputs
+    return None
+
+
+def _moved(
+    made: Node, node: Node, point: dict[str, Dim], over: dict[str, Dim], each: bool
+) -> list[Output] | None:
+    """The Map's outputs at `point`, a function of the producer's indices; None if it can't be."""
+    origins = dict(zip(made.outputs, made.problem.outputs, strict=True))
+    misplaced = False
+
+    def change(expr: Expr) -> Expr | None:
+        nonlocal misplaced
+        if not isinstance(expr, Load) or not isinstance(expr.memory, str):
+            return None
+        origin = origins.get(expr.memory)
+        if origin is None:
+            return None
+        if dims.simplify(expr.offset, over) == origin.offset and (each or not origin.each):
+            return origin.expr
+        misplaced = True
+        return None
+
+    moved: list[Output] = []
+    for output in node.problem.outputs:
+        expr = ex.simplify(ex.substitute(output.expr, point), over)
+        expr = fold(ex.rewrite(expr, change))
+        offset = dims.simplify(dims.substitute(output.offset, point), over)
+        if misplaced:
+            return None
+        moved.append(replace(output, expr=expr, offset=offset, each=each))
+    return moved

@@ -1,0 +1,153 @@
+"""Tensors are stored in the order in which they are read: transposes dissolve on the writer's side.
+
+Before:  Attention stores [b, h, q, e]; Contract loads a(m, k) from it with k in two pieces
+After:   Attention stores at the offset that makes the Contract's load m·K + k
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Expr, Load
+from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce, extents
+from webrt.passes.costs import divisions, is_indirect
+from webrt.passes.layout import Inverse, flat, invert
+from webrt.passes.workbench import Workbench, map_expressions, output_space
+
+Space = dict[str, Dim]
+
+
+def store_as_read(bench: Workbench) -> bool:
+    """Give each intermediate tensor the layout in which its readers read it best."""
+    changed = False
+    for key in bench.in_order():
+        for name in bench.nodes[key].outputs:
+            if not bench.is_result(name):
+                changed |= _improve(bench, key, name)
+    return changed
+
+
+def _improve(bench: Workbench, key: int, name: str) -> bool:
+    node = bench.nodes[key]
+    position = node.outputs.index(name)
+    output = node.problem.outputs[position]
+    over = output_space(node.problem, output)
+    readings = [
+        (offset, role, extents(bench.nodes[reader].problem))
+        for reader in bench.readers_of(name)
+        for offset, role in _readings(bench.nodes[reader].problem, name)
+    ]
+
+    def badness(change: _Change | None) -> int:
+        stored = change(output.offset, over) if change else output.offset
+        if change and invert(stored, over) is None:
+            return 1 << 30
+        total = _badness(stored, _store_role(node.problem), over, 1)
+        for offset, role, space in readings:
+            total += _badness(change(offset, space) if change else offset, role, space, 4)
+        return total
+
+    best, least = None, badness(None)
+    for offset, _, space in readings:
+        change = _change_of(offset, space, output.size)
+        if change is not None and (score := badness(change)) < least:
+            best, least = change, score
+    if best is None:
+        return False
+    _apply(bench, key, name, best)
+    return True
+
+
+class _Change:
+    """A permutation of flat offsets: the old inverse, then the new row-major order."""
+
+    def __init__(self, inverse: Inverse, target: Dim) -> None:
+        self.inverse, self.target = inverse, target
+
+    def __call__(self, offset: Dim, space: Space) -> Dim:
+        point = self.inverse.at(offset, space)
+        return dims.simplify(dims.substitute(self.target, point), space)
+
+
+def _change_of(offset: Dim, space: Space, size: Dim) -> _Change | None:
+    """The change after which a load at `offset` runs through memory in the order of its indices."""
+    if is_indirect(offset):
+        return None
+    used = dims.free_symbols(offset)
+    own = {n: e for n, e in space.items() if n in used}
+    inverse = invert(offset, own)
+    if inverse is None or inverse.size != size:
+        return None
+    return _Change(inverse, flat(own))
+
+
+def _apply(bench: Workbench, key: int, name: str, change: _Change) -> None:
+    node = bench.nodes[key]
+    outputs = list(node.problem.outputs)
+    position = node.outputs.index(name)
+    over = output_space(node.problem, outputs[position])
+    outputs[position] = replace(outputs[position], offset=change(outputs[position].offset, over))
+    bench.update(key, replace(node, problem=replace(node.problem, outputs=tuple(outputs))))
+    for reader in bench.readers_of(name):
+        current = bench.nodes[reader]
+        space = extents(current.problem)
+
+        def moved(expr: Expr, space: Space = space) -> Expr | None:
+            if isinstance(expr, Load) and expr.memory == name:
+                return replace(expr, offset=change(expr.offset, space))
+            return None
+
+        problem = map_expressions(current.problem, partial(ex.rewrite, change=moved))
+        bench.update(reader, replace(current, problem=problem))
+
+
+def _readings(problem: Problem, name: str) -> list[tuple[Dim, tuple[str, ...]]]:
+    """Each load of the value: its offset, and the indices that should run with unit stride."""
+    roles: list[tuple[Expr, tuple[str, ...]]]
+    match problem:
+        case Contract():
+            roles = [(problem.a, ("k",)), (problem.b, ("n", "k"))]
+        case Attention():
+            roles = [(problem.query, ("d",)), (problem.key, ("d",)), (problem.value, ("e",))]
+            roles.append((problem.score, ("t",)))
+        case Reduce():
+            roles = [(p.expr, _store_role(problem)) for p in problem.passes]
+        case Map():
+            roles = []
+    roles += [(o.expr, _store_role(problem)) for o in problem.outputs]
+    return [
+        (load.offset, role)
+        for expr, role in roles
+        for load in ex.loads(expr)
+        if load.memory == name
+    ]
+
+
+def _store_role(problem: Problem) -> tuple[str, ...]:
+    match problem:
+        case Contract():
+            return ("n",)
+        case Attention():
+            return ("e",)
+        case Reduce():
+            return (f"r{len(problem.reduced) - 1}",)
+        case Map():
+            return (f"i{len(problem.axes) - 1}",)
+
+
+def _badness(offset: Dim, role: tuple[str, ...], space: Space, weight: int) -> int:
+    """0 for an offset with unit stride along a preferred index; divisions and strides count."""
+    if is_indirect(offset):
+        return 0
+    return weight * (0 if any(unit_stride(offset, index) for index in role) else 2) + divisions(
+        offset
+    )
+
+
+def unit_stride(offset: Dim, index: str) -> bool:
+    """Whether `offset` is `index` plus something that doesn't depend on it."""
+    return index not in dims.free_symbols(offset - dims.symbol(index))

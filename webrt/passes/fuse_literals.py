@@ -1,0 +1,62 @@
+"""Scalar constants become literals of the expressions that load them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from webrt.dtypes import DType
+from webrt.graph.ir import Value
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Const, Expr, Load
+from webrt.passes.algebra import fold
+from webrt.passes.workbench import Workbench, map_expressions
+
+MAX_UNIFORM = 4096  # elements up to which a constant is looked through for being all equal
+
+
+def inline_literals(bench: Workbench) -> None:
+    """Replace loads of uniform constants, and of integer tensors known up to symbols."""
+    known = {name: value for name, value in bench.values.items() if _is_literal(value)}
+    for key in list(bench.nodes):
+        if not any(name in known for name in bench.reads(key)):
+            continue
+        node = bench.nodes[key]
+
+        def change(expr: Expr) -> Expr | None:
+            if isinstance(expr, Load) and expr.memory in known:
+                assert isinstance(expr.memory, str)
+                return _literal(known[expr.memory], expr)
+            return None
+
+        problem = map_expressions(node.problem, lambda e: fold(ex.rewrite(e, change)))
+        bench.update(key, replace(node, problem=problem))
+
+
+def _is_literal(value: Value) -> bool:
+    if value.data is not None:
+        data = value.data
+        return 0 < data.size <= MAX_UNIFORM and bool(np.all(data == data.flat[0]))
+    return value.content is not None
+
+
+def _literal(value: Value, load: Load) -> Expr | None:
+    if value.data is not None:
+        return _const(value.data.flat[0].item(), load.dtype)
+    assert value.content is not None
+    elements = [ex.cast(ex.as_index(d), load.dtype) for d in value.content]
+    if isinstance(load.offset, int):
+        return elements[load.offset]
+    result = elements[-1]
+    for j, element in reversed(list(enumerate(elements[:-1]))):
+        here = ex.call("eq", ex.as_index(load.offset), ex.i32(j))
+        result = ex.select(here, element, result)
+    return result
+
+
+def _const(value: object, dtype: DType) -> Const:
+    assert isinstance(value, bool | int | float)
+    if dtype is DType.BOOL:
+        return Const(bool(value), dtype)
+    return Const(float(value) if dtype.is_float else int(value), dtype)

@@ -1,0 +1,91 @@
+"""Lowers a graph to a program: every node becomes problems, every known value a literal."""
+
+from __future__ import annotations
+
+from webrt import ops
+from webrt.dims import Dim
+from webrt.errors import UnsupportedOpError, WebrtError
+from webrt.graph.ir import Graph, Node, Value
+from webrt.graph.program import ProblemNode, Program
+from webrt.ops.emit import Emitter, Operands
+from webrt.ops.registry import find
+from webrt.ops.site import Site
+from webrt.passes.integers import Integers
+
+assert ops.FAMILIES
+
+
+def lower(graph: Graph) -> Program:
+    """The graph as problems. Raises UnsupportedOpError for what doesn't fit 32 bits.
+
+    Integer inputs are taken as any 32-bit integer at first; one that indexes a table is held to the
+    table, and one that would overflow is held to less (see `passes/integers.py`), then lowered again.
+    """
+    integers = Integers(graph)
+    while True:
+        nodes = _lower_nodes(graph, integers)
+        if integers.settled():
+            break
+    ranges = {v: r for v, r in integers.ranges.items() if v in graph.inputs}
+    return Program(
+        graph.symbols, graph.inputs, graph.outputs, graph.output_names, nodes, ranges
+    )  # fmt: skip
+
+
+def _lower_nodes(graph: Graph, integers: Integers) -> tuple[ProblemNode, ...]:
+    result: list[ProblemNode] = []
+    refused: list[str] = []
+    for node in graph.nodes:
+        if all(v.data is not None or v.content is not None for v in node.outputs):
+            continue
+        if any(d == 0 for v in node.outputs for d in v.shape):
+            continue
+        try:
+            made, limits = lower_node(node, integers)
+        except UnsupportedOpError as error:
+            refused.append(str(error))
+            continue
+        for value, low, high in limits:
+            integers.limit(value, low, high)
+        for problem_node in made:
+            integers.visit(problem_node)
+        result += made
+    if refused:
+        raise UnsupportedOpError("; ".join(refused))
+    done: set[Value] = set()
+    for value in graph.outputs:
+        if value.content is not None and value not in done:
+            done.add(value)
+            result.append(_known_output(value, integers))
+    return tuple(result)
+
+
+def lower_node(
+    node: Node, integers: Integers
+) -> tuple[list[ProblemNode], list[tuple[Value, int, int]]]:
+    """The problems of one node, and the limits that it puts on index tensors."""
+    definition = find(node.op, node.domain, node.version)
+    assert definition is not None, node.op
+    emit = Emitter(node.name, node.outputs, integers.interval)
+    try:
+        definition.lower(Site.of(node), emit)
+    except WebrtError as error:
+        error.add_note(f"{node.domain}.{node.op} {node.attributes}")
+        raise
+    return emit.nodes, emit.limits
+
+
+def _known_output(value: Value, integers: Integers) -> ProblemNode:
+    """A shape that is an output of the model is written by a kernel."""
+    emit = Emitter(value.name, (value,), integers.interval)
+
+    def body(operands: Operands, at: tuple[Dim, ...]):  # type: ignore[no-untyped-def]
+        offset: Dim = 0
+        for place, extent in zip(at, value.shape, strict=True):
+            offset = offset * extent + place
+        return operands.load(value, offset)
+
+    emit.map(body)
+    return emit.nodes[0]
+
+

@@ -1,0 +1,80 @@
+"""Arena offsets: which tensors share memory over time. `web/memory.js` is this file in JavaScript.
+
+The algorithm, step by step, so that both agree to the byte:
+
+1. A tensor of home ARENA lives from the first to the last step that writes or reads it, both
+   included: what one step reads and writes never overlaps.
+2. Its size is its bytes under the bindings, rounded up to a multiple of 256.
+3. Tensors are placed one by one, larger sizes first, equal sizes by rising tensor index.
+4. To place one, take the tensors placed before whose lives overlap its own, by rising
+   (offset, index), and walk through them with `end` = 0 at first: the gap before each runs from
+   `end` to its offset; afterwards `end` becomes the larger of `end` and its offset + size. The
+   smallest gap that holds the tensor wins, the lowest of equal ones; where none does, the tensor
+   goes to the final `end`.
+
+The peak is the largest offset + size; the lower bound the largest sum of sizes alive at one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from webrt import dims
+from webrt.plan.plan import Home, Plan
+
+ALIGNMENT = 256
+"""WebGPU's default alignment of a storage binding's offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Byte offsets of the arena's tensors, the arena's size, and what no placement can go below."""
+
+    offsets: dict[int, int]
+    peak: int
+    lower_bound: int
+
+
+def lifetimes(plan: Plan) -> dict[int, tuple[int, int]]:
+    """First and last step of every arena tensor that a step touches."""
+    lives: dict[int, tuple[int, int]] = {}
+    for position, step in enumerate(plan.steps):
+        for tensor in (*step.inputs, *step.outputs):
+            if plan.tensors[tensor].home is Home.ARENA:
+                first, _ = lives.get(tensor, (position, position))
+                lives[tensor] = (first, position)
+    return lives
+
+
+def place(plan: Plan, bindings: Mapping[str, int]) -> Placement:
+    """Offsets under the given values of the model's symbols; raises KeyError for an unbound one."""
+    lives = lifetimes(plan)
+    sizes = {t: _aligned(dims.evaluate(plan.tensors[t].bytes, bindings)) for t in lives}
+    offsets: dict[int, int] = {}
+    peak = 0
+    for tensor in sorted(lives, key=lambda t: (-sizes[t], t)):
+        first, last = lives[tensor]
+        overlapping = [t for t in offsets if lives[t][0] <= last and first <= lives[t][1]]
+        end, best = 0, -1
+        smallest = 0
+        for other in sorted(overlapping, key=lambda t: (offsets[t], t)):
+            gap = offsets[other] - end
+            if gap >= sizes[tensor] and (best < 0 or gap < smallest):
+                best, smallest = end, gap
+            end = max(end, offsets[other] + sizes[other])
+        offsets[tensor] = best if best >= 0 else end
+        peak = max(peak, offsets[tensor] + sizes[tensor])
+    return Placement(offsets, peak, _lower_bound(lives, sizes, len(plan.steps)))
+
+
+def _lower_bound(lives: Mapping[int, tuple[int, int]], sizes: Mapping[int, int], steps: int) -> int:
+    alive = [0] * steps
+    for tensor, (first, last) in lives.items():
+        for position in range(first, last + 1):
+            alive[position] += sizes[tensor]
+    return max(alive, default=0)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
