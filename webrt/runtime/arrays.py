@@ -1,0 +1,187 @@
+"""Host data: what goes into a run and comes out of it, as NumPy arrays where NumPy is to be had.
+
+Everything else that holds numbers goes in too: anything with a buffer (`array.array`, memoryview),
+nested lists, plain numbers. Without NumPy, results are `HostTensor`s.
+"""
+
+from __future__ import annotations
+
+import array
+import functools
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from webrt import dims
+from webrt.dtypes import DType
+from webrt.runtime.device import HOST_TO_STORAGE
+
+_SIGNED, _UNSIGNED = "bhilqn", "BHILQN"
+_INTEGERS = {
+    (True, 1): DType.I8, (True, 2): DType.I16, (True, 4): DType.I32, (True, 8): DType.I64,
+    (False, 1): DType.U8, (False, 2): DType.U16, (False, 4): DType.U32, (False, 8): DType.U64,
+}  # fmt: skip
+_OTHERS = {"?": DType.BOOL, "e": DType.F16, "f": DType.F32}
+_FOREIGN = {"d": "float64", "g": "longdouble", "F": "complex64", "D": "complex128"}
+
+
+@dataclass(frozen=True, slots=True)
+class HostTensor:
+    """Elements in row-major order, little-endian, in the model's dtype; `data` is their bytes."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+    data: memoryview
+
+    @property
+    def elements(self) -> memoryview:
+        """`data` as a flat memoryview of numbers (f16 is not to be had before Python 3.12)."""
+        return self.data.cast(HOST_TO_STORAGE[self.dtype])
+
+    def tolist(self) -> Any:
+        """The elements as nested lists, or a number for no dims."""
+        flat: list[Any] = self.elements.tolist()
+        for size in reversed(self.shape[1:]):
+            flat = [flat[i : i + size] for i in range(0, len(flat), size)]
+        return flat if self.shape else flat[0]
+
+
+class NotAnArrayError(Exception):
+    """What was given holds no numbers of one dtype; the message tells what it is."""
+
+
+@functools.cache
+def _numpy() -> Any:
+    try:
+        import numpy
+    except ImportError:
+        return None
+    return numpy
+
+
+def from_host(value: object, wanted: DType) -> HostTensor:
+    """`value` as a HostTensor; plain numbers and lists take the dtype `wanted`."""
+    if isinstance(value, HostTensor):
+        return value
+    if isinstance(value, int | float | list | tuple):
+        return _from_lists(value, wanted)
+    numpy = _numpy()
+    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
+        value = numpy.asarray(value)
+        if value.dtype.byteorder == (">" if sys.byteorder == "little" else "<"):
+            raise NotAnArrayError(f"{value.dtype.name} in foreign byte order")
+        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+            raise NotAnArrayError(str(value.dtype))
+        value = numpy.ascontiguousarray(value).reshape(value.shape)
+    try:
+        view = memoryview(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError) as error:
+        raise NotAnArrayError(f"a {type(value).__name__}") from error
+    return HostTensor(_dtype_of(view), tuple(view.shape or ()), _flat(view))
+
+
+def _dtype_of(view: memoryview) -> DType:
+    code = view.format.lstrip("@=<")
+    if code in _OTHERS:
+        return _OTHERS[code]
+    if len(code) == 1 and code in _SIGNED + _UNSIGNED:
+        return _INTEGERS[code in _SIGNED, view.itemsize]
+    raise NotAnArrayError(_FOREIGN.get(code, f"elements of format {view.format!r}"))
+
+
+def _flat(view: memoryview) -> memoryview:
+    if view.nbytes == 0:
+        return memoryview(b"")
+    return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
+
+
+def _from_lists(value: object, wanted: DType) -> HostTensor:
+    shape: list[int] = []
+    level: object = value
+    while isinstance(level, list | tuple):
+        shape.append(len(level))
+        level = level[0] if level else 0
+    flat: list[Any] = []
+    _flatten(value, shape, flat)
+    if wanted is DType.F16 or len(shape) > 8:
+        raise NotAnArrayError("a list")
+    if wanted.is_integer and not all(isinstance(v, int) for v in flat):
+        raise NotAnArrayError("floats")
+    code = "B" if wanted is DType.BOOL else HOST_TO_STORAGE[wanted]
+    try:
+        packed = array.array(code, flat)
+    except (OverflowError, TypeError) as error:
+        raise NotAnArrayError(f"values that are no {wanted.onnx_name}") from error
+    return HostTensor(wanted, tuple(shape), _flat(memoryview(packed)))
+
+
+def _flatten(value: object, shape: list[int], out: list[Any]) -> None:
+    if not shape:
+        if not isinstance(value, int | float):
+            raise NotAnArrayError("a ragged list" if isinstance(value, list | tuple) else "objects")
+        out.append(value)
+        return
+    if not isinstance(value, list | tuple) or len(value) != shape[0]:
+        raise NotAnArrayError("a ragged list")
+    for part in value:
+        _flatten(part, shape[1:], out)
+
+
+def value_range(tensor: HostTensor) -> tuple[int, int]:
+    """The least and the greatest element of an integer tensor with at least one element."""
+    numpy = _numpy()
+    if numpy is not None:
+        values = numpy.frombuffer(tensor.data, tensor.dtype.onnx_name)
+        return int(values.min()), int(values.max())
+    return min(tensor.elements), max(tensor.elements)
+
+
+def to_storage(tensor: HostTensor) -> memoryview:
+    """The elements as they stand in device memory, padded to a multiple of 4 bytes."""
+    data = tensor.data
+    if tensor.dtype is DType.BOOL:
+        data = _convert(data, DType.U8, DType.U32, truth=True)
+    elif tensor.dtype is not tensor.dtype.storage:
+        data = _convert(data, tensor.dtype, tensor.dtype.storage)
+    rest = -data.nbytes % 4
+    return memoryview(bytes(data) + bytes(rest)) if rest else data
+
+
+def from_storage(dtype: DType, shape: tuple[int, ...], data: memoryview | bytes) -> HostTensor:
+    """The inverse of `to_storage`; bytes after the last element are left out."""
+    size = dims.product(shape)
+    assert isinstance(size, int)
+    view = memoryview(data)[: size * dtype.storage.bytes]
+    if dtype is DType.BOOL:
+        view = _convert(view, DType.U32, DType.U8, truth=True)
+    elif dtype is not dtype.storage:
+        view = _convert(view, dtype.storage, dtype)
+    return HostTensor(dtype, shape, view)
+
+
+def _convert(data: memoryview, old: DType, new: DType, truth: bool = False) -> memoryview:
+    """Integers of one width as integers of another; `truth` makes them 0 or 1."""
+    numpy = _numpy()
+    if numpy is not None:
+        values = numpy.frombuffer(data, old.onnx_name)
+        values = values != 0 if truth else values
+        return _flat(memoryview(values.astype(new.onnx_name)))
+    elements: Any = data.cast(HOST_TO_STORAGE[old]) if data.nbytes else ()
+    if truth:
+        elements = map(bool, elements)
+    # Values that don't fit wrap around, as NumPy's do: the device computes modulo 2^32.
+    mask = (1 << (8 * new.bytes)) - 1
+    if not truth and new.bytes < old.bytes:
+        unsigned = DType(f"u{8 * new.bytes}")
+        packed = array.array(HOST_TO_STORAGE[unsigned], (v & mask for v in elements))
+    else:
+        packed = array.array(HOST_TO_STORAGE[new], elements)
+    return _flat(memoryview(packed))
+
+
+def as_result(tensor: HostTensor) -> Any:
+    """A NumPy array (a copy that may be written to) where NumPy is installed, else `tensor`."""
+    numpy = _numpy()
+    if numpy is None:
+        return tensor
+    return numpy.frombuffer(bytearray(tensor.data), tensor.dtype.onnx_name).reshape(tensor.shape)

@@ -1,0 +1,160 @@
+"""Check the feeds of a run against the model's inputs, and read the values of its symbols off them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from webrt import dims
+from webrt.dims import MAX_SYMBOL, Dim
+from webrt.dtypes import DType
+from webrt.errors import PackError, ShapeError
+from webrt.plan.plan import Plan, Port
+from webrt.runtime import arrays
+from webrt.runtime.arrays import HostTensor, NotAnArrayError
+
+_RANGES = {DType.I64: (-(1 << 31), (1 << 31) - 1), DType.U64: (0, (1 << 32) - 1)}
+"""What a device can hold of the dtypes that it stores in fewer bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """An input or output of a model: ONNX's name of its dtype, its shape with the model's symbols."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} [{', '.join(map(str, self.shape))}]"
+
+
+def describe(plan: Plan, port: Port) -> TensorInfo:
+    """The port as users see it: `s0` by the model's own name."""
+    names: dict[str, Dim] = {s.id: dims.symbol(s.name) for s in plan.symbols}
+    shape = tuple(d if isinstance(d, int) else str(dims.substitute(d, names)) for d in port.shape)
+    return TensorInfo(port.name, port.dtype.onnx_name, shape)
+
+
+def check_symbols(plan: Plan) -> None:
+    """Every symbol must be readable off an input's shape; raises PackError."""
+    bound = {name for p in plan.inputs for d in p.shape if (name := _lone_symbol(d)) is not None}
+    for symbol in plan.symbols:
+        if symbol.id not in bound:
+            raise PackError(f"the symbol {symbol.name!r} is no dim of any input; pack again")
+
+
+def bind(plan: Plan, feeds: Mapping[str, object]) -> tuple[tuple[int, ...], dict[str, HostTensor]]:
+    """The values of the plan's symbols, in order, and the feeds as host tensors.
+
+    Raises ShapeError for feeds that don't fit the inputs in name, dtype, rank, shape or value.
+    """
+    for name in feeds:
+        if not any(p.name == name for p in plan.inputs):
+            known = ", ".join(p.name for p in plan.inputs) or "none"
+            raise ShapeError(f"unknown input {name!r}: this model's inputs are {known}")
+    given = {port.name: _tensor(plan, port, feeds) for port in plan.inputs}
+    bindings, origins = _read_symbols(plan, given)
+    for port in plan.inputs:
+        _check_shape(plan, port, given[port.name], bindings, origins)
+        _check_values(port, given[port.name])
+    return tuple(bindings[s.id] for s in plan.symbols), given
+
+
+def _tensor(plan: Plan, port: Port, feeds: Mapping[str, object]) -> HostTensor:
+    if port.name not in feeds:
+        raise ShapeError(f"input {port.name!r} is missing: expected {describe(plan, port)}")
+    try:
+        tensor = arrays.from_host(feeds[port.name], port.dtype)
+    except NotAnArrayError as error:
+        raise ShapeError(
+            f"input {port.name!r}: expected {describe(plan, port)}, found {error}"
+        ) from error
+    if tensor.dtype is not port.dtype or len(tensor.shape) != len(port.shape):
+        raise ShapeError(
+            f"input {port.name!r}: expected {describe(plan, port)},"
+            f" found {tensor.dtype.onnx_name} {list(tensor.shape)}"
+        )
+    return tensor
+
+
+def _lone_symbol(dim: Dim) -> str | None:
+    """The symbol that `dim` is, or None where it is something else."""
+    found = dims.free_symbols(dim)
+    if len(found) == 1:
+        (name,) = found
+        if dim == dims.symbol(name):
+            return name
+    return None
+
+
+def _read_symbols(
+    plan: Plan, given: Mapping[str, HostTensor]
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Values of the symbols, and which input gave each; the first one that shows it decides."""
+    names = {s.id: s.name for s in plan.symbols}
+    bindings: dict[str, int] = {}
+    origins: dict[str, str] = {}
+    for port in plan.inputs:
+        for axis, (dim, size) in enumerate(zip(port.shape, given[port.name].shape, strict=True)):
+            name = _lone_symbol(dim)
+            if name is None or name in bindings:
+                continue
+            if not 1 <= size <= MAX_SYMBOL:
+                raise ShapeError(
+                    f"input {port.name!r}: {names[name]} at axis {axis} is {size},"
+                    f" expected 1 to {MAX_SYMBOL}"
+                )
+            bindings[name], origins[name] = size, port.name
+    return bindings, origins
+
+
+def _check_shape(
+    plan: Plan,
+    port: Port,
+    tensor: HostTensor,
+    bindings: Mapping[str, int],
+    origins: Mapping[str, str],
+) -> None:
+    info = describe(plan, port)
+    for axis, (dim, size) in enumerate(zip(port.shape, tensor.shape, strict=True)):
+        wanted = dims.evaluate(dim, bindings)
+        if wanted == size:
+            continue
+        symbols = sorted({origins[s] for s in dims.free_symbols(dim)} - {port.name})
+        name = "" if isinstance(dim, int) else f"{info.shape[axis]} = "
+        source = f" (from input {symbols[0]!r})" if symbols else ""
+        raise ShapeError(
+            f"input {port.name!r}: expected {name}{wanted}{source} at axis {axis},"
+            f" found {size} in {list(tensor.shape)}"
+        )
+
+
+def _check_values(port: Port, tensor: HostTensor) -> None:
+    low, high = _RANGES.get(port.dtype, (None, None))
+    low = _tighter(low, port.low, max)
+    high = _tighter(high, port.high, min)
+    if not port.dtype.is_integer or (low is None and high is None) or not tensor.data.nbytes:
+        return
+    least, greatest = arrays.value_range(tensor)
+    for value in (least, greatest):
+        if (low is not None and value < low) or (high is not None and value > high):
+            bounds = f"{'' if low is None else low} … {'' if high is None else high}".strip()
+            raise ShapeError(f"input {port.name!r}: the value {value} is outside of {bounds}")
+
+
+def _tighter(left: int | None, right: int | None, pick: object) -> int | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return max(left, right) if pick is max else min(left, right)
+
+
+def evaluate_shape(shape: Sequence[Dim], bindings: Mapping[str, int]) -> tuple[int, ...]:
+    """A shape under `bindings`; raises ShapeError where a dim comes out negative or undefined."""
+    try:
+        sizes = tuple(dims.evaluate(d, bindings) for d in shape)
+    except ZeroDivisionError as error:
+        raise ShapeError(f"a dim of {list(shape)} divides by zero at this input shape") from error
+    if any(size < 0 for size in sizes):
+        raise ShapeError(f"the shape {list(shape)} is {list(sizes)} at this input shape")
+    return sizes
