@@ -1,20 +1,65 @@
-"""Placeholder of the Map schedules."""
+"""How a Map is computed: lanes of a workgroup, elements of a lane, and which way the grid runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from webrt import dims
+from webrt.dims import Dim
+from webrt.kernel.axes import collapse_map
+from webrt.kernel.expr import loads
 from webrt.kernel.problem import Map
 from webrt.schedule.base import Limits
 
 
 @dataclass(frozen=True, slots=True)
 class MapSchedule:
-    """To come."""
+    """A lane computes `items` times `width` neighbouring elements.
+
+    `flat` numbers all elements in one row, so that every lane is busy; otherwise a workgroup lies
+    within one row of the innermost (merged) axis, so that the outer indices cost no division.
+    """
 
     lanes: int = 64
+    width: int = 1
+    items: int = 1
+    flat: bool = True
+
+    def __post_init__(self) -> None:
+        if self.width not in (1, 4) or not 1 <= self.items <= 16 or not 1 <= self.lanes <= 1024:
+            raise ValueError(f"not a Map schedule: {self}")
 
 
 def space(problem: Map, limits: Limits) -> tuple[MapSchedule, ...]:
     """Every legal schedule, best guess first."""
-    return (MapSchedule(),)
+    merged = collapse_map(problem)
+    widths = _widths(merged)
+    inner: Dim = merged.axes[-1] if merged.axes else 1
+    layouts = [True]
+    if len(merged.axes) > 1:
+        long = isinstance(inner, int) and inner // widths[0] >= 64
+        layouts = [False, True] if long else [True, False]
+    return tuple(
+        MapSchedule(lanes, width, items, flat)
+        for width in widths
+        for flat in layouts
+        for items in (1, 4)
+        for lanes in (64, 128, 256, 32)
+        if lanes <= limits.lanes
+    )
+
+
+def _widths(problem: Map) -> list[int]:
+    """The legal widths, best first: 4 where the innermost axis can be cut in fours."""
+    if not problem.axes or problem.axes[-1] % 4 != 0:
+        return [1]
+    inner = f"i{len(problem.axes) - 1}"
+    offsets = [o.offset for o in problem.outputs]
+    offsets += [load.offset for o in problem.outputs for load in loads(o.expr)]
+    return [4, 1] if all(_step(d, inner) in (0, 1) for d in offsets) else [1, 4]
+
+
+def _step(offset: Dim, name: str) -> int | None:
+    """By how much `offset` grows with the index `name`, where that is constant."""
+    grown = dims.substitute(offset, {name: dims.symbol(name) + 1}) - offset
+    return grown if isinstance(grown, int) else None

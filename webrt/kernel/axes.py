@@ -1,0 +1,83 @@
+"""Axes of an iteration space that need no index of their own are merged or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from webrt import dims
+from webrt.dims import Dim, symbol
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Expr
+from webrt.kernel.problem import Map, Pass, Reduce, extents
+
+
+def collapse_map(problem: Map) -> Map:
+    """The same Map over as few axes as its index arithmetic allows: contiguous ones become one."""
+    exprs = [e for o in problem.outputs for e in (o.expr, ex.Index(o.offset))]
+    axes, changed = _collapse("i", problem.axes, exprs, {})
+    pairs = zip(changed[::2], changed[1::2], strict=True)
+    outputs = tuple(
+        replace(output, expr=expr, offset=ex.as_dim(offset))
+        for output, (expr, offset) in zip(problem.outputs, pairs, strict=True)
+    )
+    return replace(problem, axes=axes, outputs=outputs)
+
+
+def collapse_reduce(problem: Reduce) -> Reduce:
+    """The same Reduce over as few axes and reduced axes as its index arithmetic allows."""
+    exprs: list[Expr] = [e for o in problem.outputs for e in (o.expr, ex.Index(o.offset))]
+    exprs += [p.expr for p in problem.passes]
+    space = extents(problem)
+    rows = {name: extent for name, extent in space.items() if name[0] == "i"}
+    row = {name: extent for name, extent in space.items() if name[0] == "r"}
+    reduced, exprs = _collapse("r", problem.reduced, exprs, rows)
+    axes, exprs = _collapse("i", problem.axes, exprs, row)
+    count = len(problem.outputs)
+    outputs = tuple(
+        replace(output, expr=exprs[2 * j], offset=ex.as_dim(exprs[2 * j + 1]))
+        for j, output in enumerate(problem.outputs)
+    )
+    passes = tuple(
+        Pass(one.combine, expr)
+        for one, expr in zip(problem.passes, exprs[2 * count :], strict=True)
+    )
+    return replace(problem, axes=axes, reduced=reduced, passes=passes, outputs=outputs)
+
+
+def _collapse(
+    prefix: str, axes: Sequence[Dim], exprs: list[Expr], others: Mapping[str, Dim]
+) -> tuple[tuple[Dim, ...], list[Expr]]:
+    """Merge neighbours among the indices `prefix`0, `prefix`1 … of `exprs`, innermost first."""
+    units: dict[str, Dim] = {f"{prefix}{j}": 0 for j, extent in enumerate(axes) if extent == 1}
+    exprs = [ex.substitute(e, units) for e in exprs]
+    kept = [(f"{prefix}{j}", extent) for j, extent in enumerate(axes) if extent != 1]
+    space = dict(kept) | dict(others)
+    exprs = [ex.simplify(e, space) for e in exprs]
+    position = len(kept) - 2
+    while position >= 0:
+        (outer, many), (inner, few) = kept[position : position + 2]
+        name = f"{outer}_{inner}"
+        merged = symbol(name)
+        space = dict([*kept[:position], (name, many * few), *kept[position + 2 :]]) | dict(others)
+        mapping: dict[str, Dim] = {outer: merged // few, inner: merged % few}
+        changed = [ex.simplify(ex.substitute(e, mapping), space) for e in exprs]
+        if _divisions(changed) <= _divisions(exprs):
+            exprs = changed
+            kept[position : position + 2] = [(name, many * few)]
+        position -= 1
+    final: dict[str, Dim] = {name: symbol(f"{prefix}{j}") for j, (name, _) in enumerate(kept)}
+    return tuple(extent for _, extent in kept), [ex.substitute(e, final) for e in exprs]
+
+
+def _divisions(exprs: Sequence[Expr]) -> int:
+    """How many different divisions and modulos stand in `exprs`."""
+    found = {
+        atom
+        for root in exprs
+        for e in ex.walk(root)
+        for dim in ex.own_dims(e)
+        for atom in dims.atoms_of(dim)
+        if isinstance(atom, dims.Operation)
+    }
+    return len(found)
