@@ -1,1 +1,15 @@
-"""Operators: one OpDef each, grouped by family."""
+"""Operators: one OpDef each, grouped by family. This list is the registry's order of loading."""
+
+from webrt.ops import (
+    activation,
+    elementwise,
+    gather,
+    generate,
+    matmul,
+    movement,
+    norm,
+    reduce,
+    views,
+)
+
+FAMILIES = (views, elementwise, activation, movement, gather, generate, reduce, norm, matmul)

@@ -87,5 +87,3 @@ def _known_output(value: Value, integers: Integers) -> ProblemNode:
 
     emit.map(body)
     return emit.nodes[0]
-
-

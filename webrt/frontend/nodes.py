@@ -1,0 +1,223 @@
+"""ONNX nodes to graph nodes: attributes decoded, shapes inferred, constants folded."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.errors import ModelError, UnsupportedOpError
+from webrt.frontend.structure import Named
+from webrt.frontend.tensors import Reader, element_type, type_name
+from webrt.graph.ir import Array, Attribute, Graph, Node, Value
+from webrt.ops.registry import apply, find
+from webrt.ops.site import numpy_dtype
+from webrt.plan.plan import ModelSymbol
+
+CONSTANT_ATTRIBUTES = ("value", "value_int", "value_ints", "value_float", "value_floats")
+TYPE_ATTRIBUTES = {("Cast", "to"), ("EyeLike", "dtype")}
+"""Attributes that name an element type: decoded to the name of one of our dtypes."""
+
+SUBGRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
+
+
+def _domain(node: NodeProto) -> str:
+    return "" if node.domain == "ai.onnx" else str(node.domain)
+
+
+def refuse_unsupported(ordered: list[Named], opsets: dict[str, int], file: str) -> None:
+    """Raise one UnsupportedOpError that lists every node that isn't run."""
+    refused = []
+    for name, node in ordered:
+        why = _why_unsupported(node, opsets)
+        if why:
+            shown = f"{_domain(node)}.{node.op_type}" if _domain(node) else node.op_type
+            refused.append(f"node {name!r} ({shown}) {why}")
+    if refused:
+        raise UnsupportedOpError(f"{file}: {'; '.join(refused)}")
+
+
+def _why_unsupported(node: NodeProto, opsets: dict[str, int]) -> str | None:
+    domain = _domain(node)
+    if domain not in opsets:
+        return f"is of the domain {domain!r}, which the model doesn't import"
+    if not domain and node.op_type == "Constant":
+        other = [a.name for a in node.attribute if a.name not in CONSTANT_ATTRIBUTES]
+        if len(node.attribute) != 1 or len(node.output) != 1:
+            return "needs one value and one output"
+        return f"has {other[0]}, which isn't run" if other else None
+    if domain == "webrt":
+        return "isn't an operator of ONNX"
+    definition = find(node.op_type, domain, opsets[domain])
+    if definition is None:
+        known = find(node.op_type, domain)
+        return f"isn't run in opset {opsets[domain]}" if known else "isn't run"
+    allowed = definition.defaults(opsets[domain])
+    for attribute in node.attribute:
+        if attribute.type in SUBGRAPHS:
+            return "holds a subgraph, which isn't run"
+        if attribute.name not in allowed:
+            return (
+                f"has an attribute {attribute.name!r}, which isn't known in opset {opsets[domain]}"
+            )
+    if not any(node.output):
+        return "has no output"
+    return None
+
+
+class Builder:
+    """Builds the graph of one model, node by node."""
+
+    def __init__(
+        self, proto: GraphProto, opsets: dict[str, int], reader: Reader, file: str
+    ) -> None:
+        self.proto = proto
+        self.opsets = opsets
+        self.reader = reader
+        self.file = file
+        self.values: dict[str, Value] = {}
+        self.symbols: dict[str, ModelSymbol] = {}
+        self.nodes: list[Node] = []
+        self.refused: list[str] = []
+
+    def build(self, ordered: list[Named]) -> Graph:
+        if self.proto.sparse_initializer:
+            raise UnsupportedOpError(f"{self.file}: sparse initializers aren't run")
+        for tensor in self.proto.initializer:
+            self.values[tensor.name] = self._constant(tensor, f"initializer {tensor.name!r}")
+        inputs = tuple(
+            self._input(info) for info in self.proto.input if info.name not in self.values
+        )
+        for name, node in ordered:
+            self._node(name, node)
+        if self.refused:
+            raise UnsupportedOpError("; ".join(self.refused))
+        outputs = tuple(self.values[o.name] for o in self.proto.output)
+        names = tuple(o.name for o in self.proto.output)
+        if len(set(names)) < len(names):
+            raise ModelError(f"{self.file}: two outputs have one name")
+        alive = without_dead(self.nodes, outputs)
+        return Graph(tuple(self.symbols.values()), inputs, outputs, alive, names)
+
+    def _constant(self, tensor: TensorProto, what: str) -> Value:
+        return constant(tensor.name, self.reader.read(tensor, what))
+
+    def _input(self, info: ValueInfoProto) -> Value:
+        where = f"{self.file}: input {info.name!r}"
+        if info.type.WhichOneof("value") != "tensor_type":
+            raise UnsupportedOpError(f"{where}: only tensors are run as inputs")
+        tensor = info.type.tensor_type
+        if tensor.elem_type == TensorProto.DOUBLE:
+            raise UnsupportedOpError(f"{where}: elements of type DOUBLE aren't run")
+        dtype = element_type(tensor.elem_type, where)
+        if not tensor.HasField("shape"):
+            raise ModelError(f"{where}: expected a shape, found none; give it a rank and dims")
+        shape = tuple(self._dim(info.name, j, d, where) for j, d in enumerate(tensor.shape.dim))
+        value = Value(info.name, dtype, shape)
+        self.values[info.name] = value
+        return value
+
+    def _dim(self, name: str, axis: int, dim: object, where: str) -> Dim:
+        number, parameter = getattr(dim, "dim_value", 0), getattr(dim, "dim_param", "")
+        if number > 0:
+            return int(number)
+        if number == 0 and not parameter and dim.WhichOneof("value") == "dim_value":  # type: ignore[attr-defined]
+            raise ModelError(f"{where}: expected dims of at least 1, found 0 at axis {axis}")
+        display = parameter or f"{name}.{axis}"
+        if display not in self.symbols:
+            self.symbols[display] = ModelSymbol(f"s{len(self.symbols)}", display)
+        return dims.symbol(self.symbols[display].id)
+
+    def _node(self, name: str, node: NodeProto) -> None:
+        domain = _domain(node)
+        if not domain and node.op_type == "Constant":
+            array = self._attribute_constant(name, node)
+            self.values[node.output[0]] = constant(node.output[0], array)
+            return
+        if any(i and i not in self.values for i in node.input):
+            return  # an input's own node was refused
+        inputs = [self.values[i] if i else None for i in node.input]
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        if not domain and node.op_type == "Identity" and inputs[0] is not None:
+            self.values[node.output[0]] = inputs[0]
+            return
+        self._apply(name, node, inputs, domain)
+
+    def _apply(self, name: str, node: NodeProto, inputs: list[Value | None], domain: str) -> None:
+        outputs = list(node.output)
+        while outputs and not outputs[-1]:
+            outputs.pop()
+        try:
+            attributes = {a.name: self._attribute(name, node, a) for a in node.attribute}
+            made = apply(
+                node.op_type, inputs, attributes, name=name, outputs=outputs, domain=domain,
+                version=self.opsets[domain],
+            )  # fmt: skip
+        except UnsupportedOpError as error:
+            self.refused.append(str(error))
+            return
+        for output, value in zip(outputs, made.outputs, strict=False):
+            if output:
+                self.values[output] = value
+        self.nodes.append(made)
+
+    def _attribute_constant(self, name: str, node: NodeProto) -> Array:
+        attribute = node.attribute[0]
+        what = f"node {name!r} (Constant)"
+        match attribute.name:
+            case "value":
+                return self.reader.read(attribute.t, what)
+            case "value_int":
+                return np.array(attribute.i, np.int64)
+            case "value_ints":
+                return np.array(attribute.ints, np.int64)
+            case "value_float":
+                return np.array(attribute.f, np.float32)
+        return np.array(attribute.floats, np.float32)
+
+    def _attribute(self, name: str, node: NodeProto, attribute: AttributeProto) -> Attribute:
+        where = f"node {name!r} ({node.op_type}), attribute {attribute.name!r}"
+        if (node.op_type, attribute.name) in TYPE_ATTRIBUTES:
+            return str(element_type(attribute.i, where))
+        match attribute.type:
+            case AttributeProto.FLOAT:
+                return float(attribute.f)
+            case AttributeProto.INT:
+                return int(attribute.i)
+            case AttributeProto.STRING:
+                return attribute.s.decode("utf-8")
+            case AttributeProto.TENSOR:
+                return self.reader.read(attribute.t, where)
+            case AttributeProto.FLOATS:
+                return tuple(float(x) for x in attribute.floats)
+            case AttributeProto.INTS:
+                return tuple(int(x) for x in attribute.ints)
+            case AttributeProto.STRINGS:
+                return tuple(s.decode("utf-8") for s in attribute.strings)
+        raise UnsupportedOpError(f"{where}: attributes of type {attribute.type} aren't run")
+
+
+def constant(name: str, array: Array) -> Value:
+    """A value that is known."""
+    for dtype in DType:
+        if numpy_dtype(dtype) == array.dtype:
+            return Value(name, dtype, tuple(array.shape), array)
+    raise AssertionError(array.dtype)
+
+
+def without_dead(nodes: list[Node], outputs: tuple[Value, ...]) -> tuple[Node, ...]:
+    """The nodes that the outputs need: what is known needs nothing."""
+    needed = {v for v in outputs if v.data is None and v.content is None}
+    kept = []
+    for node in reversed(nodes):
+        if needed.isdisjoint(node.outputs):
+            continue
+        kept.append(node)
+        needed |= {v for v in node.inputs if v is not None and v.data is None and v.content is None}
+    return tuple(reversed(kept))
+
+
+__all__ = ["Builder", "constant", "refuse_unsupported", "type_name", "without_dead"]

@@ -1,0 +1,97 @@
+"""Reads an ONNX model into a graph: typed, sorted, folded, with its dynamic dims as symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import inliner
+
+from webrt import ops
+from webrt.errors import ModelError, UnsupportedOpError, WebrtError
+from webrt.frontend import nodes, structure
+from webrt.frontend.tensors import Reader
+from webrt.graph.ir import Graph
+
+assert ops.FAMILIES
+
+OLDEST_OPSET, NEWEST_OPSET = 9, 28
+"""The opsets of ai.onnx that are read: to the newest of onnx 1.23."""
+
+DOMAINS = ("", "ai.onnx")
+
+
+def load_model(path: Path | str) -> Graph:
+    """The model at `path` as a graph. Raises ModelError, UnsupportedOpError or ShapeError, one line each.
+
+    Weights are views of the file's bytes where they can be; external data is mapped. float16 is widened
+    to float32 and float64 constants are narrowed to it.
+    """
+    place = Path(path)
+    try:
+        content = place.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{place}: can't be read ({error.strerror or error})") from error
+    return load_bytes(content, place.name, place.parent)
+
+
+def load_bytes(content: bytes, file: str, folder: Path | None = None) -> Graph:
+    """A model from its bytes; `folder` is where its external data may lie (nowhere for None)."""
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelError(f"{file}: isn't an ONNX model, or is cut short") from error
+    return from_proto(model, file, folder)
+
+
+def from_proto(model: onnx.ModelProto, file: str, folder: Path | None = None) -> Graph:
+    """A model that is in memory already."""
+    try:
+        return _convert(model, file, folder)
+    except WebrtError as error:
+        message = str(error)
+        if message.startswith(file):
+            raise
+        renamed = type(error)(f"{file}: {message}")
+        for note in getattr(error, "__notes__", ()):
+            renamed.add_note(note)
+        raise renamed from error
+    except (UnicodeDecodeError, DecodeError, RecursionError, OverflowError) as error:
+        raise ModelError(
+            f"{file}: isn't a well-formed ONNX model ({type(error).__name__})"
+        ) from error
+
+
+def _convert(model: onnx.ModelProto, file: str, folder: Path | None) -> Graph:
+    if not model.HasField("graph") or not model.graph.node:
+        raise ModelError(f"{file}: holds no graph: not an ONNX model, or cut short")
+    opsets = _opsets(model.opset_import, file)
+    if model.functions:
+        model = _inlined(model, file)
+    ordered = structure.sorted_nodes(model.graph, file)
+    nodes.refuse_unsupported(ordered, opsets, file)
+    return nodes.Builder(model.graph, opsets, Reader(file, folder), file).build(ordered)
+
+
+def _opsets(imports: Sequence[onnx.OperatorSetIdProto], file: str) -> dict[str, int]:
+    """Versions by domain; ai.onnx has to be there and in range."""
+    found = {"" if o.domain in DOMAINS else o.domain: int(o.version) for o in imports}
+    version = found.get("")
+    if version is None:
+        raise ModelError(f"{file}: expected an opset of ai.onnx, found none")
+    if not OLDEST_OPSET <= version <= NEWEST_OPSET:
+        raise ModelError(
+            f"{file}: expected an opset from {OLDEST_OPSET} to {NEWEST_OPSET}, found {version}; "
+            "convert it with onnx.version_converter"
+        )
+    return found
+
+
+def _inlined(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
+    """The model with its local functions expanded."""
+    try:
+        return inliner.inline_local_functions(model)
+    except Exception as error:  # the C++ inliner raises whatever it likes
+        raise UnsupportedOpError(f"{file}: its local functions can't be expanded") from error

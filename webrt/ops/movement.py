@@ -1,0 +1,408 @@
+"""Operators that move elements: transpose, slice, concat, expand, pad and their kin. Maps, all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.graph.ir import Array, Value
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Expr
+from webrt.ops.emit import Emitter, Operands
+from webrt.ops.registry import Attr, operator
+from webrt.ops.site import Inferred, Site, Undecided, broadcast, compare, same_dim, shape_text
+
+
+def _permutation(site: Site, rank: int) -> tuple[int, ...]:
+    if "perm" not in site.attributes:
+        return tuple(reversed(range(rank)))
+    perm = site.integers("perm")
+    if sorted(perm) != list(range(rank)):
+        raise site.shape_error(f"a permutation of {rank} axes", str(perm))
+    return perm
+
+
+@operator("Transpose", Attr("perm"))
+class Transpose:
+    """Axes in another order."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        shape = site.input(0).shape
+        permuted = tuple(shape[p] for p in _permutation(site, len(shape)))
+        return (Inferred(site.input(0).dtype, permuted),)
+
+    @staticmethod
+    def reference(site: Site, x: Array) -> tuple[Array, ...]:
+        return (np.ascontiguousarray(np.transpose(x, _permutation(site, x.ndim))),)
+
+    symbolic = reference
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        value = site.input(0)
+        perm = _permutation(site, len(value.shape))
+
+        def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
+            return operands.at(value, [at[perm.index(j)] for j in range(len(perm))])
+
+        emit.map(body)
+
+
+@operator("Expand")
+class Expand:
+    """Broadcast to a shape."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        target = site.needed(1, "its shape")
+        return (Inferred(site.input(0).dtype, broadcast(site, site.input(0).shape, target)),)
+
+    @staticmethod
+    def reference(site: Site, x: Array, shape: Array) -> tuple[Array, ...]:
+        target = np.broadcast_shapes(x.shape, tuple(int(d) for d in shape))
+        return (np.ascontiguousarray(np.broadcast_to(x, target)),)
+
+    symbolic = reference
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        emit.map(lambda operands, at: operands.at(site.input(0), at))
+
+
+@operator("Concat", Attr("axis"))
+class Concat:
+    """Nested selects; the offset of an input that isn't selected stays in range."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        shapes = [site.input(j).shape for j in range(len(site.inputs))]
+        axis = site.axis(site.integer("axis"), len(shapes[0]))
+        total: Dim = 0
+        for shape in shapes:
+            others = [s for s in (shape, shapes[0])]
+            same = len(shape) == len(shapes[0]) and all(
+                same_dim(a, b) is not False
+                for j, (a, b) in enumerate(zip(*others, strict=True))
+                if j != axis
+            )
+            if not same:
+                raise site.shape_error(
+                    f"inputs that differ only in axis {axis}", " and ".join(map(shape_text, shapes))
+                )
+            total = total + shape[axis]
+        result = (*shapes[0][:axis], total, *shapes[0][axis + 1 :])
+        return (Inferred(site.input(0).dtype, result),)
+
+    @staticmethod
+    def reference(site: Site, *arrays: Array) -> tuple[Array, ...]:
+        return (np.concatenate(arrays, site.integer("axis")),)
+
+    symbolic = reference
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        values = [site.input(j) for j in range(len(site.inputs))]
+        axis = site.axis(site.integer("axis"), len(values[0].shape))
+        parts = [v for v in values if v.shape[axis] != 0]
+        emit.map(lambda operands, at: _concatenated(operands, parts, axis, at))
+
+
+def _concatenated(
+    operands: Operands, parts: Sequence[Value], axis: int, at: tuple[Dim, ...]
+) -> Expr:
+    starts: list[Dim] = [0]
+    for part in parts:
+        starts.append(starts[-1] + part.shape[axis])
+    result: Expr | None = None
+    for position in reversed(range(len(parts))):
+        extent = parts[position].shape[axis]
+        inside = at[axis] - starts[position]
+        if extent == 1:
+            inside = 0
+        elif len(parts) > 1:
+            if position:
+                inside = dims.dim_max(inside, 0)
+            if position < len(parts) - 1:
+                inside = dims.dim_min(inside, extent - 1)
+        element = operands.at(parts[position], [*at[:axis], inside, *at[axis + 1 :]])
+        if result is None:
+            result = element
+            continue
+        here = ex.call("lt", ex.as_index(at[axis]), ex.as_index(starts[position + 1]))
+        result = ex.select(here, element, result)
+    assert result is not None
+    return result
+
+
+def _slice_plan(site: Site, shape: tuple[Dim, ...]) -> list[tuple[Dim, Dim, int]]:
+    """(first index, count, step) of each axis."""
+    rank = len(shape)
+    if site.version < 10:
+        starts: Sequence[Dim] = site.integers("starts")
+        ends: Sequence[Dim] = site.integers("ends")
+        axes: Sequence[Dim] = (
+            site.integers("axes") if "axes" in site.attributes else range(len(starts))
+        )
+        steps: Sequence[Dim] = [1] * len(starts)
+    else:
+        starts, ends = site.needed(1, "starts"), site.needed(2, "ends")
+        axes = range(len(starts)) if site.optional(3) is None else site.needed(3, "axes")
+        steps = [1] * len(starts) if site.optional(4) is None else site.needed(4, "steps")
+    plan: list[tuple[Dim, Dim, int]] = [(0, d, 1) for d in shape]
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        if not isinstance(axis, int) or not isinstance(step, int) or step == 0:
+            raise site.unsupported(f"axis {axis} or step {step} isn't a literal")
+        place = site.axis(axis, rank)
+        plan[place] = _slice_axis(shape[place], start, end, step)
+    return plan
+
+
+def _slice_axis(extent: Dim, start: Dim, end: Dim, step: int) -> tuple[Dim, Dim, int]:
+    low, high = (0, extent) if step > 0 else (-1, extent - 1)
+    first = _clamped(_from_end(start, extent), 0, high)
+    last = _clamped(_from_end(end, extent), low, high)
+    span = last - first if step > 0 else first - last
+    count = dims.ceil_div(span, abs(step))
+    if compare(count, 0) in (0, -1):
+        count = 0
+    return first, count, step
+
+
+def _from_end(place: Dim, extent: Dim) -> Dim:
+    """A negative place counts from the end; a symbolic one is taken as what it is proven to be."""
+    return extent + place if compare(place, 0) == -1 else place
+
+
+def _clamped(place: Dim, low: Dim, high: Dim) -> Dim:
+    if compare(place, high) in (0, 1):
+        return high
+    if compare(place, low) in (0, -1):
+        return low
+    above = place if _at_least(place, low) else dims.dim_max(place, low)
+    return above if _at_least(high, above) else dims.dim_min(above, high)
+
+
+def _at_least(left: Dim, right: Dim) -> bool:
+    return dims.is_nonnegative(left - right, {})
+
+
+@operator("Slice", *(Attr(n, until=9) for n in ("axes", "ends", "starts")))
+class Slice:
+    """Starts, ends, axes are attributes before opset 10, inputs since."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        plan = _slice_plan(site, site.input(0).shape)
+        return (Inferred(site.input(0).dtype, tuple(count for _, count, _ in plan)),)
+
+    @staticmethod
+    def reference(site: Site, x: Array, *inputs: Array | None) -> tuple[Array, ...]:
+        if site.version < 10:
+            starts, ends = site.integers("starts"), site.integers("ends")
+            axes: Sequence[int] = (
+                site.integers("axes") if "axes" in site.attributes else range(len(starts))
+            )
+            steps: Sequence[int] = [1] * len(starts)
+        else:
+            given = [None if a is None else [int(d) for d in a.reshape(-1)] for a in inputs]
+            given += [None] * (4 - len(given))
+            assert given[0] is not None
+            assert given[1] is not None
+            starts, ends = tuple(given[0]), tuple(given[1])
+            axes = given[2] if given[2] is not None else range(len(starts))
+            steps = given[3] if given[3] is not None else [1] * len(starts)
+        cut = [slice(None)] * x.ndim
+        for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+            begin = -x.shape[axis] if start < -x.shape[axis] and step > 0 else start
+            stop = None if step < 0 and end < -x.shape[axis] else end
+            cut[axis] = slice(begin, stop, step)
+        return (x[tuple(cut)],)
+
+    @staticmethod
+    def symbolic(site: Site, x: Array, *_: Array | None) -> tuple[Array, ...]:
+        places = []
+        for first, count, step in _slice_plan(site, x.shape):
+            if not isinstance(first, int) or not isinstance(count, int):
+                raise Undecided
+            places.append([first + step * j for j in range(count)])
+        return (x[np.ix_(*places)],)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        plan = _slice_plan(site, site.input(0).shape)
+
+        def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
+            place = [f + a * s for a, (f, _, s) in zip(at, plan, strict=True)]
+            return operands.at(site.input(0), place)
+
+        emit.map(body)
+
+
+def _split_sizes(site: Site, extent: Dim) -> list[Dim]:
+    if "split" in site.attributes:
+        return list(site.integers("split"))
+    if site.optional(1) is not None:
+        return list(site.needed(1, "split"))
+    count = site.outputs
+    if not isinstance(extent, int):
+        size = dims.floor_div(extent, count)
+        if size * count != extent:
+            raise site.unsupported(f"a dim of {extent} in {count} equal parts")
+        return [size] * count
+    size = -(-extent // count)
+    return [min(size, extent - j * size) for j in range(count)]
+
+
+@operator(
+    "Split", Attr("axis", 0), Attr("split", None, until=12), Attr("num_outputs", None, since=18)
+)
+class Split:
+    """Sizes are an attribute before opset 13, an input since; else equal parts."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        value = site.input(0)
+        axis = site.axis(site.integer("axis"), len(value.shape))
+        sizes = _split_sizes(site, value.shape[axis])
+        total: Dim = 0
+        for size in sizes:
+            total = total + size
+        if len(sizes) != site.outputs or same_dim(total, value.shape[axis]) is False:
+            found = f"{shape_text(tuple(sizes))} for {site.outputs} outputs"
+            raise site.shape_error(f"parts of {value.shape[axis]}", found)
+        before, after = value.shape[:axis], value.shape[axis + 1 :]
+        return tuple(Inferred(value.dtype, (*before, s, *after)) for s in sizes)
+
+    @staticmethod
+    def reference(site: Site, x: Array, _: Array | None = None) -> tuple[Array, ...]:
+        axis = site.axis(site.integer("axis"), x.ndim)
+        sizes = [dims.evaluate(s, {}) for s in _split_sizes(site, x.shape[axis])]
+        return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
+
+    symbolic = reference
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        value = site.input(0)
+        axis = site.axis(site.integer("axis"), len(value.shape))
+        start: Dim = 0
+        for position, size in enumerate(_split_sizes(site, value.shape[axis])):
+            if size != 0:
+                emit.map(_part(value, axis, start), position)
+            start = start + size
+
+
+def _part(value: Value, axis: int, start: Dim) -> Callable[[Operands, tuple[Dim, ...]], Expr]:
+    def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
+        return operands.at(value, [*at[:axis], at[axis] + start, *at[axis + 1 :]])
+
+    return body
+
+
+@operator("Tile")
+class Tile:
+    """Copies side by side."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        shape, repeats = site.input(0).shape, site.needed(1, "repeats")
+        if len(shape) != len(repeats):
+            raise site.shape_error(f"{len(shape)} repeats", str(len(repeats)))
+        tiled = tuple(d * r for d, r in zip(shape, repeats, strict=True))
+        return (Inferred(site.input(0).dtype, tiled),)
+
+    @staticmethod
+    def reference(site: Site, x: Array, repeats: Array) -> tuple[Array, ...]:
+        return (np.tile(x, tuple(int(r) for r in repeats)),)
+
+    symbolic = reference
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        shape = site.input(0).shape
+
+        def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
+            return operands.at(
+                site.input(0), [dims.modulo(a, d) for a, d in zip(at, shape, strict=True)]
+            )
+
+        emit.map(body)
+
+
+@operator("DepthToSpace", Attr("blocksize"), Attr("mode", "DCR", since=11))
+class DepthToSpace:
+    """Channels to blocks of pixels."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        n, c, h, w = _four(site)
+        b = site.integer("blocksize")
+        return (Inferred(site.input(0).dtype, (n, dims.floor_div(c, b * b), h * b, w * b)),)
+
+    @staticmethod
+    def reference(site: Site, x: Array) -> tuple[Array, ...]:
+        n, c, h, w = x.shape
+        b = site.integer("blocksize")
+        if site.attributes.get("mode", "DCR") == "DCR":
+            moved = x.reshape(n, b, b, c // (b * b), h, w).transpose(0, 3, 4, 1, 5, 2)
+        else:
+            moved = x.reshape(n, c // (b * b), b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
+        return (moved.reshape(n, c // (b * b), h * b, w * b),)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        b = site.integer("blocksize")
+        channels = emit.outputs[0].shape[1]
+        dcr = site.attributes.get("mode", "DCR") == "DCR"
+
+        def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
+            block = dims.modulo(at[2], b) * b + dims.modulo(at[3], b)
+            channel = block * channels + at[1] if dcr else at[1] * (b * b) + block
+            place = (at[0], channel, dims.floor_div(at[2], b), dims.floor_div(at[3], b))
+            return operands.at(site.input(0), place)
+
+        emit.map(body)
+
+
+@operator("SpaceToDepth", Attr("blocksize"))
+class SpaceToDepth:
+    """Blocks of pixels to channels."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        n, c, h, w = _four(site)
+        b = site.integer("blocksize")
+        shape = (n, c * (b * b), dims.floor_div(h, b), dims.floor_div(w, b))
+        return (Inferred(site.input(0).dtype, shape),)
+
+    @staticmethod
+    def reference(site: Site, x: Array) -> tuple[Array, ...]:
+        n, c, h, w = x.shape
+        b = site.integer("blocksize")
+        moved = x.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
+        return (moved.reshape(n, c * b * b, h // b, w // b),)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        b = site.integer("blocksize")
+        channels = site.input(0).shape[1]
+
+        def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
+            block, channel = dims.floor_div(at[1], channels), dims.modulo(at[1], channels)
+            row = at[2] * b + dims.floor_div(block, b)
+            return operands.at(
+                site.input(0), (at[0], channel, row, at[3] * b + dims.modulo(block, b))
+            )
+
+        emit.map(body)
+
+
+def _four(site: Site) -> tuple[Dim, Dim, Dim, Dim]:
+    shape = site.input(0).shape
+    if len(shape) != 4:
+        raise site.shape_error("4 dims", shape_text(shape))
+    return shape[0], shape[1], shape[2], shape[3]

@@ -1,0 +1,370 @@
+"""Reductions: sums, means, extremes and their kin over axes, arg-max, cumulative sums, softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.graph.ir import Array, Value
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Const, Expr, Ref, call, f32
+from webrt.kernel.problem import Pass, Reduce
+from webrt.ops.emit import I32_HIGH, Emitter, Operands, device_dtype, flat, index
+from webrt.ops.registry import Attr, operator
+from webrt.ops.site import Inferred, Site
+
+FLOAT_LOWEST = -3.4028234663852886e38
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A tensor split in rows: the kept axes are i0 …, the reduced ones r0 …; `place` is a multi-index."""
+
+    axes: tuple[Dim, ...]
+    reduced: tuple[Dim, ...]
+    place: tuple[Dim, ...]
+
+    @classmethod
+    def over(cls, shape: Sequence[Dim], gone: Sequence[int]) -> Rows:
+        kept = [j for j in range(len(shape)) if j not in gone]
+        place: list[Dim] = [0] * len(shape)
+        for position, axis in enumerate(kept):
+            place[axis] = index(position)
+        for position, axis in enumerate(sorted(gone)):
+            place[axis] = dims.symbol(f"r{position}")
+        reduced = tuple(shape[j] for j in sorted(gone))
+        return cls(tuple(shape[j] for j in kept), reduced, tuple(place))
+
+    @property
+    def row(self) -> Dim:
+        """The row's number: the offset in a tensor of the kept axes."""
+        return flat([index(j) for j in range(len(self.axes))], self.axes)
+
+    @property
+    def count(self) -> Expr:
+        """The length of a row, as f32."""
+        return ex.cast(ex.as_index(dims.product(self.reduced)), DType.F32)
+
+
+def reduced_axes(site: Site, rank: int) -> tuple[int, ...]:
+    """The axes of a reduction; none given means all, or none where it is told to do nothing."""
+    axes = site.axes(1)
+    if not axes:
+        return () if site.attributes.get("noop_with_empty_axes", 0) else tuple(range(rank))
+    return tuple(sorted({site.axis(a, rank) for a in axes}))
+
+
+Formula = Callable[[Expr], Expr]
+Finish = Callable[[Expr, Rows], Expr]
+
+
+def reduction(
+    name: str,
+    combine: str,
+    reference: Callable[[Array, tuple[int, ...], bool], Array],
+    before: Formula = lambda x: x,
+    after: Finish = lambda total, rows: total,
+    axes_until: int = 17,
+) -> None:
+    """Register a reduction: after(combine(before(x))). Axes are an input since opset 18 (13 for ReduceSum)."""
+
+    class Reduction:
+        @staticmethod
+        def infer(site: Site) -> tuple[Inferred, ...]:
+            value = site.input(0)
+            gone = reduced_axes(site, len(value.shape))
+            keep = site.integer("keepdims")
+            shape = tuple(
+                1 if j in gone else d for j, d in enumerate(value.shape) if keep or j not in gone
+            )
+            return (Inferred(value.dtype, shape),)
+
+        @staticmethod
+        def reference(site: Site, x: Array, _: Array | None = None) -> tuple[Array, ...]:
+            gone = reduced_axes(site, x.ndim)
+            return (reference(x, gone, bool(site.integer("keepdims"))),)
+
+        @staticmethod
+        def lower(site: Site, emit: Emitter) -> None:
+            value = site.input(0)
+            gone = reduced_axes(site, len(value.shape))
+            rows = Rows.over(value.shape, gone)
+            if not gone:
+                emit.map(lambda operands, at: after(before(operands.at(value, at)), rows))
+                return
+            operands = emit.operands()
+            found = before(operands.at(value, rows.place))
+            result = after(Ref("p0", found.dtype), rows)
+            lower_rows(emit, rows, operands, [Pass(combine, found)], [(0, result)])
+
+    operator(
+        name,
+        Attr("axes", None, until=axes_until),
+        Attr("keepdims", 1),
+        Attr("noop_with_empty_axes", 0, since=axes_until + 1),
+    )(Reduction)
+
+
+def lower_rows(
+    emit: Emitter,
+    rows: Rows,
+    operands: Operands,
+    passes: Sequence[Pass],
+    results: Sequence[tuple[int, Expr]],
+) -> None:
+    """A Reduce whose results are stored once a row, each in the order of the kept axes."""
+    stored = tuple(emit.stored(emit.outputs[j], rows.row, e) for j, e in results)
+    problem = Reduce(rows.axes, rows.reduced, operands.declared(), tuple(passes), stored)
+    emit.problem(problem, operands, [emit.outputs[j] for j, _ in results])
+
+
+def _numpy(function: Callable[..., Array]) -> Callable[[Array, tuple[int, ...], bool], Array]:
+    return lambda x, axes, keep: function(x, axis=axes, keepdims=keep) if axes else x
+
+
+def _square(x: Expr) -> Expr:
+    return call("mul", x, x)
+
+
+def _mean(total: Expr, rows: Rows) -> Expr:
+    if not total.dtype.is_float:
+        return call("div", total, ex.as_index(dims.product(rows.reduced)))
+    return call("div", total, rows.count)
+
+
+def _np_mean(x: Array, axes: tuple[int, ...], keep: bool) -> Array:
+    if x.dtype.kind != "f":
+        count = int(np.prod([x.shape[a] for a in axes], dtype=int))
+        total = np.sum(x, axis=axes, keepdims=keep)
+        return (np.sign(total) * (np.abs(total) // max(count, 1))).astype(x.dtype)
+    return np.mean(x, axis=axes, keepdims=keep, dtype=x.dtype)
+
+
+def _log_sum_exp(x: Array, axes: tuple[int, ...], keep: bool) -> Array:
+    return np.log(np.sum(np.exp(x.astype(np.float64)), axis=axes, keepdims=keep))
+
+
+def _logarithm(total: Expr, _: Rows) -> Expr:
+    return call("log", total)
+
+
+def _root(total: Expr, _: Rows) -> Expr:
+    return call("sqrt", total) if total.dtype.is_float else ex.cast(
+        call("sqrt", ex.cast(total, DType.F32)), total.dtype
+    )  # fmt: skip
+
+
+reduction("ReduceSum", "sum", _numpy(np.sum), axes_until=12)
+reduction("ReduceMean", "sum", _np_mean, after=_mean)
+reduction("ReduceProd", "prod", _numpy(np.prod))
+reduction(
+    "ReduceSumSquare",
+    "sum",
+    lambda x, axes, keep: np.sum(np.square(x), axis=axes, keepdims=keep),
+    _square,
+)
+reduction(
+    "ReduceL1",
+    "sum",
+    lambda x, axes, keep: np.sum(np.abs(x), axis=axes, keepdims=keep),
+    lambda x: call("abs", x),
+)
+reduction(
+    "ReduceL2",
+    "sum",
+    lambda x, axes, keep: np.sqrt(np.sum(np.square(x), axis=axes, keepdims=keep)),
+    _square,
+    _root,
+)
+reduction(
+    "ReduceLogSum",
+    "sum",
+    lambda x, axes, keep: np.log(np.sum(x, axis=axes, keepdims=keep)),
+    after=_logarithm,
+)
+
+
+def _bool_as_int(x: Expr) -> Expr:
+    return ex.cast(x, DType.I32) if x.dtype is DType.BOOL else x
+
+
+def _extreme_after(total: Expr, _: Rows) -> Expr:
+    return total
+
+
+def _extreme(name: str, combine: str, function: Callable[..., Array]) -> None:
+    reduction(name, combine, _numpy(function), _bool_as_int, _extreme_after)
+
+
+_extreme("ReduceMax", "max", np.max)
+_extreme("ReduceMin", "min", np.min)
+
+
+@operator(
+    "ReduceLogSumExp",
+    Attr("axes", None, until=17),
+    Attr("keepdims", 1),
+    Attr("noop_with_empty_axes", 0, since=18),
+)
+class ReduceLogSumExp:
+    """The maximum is taken out first: no overflow."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        value = site.input(0)
+        gone = reduced_axes(site, len(value.shape))
+        keep = site.integer("keepdims")
+        return (
+            Inferred(
+                value.dtype,
+                tuple(1 if j in gone else d for j, d in enumerate(value.shape) if keep or j not in gone),
+            ),
+        )  # fmt: skip
+
+    @staticmethod
+    def reference(site: Site, x: Array, _: Array | None = None) -> tuple[Array, ...]:
+        gone = reduced_axes(site, x.ndim)
+        return (_log_sum_exp(x, gone, bool(site.integer("keepdims"))),)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        value = site.input(0)
+        gone = reduced_axes(site, len(value.shape))
+        if not gone:
+            emit.view(value)
+            return
+        rows = Rows.over(value.shape, gone)
+        operands = emit.operands()
+        x = operands.at(value, rows.place)
+        top, total = Ref("p0", DType.F32), Ref("p1", DType.F32)
+        passes = [Pass("max", x), Pass("sum", call("exp", call("sub", x, top)))]
+        lower_rows(emit, rows, operands, passes, [(0, call("add", call("log", total), top))])
+
+
+def _arg(name: str, combine: str, function: Callable[..., Array]) -> None:
+    """Two passes: the extreme, then the first (or last) index that holds it."""
+
+    class Arg:
+        @staticmethod
+        def infer(site: Site) -> tuple[Inferred, ...]:
+            shape = list(site.input(0).shape)
+            axis = site.axis(site.integer("axis"), len(shape))
+            shape[axis : axis + 1] = [1] if site.integer("keepdims") else []
+            return (Inferred(DType.I64, tuple(shape)),)
+
+        @staticmethod
+        def reference(site: Site, x: Array) -> tuple[Array, ...]:
+            axis = site.axis(site.integer("axis"), x.ndim)
+            if site.attributes.get("select_last_index", 0):
+                found = x.shape[axis] - 1 - function(np.flip(x, axis), axis=axis)
+            else:
+                found = function(x, axis=axis)
+            return (np.expand_dims(found, axis) if site.integer("keepdims") else found,)
+
+        @staticmethod
+        def lower(site: Site, emit: Emitter) -> None:
+            value = site.input(0)
+            axis = site.axis(site.integer("axis"), len(value.shape))
+            rows = Rows.over(value.shape, [axis])
+            operands = emit.operands()
+            x = operands.at(value, rows.place)
+            last = bool(site.attributes.get("select_last_index", 0))
+            here = call("eq", x, Ref("p0", x.dtype))
+            place = ex.as_index(dims.symbol("r0"))
+            found = ex.select(here, place, ex.i32(-1 if last else I32_HIGH))
+            passes = [Pass(combine, x), Pass("max" if last else "min", found)]
+            lower_rows(emit, rows, operands, passes, [(0, Ref("p1", DType.I32))])
+
+    operator(
+        name, Attr("axis", 0), Attr("keepdims", 1), Attr("select_last_index", 0, since=12)
+    )(Arg)  # fmt: skip
+
+
+_arg("ArgMax", "max", np.argmax)
+_arg("ArgMin", "min", np.argmin)
+
+
+@operator("CumSum", Attr("exclusive", 0), Attr("reverse", 0), since=11)
+class CumSum:
+    """Each element sums a masked row: quadratic, and right for the lengths that masks have."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        return (Inferred(site.input(0).dtype, site.input(0).shape),)
+
+    @staticmethod
+    def reference(site: Site, x: Array, axis: Array) -> tuple[Array, ...]:
+        place = int(axis.reshape(-1)[0])
+        flipped = np.flip(x, place) if site.integer("reverse") else x
+        total = np.cumsum(flipped, place, dtype=x.dtype)
+        total = total - flipped if site.integer("exclusive") else total
+        return (np.flip(total, place) if site.integer("reverse") else total,)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        value = site.input(0)
+        axis = site.axis(int(site.constant(1, "its axis").reshape(-1)[0]), len(value.shape))
+        at = [index(j) for j in range(len(value.shape))]
+        operands = emit.operands()
+        r = dims.symbol("r0")
+        x = operands.at(value, [*at[:axis], r, *at[axis + 1 :]])
+        order = "ge" if site.integer("reverse") else "le"
+        order = {"ge": "gt", "le": "lt"}[order] if site.integer("exclusive") else order
+        included = call(order, ex.as_index(r), ex.as_index(at[axis]))
+        zero = Const(0.0 if x.dtype.is_float else 0, x.dtype)
+        stored = emit.stored(emit.outputs[0], flat(at, value.shape), Ref("p0", x.dtype))
+        passes = (Pass("sum", ex.select(included, x, zero)),)
+        problem = Reduce(value.shape, (value.shape[axis],), operands.declared(), passes, (stored,))
+        emit.problem(problem, operands, emit.outputs)
+
+
+def _softmax_axes(site: Site, rank: int) -> tuple[int, ...]:
+    """One axis since opset 13; before, all axes from `axis` on are one."""
+    axis = site.integer("axis")
+    if site.version >= 13:
+        return (site.axis(axis, rank),)
+    return tuple(range(site.axis(axis, rank) if axis < rank else rank, rank))
+
+
+def _softmax(name: str, logarithm: bool) -> None:
+    class Softmax:
+        @staticmethod
+        def infer(site: Site) -> tuple[Inferred, ...]:
+            _softmax_axes(site, len(site.input(0).shape))
+            return (Inferred(site.input(0).dtype, site.input(0).shape),)
+
+        @staticmethod
+        def reference(site: Site, x: Array) -> tuple[Array, ...]:
+            axes = _softmax_axes(site, x.ndim)
+            shifted = x - np.max(x, axis=axes, keepdims=True)
+            total = np.sum(np.exp(shifted), axis=axes, keepdims=True)
+            return (shifted - np.log(total) if logarithm else np.exp(shifted) / total,)
+
+        @staticmethod
+        def lower(site: Site, emit: Emitter) -> None:
+            value = site.input(0)
+            rows = Rows.over(value.shape, _softmax_axes(site, len(value.shape)))
+            operands = emit.operands()
+            x = operands.at(value, rows.place)
+            shifted = call("sub", x, Ref("p0", DType.F32))
+            total = Ref("p1", DType.F32)
+            passes = (Pass("max", x), Pass("sum", call("exp", shifted)))
+            result = (
+                call("sub", shifted, call("log", total))
+                if logarithm
+                else call("div", call("exp", shifted), total)
+            )
+            stored = emit.stored(emit.outputs[0], flat(rows.place, value.shape), result, each=True)
+            problem = Reduce(rows.axes, rows.reduced, operands.declared(), passes, (stored,))
+            emit.problem(problem, operands, emit.outputs)
+
+    operator(name, Attr("axis", 1, until=12), Attr("axis", -1, since=13))(Softmax)
+
+
+_softmax("Softmax", False)
+_softmax("LogSoftmax", True)

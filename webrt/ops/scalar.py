@@ -1,0 +1,167 @@
+"""Scalar formulas of the elementwise operators, beside their NumPy references."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import numpy as np
+
+from webrt.dtypes import DType
+from webrt.graph.ir import Array, Value
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Const, Expr
+from webrt.ops.emit import I32_HIGH, I32_LOW, Operands
+from webrt.ops.site import Site, numpy_dtype
+
+_NARROW = {DType.U8: 256, DType.I8: 256, DType.U16: 65536, DType.I16: 65536}
+
+
+def wrap(x: Expr, dtype: DType) -> Expr:
+    """Integers of 8 and 16 bits wrap around, as their arithmetic does in ONNX."""
+    if dtype not in _NARROW or isinstance(x, ex.Load):
+        return x
+    size = Const(_NARROW[dtype], x.dtype)
+    if dtype in (DType.U8, DType.U16):
+        return ex.call("mod", x, size)
+    half = Const(_NARROW[dtype] // 2, x.dtype)
+    return ex.call("sub", ex.call("mod", ex.call("add", x, half), size), half)
+
+
+def cast(x: Expr, source: DType, to: DType) -> Expr:
+    """`x` of the model's dtype `source` as one of dtype `to`; narrow integers wrap."""
+    target = DType.BOOL if to is DType.BOOL else to.storage
+    if to in _NARROW and x.dtype.is_float:
+        x = ex.cast(x, DType.I32)
+    return wrap(ex.cast(x, target), to) if source is not DType.BOOL else ex.cast(x, target)
+
+
+def convert(x: Array, to: DType) -> Array:
+    """The reference of `cast`: as C and ONNX Runtime convert."""
+    if to is DType.BOOL:
+        return x != 0
+    if x.dtype.kind == "f" and to.is_integer:
+        limits = np.nan_to_num(
+            np.trunc(x.astype(np.float64)), nan=0.0, posinf=2**31, neginf=-(2**31)
+        )
+        return limits.astype(np.int64).astype(numpy_dtype(to))
+    return x.astype(numpy_dtype(to))
+
+
+def bound(operands: Operands, value: Value) -> Expr:
+    """A bound of Clip: a constant beyond 32 bits bounds nothing that 32 bits hold."""
+    if value.data is not None and value.dtype is DType.I64:
+        number = int(value.data.reshape(-1)[0])
+        return ex.i32(max(I32_LOW, min(I32_HIGH, number)))
+    return operands.load(value, 0)
+
+
+def compare(op: str, x: Expr, y: Expr) -> Expr:
+    """A comparison or a logical operation; bools compare as 0 and 1."""
+    if op == "eq" and x.dtype is DType.BOOL:
+        return ex.call("not", ex.call("xor", x, y))
+    return ex.call(op, x, y)
+
+
+def zero(dtype: DType) -> Const:
+    return Const(0.0 if dtype.is_float else 0, dtype)
+
+
+def chain(op: str, xs: Sequence[Expr]) -> Expr:
+    return reduce(lambda a, b: ex.call(op, a, b), xs)
+
+
+def chain_reference(function: Callable[[Array, Array], Array], xs: Sequence[Array]) -> Array:
+    return reduce(function, xs)
+
+
+def mean(_: Site, *xs: Expr) -> Expr:
+    return ex.call("mul", chain("add", xs), ex.f32(1 / len(xs)))
+
+
+def mean_reference(_: Site, *xs: Array) -> Array:
+    return reduce(np.add, xs) / np.float32(len(xs))
+
+
+def leaky(x: Expr, slope: Expr) -> Expr:
+    return ex.select(ex.call("lt", x, ex.f32(0)), ex.call("mul", x, slope), x)
+
+
+def half_sum(x: Expr, op: str) -> Expr:
+    """(e^x op e^-x) / 2."""
+    both = ex.call(op, ex.call("exp", x), ex.call("exp", ex.call("neg", x)))
+    return ex.call("mul", both, ex.f32(0.5))
+
+
+def is_inf(site: Site, x: Expr) -> Expr:
+    if not site.integer("detect_negative") and not site.integer("detect_positive"):
+        return ex.call("and", ex.call("is_inf", x), ex.boolean(False))
+    found = ex.call("is_inf", x)
+    if not site.integer("detect_negative"):
+        return ex.call("and", found, ex.call("gt", x, ex.f32(0)))
+    if not site.integer("detect_positive"):
+        return ex.call("and", found, ex.call("lt", x, ex.f32(0)))
+    return found
+
+
+def is_inf_reference(site: Site, x: Array) -> Array:
+    negative = np.isneginf(x) & bool(site.integer("detect_negative"))
+    return negative | (np.isposinf(x) & bool(site.integer("detect_positive")))
+
+
+def divide(_: Site, x: Array, y: Array) -> Array:
+    """Integers round to zero; a division by zero is anything."""
+    if x.dtype.kind == "f":
+        return np.divide(x, y)
+    safe = np.where(y == 0, 1, y)
+    quotient = np.abs(x) // np.abs(safe)
+    return np.where((x < 0) == (safe < 0), quotient, -quotient).astype(x.dtype)
+
+
+def mod(site: Site, x: Expr, y: Expr) -> Expr:
+    if x.dtype.is_float or not site.integer("fmod"):
+        return ex.call("mod", x, y)
+    return ex.call("sub", x, ex.call("mul", ex.call("div", x, y), y))
+
+
+def mod_reference(site: Site, x: Array, y: Array) -> Array:
+    return np.fmod(x, y) if site.integer("fmod") or x.dtype.kind == "f" else np.mod(x, y)
+
+
+def erf(x: Array) -> Array:
+    return np.vectorize(math.erf, otypes=[np.float32])(x) if x.size else x
+
+
+MAX_POWER = 4
+
+
+def power(x: Expr, y: Expr) -> Expr:
+    """x to the power y: products and roots for literal exponents."""
+    if isinstance(y, Const):
+        exponent = float(y.value)
+        if exponent == 0.5 and x.dtype.is_float:
+            return ex.call("sqrt", x)
+        if exponent == -1 and x.dtype.is_float:
+            return ex.call("reciprocal", x)
+        if exponent == int(exponent) and 1 <= exponent <= MAX_POWER:
+            return reduce(lambda a, b: ex.call("mul", a, b), [x] * int(exponent))
+    if x.dtype.is_float:
+        return _float_power(x, ex.cast(y, x.dtype))
+    raised = _float_power(ex.cast(x, DType.F32), ex.cast(y, DType.F32))
+    whole = raised if y.dtype.is_float else ex.call("round", raised)
+    return ex.cast(whole, x.dtype)
+
+
+def _float_power(x: Expr, y: Expr) -> Expr:
+    """WGSL's pow knows no negative base and may compute exp2(y·log2(x)), which is undefined at 0."""
+    zero, one = ex.f32(0), ex.f32(1)
+    size = ex.call("pow", ex.call("abs", x), y)
+    parity = ex.call("abs", ex.call("mod", y, ex.f32(2)))
+    signed = ex.select(
+        ex.call("and", ex.call("lt", x, zero), ex.call("eq", parity, one)),
+        ex.call("neg", size),
+        size,
+    )
+    at_zero = ex.call("and", ex.call("eq", x, zero), ex.call("gt", y, zero))
+    return ex.select(ex.call("eq", y, zero), one, ex.select(at_zero, zero, signed))

@@ -1,0 +1,202 @@
+"""A site: one application of an operator, as its rules look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.errors import ShapeError, UnsupportedOpError
+from webrt.graph.ir import Array, Attribute, Node, Value
+
+MAX_KNOWN = 512
+
+_NUMPY = {
+    DType.F32: np.float32, DType.F16: np.float16, DType.I64: np.int64, DType.I32: np.int32,
+    DType.I16: np.int16, DType.I8: np.int8, DType.U64: np.uint64, DType.U32: np.uint32,
+    DType.U16: np.uint16, DType.U8: np.uint8, DType.BOOL: np.bool_,
+}  # fmt: skip
+
+
+class Undecided(Exception):  # noqa: N818 (not an error: the answer depends on symbols)
+    """A symbolic evaluation that can't be decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """An output's type; `content` where its elements are known up to symbols."""
+
+    dtype: DType
+    shape: tuple[Dim, ...]
+    content: tuple[Dim, ...] | None = None
+
+
+def numpy_dtype(dtype: DType) -> np.dtype[np.generic]:
+    """NumPy's name of a dtype."""
+    return np.dtype(_NUMPY[dtype])
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The operator, its inputs and attributes (defaults filled in), and how many outputs are wanted."""
+
+    op: str
+    name: str
+    inputs: tuple[Value | None, ...]
+    attributes: dict[str, Attribute]
+    version: int
+    outputs: int
+    domain: str = ""
+
+    @classmethod
+    def of(cls, node: Node) -> Site:
+        return cls(
+            node.op, node.name, node.inputs, node.attributes, node.version, len(node.outputs),
+            node.domain,
+        )  # fmt: skip
+
+    # Inputs
+
+    def input(self, position: int) -> Value:
+        """An input that has to be there."""
+        value = self.optional(position)
+        if value is None:
+            raise self.shape_error(f"an input {position}", "none")
+        return value
+
+    def optional(self, position: int) -> Value | None:
+        return self.inputs[position] if position < len(self.inputs) else None
+
+    def known(self, position: int) -> tuple[Dim, ...] | None:
+        """The elements of a small integer input, up to symbols; None where they aren't known."""
+        value = self.optional(position)
+        if value is None:
+            return None
+        if value.content is not None:
+            return value.content
+        if value.data is None or value.data.size > MAX_KNOWN or value.data.dtype.kind == "f":
+            return None
+        return tuple(int(x) for x in value.data.reshape(-1))
+
+    def needed(self, position: int, what: str) -> tuple[Dim, ...]:
+        """The elements of an integer input that shapes depend on."""
+        found = self.known(position)
+        if found is None:
+            raise self.unsupported(f"{what} depends on data")
+        return found
+
+    def constant(self, position: int, what: str) -> Array:
+        """The data of an input that has to be a constant."""
+        value = self.input(position)
+        if value.data is None:
+            raise self.unsupported(f"{what} isn't a constant")
+        return value.data
+
+    def axes(self, position: int, attribute: str = "axes") -> tuple[int, ...] | None:
+        """Axes from the attribute or, in newer opsets, from the input; None where absent."""
+        if attribute in self.attributes:
+            return self.integers(attribute)
+        if self.optional(position) is None:
+            return None
+        axes = self.needed(position, attribute)
+        return tuple(d for d in axes if isinstance(d, int))
+
+    # Attributes
+
+    def integer(self, name: str) -> int:
+        value = self.attributes.get(name)
+        if not isinstance(value, int):
+            raise self.unsupported(f"attribute {name} is {value!r}, expected an integer")
+        return value
+
+    def number(self, name: str) -> float:
+        value = self.attributes.get(name)
+        if not isinstance(value, int | float):
+            raise self.unsupported(f"attribute {name} is {value!r}, expected a number")
+        return float(value)
+
+    def text(self, name: str) -> str:
+        value = self.attributes.get(name)
+        if not isinstance(value, str):
+            raise self.unsupported(f"attribute {name} is {value!r}, expected a string")
+        return value
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        value = self.attributes.get(name)
+        if not isinstance(value, tuple):
+            raise self.unsupported(f"attribute {name} is {value!r}, expected integers")
+        return tuple(int(x) for x in value)
+
+    # Axes and errors
+
+    def axis(self, axis: int, rank: int) -> int:
+        """A possibly negative axis as one from 0 to rank - 1."""
+        if not -rank <= axis < max(rank, 1):
+            raise self.shape_error(f"an axis in {-rank} … {rank - 1}", str(axis))
+        return axis + rank if axis < 0 else axis
+
+    def shape_error(self, expected: str, found: str) -> ShapeError:
+        return ShapeError(f"node {self.name!r} ({self.op}): expected {expected}, found {found}")
+
+    def unsupported(self, why: str) -> UnsupportedOpError:
+        return UnsupportedOpError(f"node {self.name!r} ({self.op}): {why}")
+
+
+def shape_text(shape: tuple[Dim, ...]) -> str:
+    """`[s0, 128]`: a shape for messages."""
+    return "[" + ", ".join(map(str, shape)) + "]"
+
+
+def same_dim(left: Dim, right: Dim) -> bool | None:
+    """Whether two dims are equal; None where it depends on symbols."""
+    sign = compare(left, right)
+    return None if sign is None else sign == 0
+
+
+def compare(left: Dim, right: Dim) -> int | None:
+    """The sign of left - right where it doesn't depend on symbols (1 also for >= 1), else None."""
+    if left == right:
+        return 0
+    difference = left - right
+    if dims.is_nonnegative(difference - 1, {}):
+        return 1
+    if dims.is_nonnegative(difference * -1 - 1, {}):
+        return -1
+    return None
+
+
+def broadcast(site: Site, *shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    """The shape that ONNX's multidirectional broadcasting gives; raises ShapeError."""
+    rank = max(map(len, shapes))
+    result: list[Dim] = []
+    for position in range(-rank, 0):
+        found: Dim = 1
+        for shape in shapes:
+            if -position <= len(shape):
+                found = _joined(site, found, shape[position], shapes)
+        result.append(found)
+    return tuple(result)
+
+
+def _joined(site: Site, left: Dim, right: Dim, shapes: tuple[tuple[Dim, ...], ...]) -> Dim:
+    if left == 1 or left == right:
+        return right
+    if right == 1:
+        return left
+    for dim, other in ((left, right), (right, left)):
+        if _is_minimum_with(dim, other):  # a slice that was cut to fit: it must be whole
+            return other
+    texts = " and ".join(map(shape_text, shapes))
+    raise site.shape_error("shapes that broadcast", texts)
+
+
+def _is_minimum_with(dim: Dim, other: Dim) -> bool:
+    if isinstance(dim, int) or len(dim.terms) != 1:
+        return False
+    (atoms, coefficient) = dim.terms[0]
+    if coefficient != 1 or len(atoms) != 1 or not isinstance(atoms[0], dims.Operation):
+        return False
+    return atoms[0].op == "min" and other in (atoms[0].left, atoms[0].right)

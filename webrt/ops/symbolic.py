@@ -1,0 +1,72 @@
+"""Integer arithmetic on arrays of symbolic dims: raises Undecided where a symbol decides the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.graph.ir import Array
+from webrt.ops.site import Undecided, compare
+
+
+def _lift(function: Callable[..., Dim | bool], inputs: int) -> Callable[..., Array]:
+    """The function over object arrays, broadcast."""
+    lifted = np.frompyfunc(function, inputs, 1)
+
+    def over(*arrays: Array) -> Array:
+        return np.asarray(lifted(*arrays), object)
+
+    return over
+
+
+def _sign(left: Dim, right: Dim) -> int:
+    sign = compare(left, right)
+    if sign is None:
+        raise Undecided
+    return sign
+
+
+def _divide(left: Dim, right: Dim) -> Dim:
+    """ONNX rounds to zero, dims round down: the same where nothing is negative."""
+    if isinstance(left, int) and isinstance(right, int) and right:
+        return abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
+    if not (dims.is_nonnegative(left, {}) and dims.is_nonnegative(right - 1, {})):
+        raise Undecided
+    return dims.floor_div(left, right)
+
+
+def _modulo(left: Dim, right: Dim) -> Dim:
+    if not (dims.is_nonnegative(left, {}) and dims.is_nonnegative(right - 1, {})):
+        raise Undecided
+    return dims.modulo(left, right)
+
+
+divide = _lift(_divide, 2)
+modulo = _lift(_modulo, 2)
+equal = _lift(lambda a, b: int(_sign(a, b) == 0), 2)
+less = _lift(lambda a, b: int(_sign(a, b) < 0), 2)
+less_or_equal = _lift(lambda a, b: int(_sign(a, b) <= 0), 2)
+greater = _lift(lambda a, b: int(_sign(a, b) > 0), 2)
+greater_or_equal = _lift(lambda a, b: int(_sign(a, b) >= 0), 2)
+to_bool = _lift(lambda a: int(_sign(a, 0) != 0), 1)
+_maximum = _lift(dims.dim_max, 2)
+_minimum = _lift(dims.dim_min, 2)
+
+
+def maximum(*arrays: Array) -> Array:
+    """The elementwise maximum of any number of arrays, as dims."""
+    result = arrays[0]
+    for array in arrays[1:]:
+        result = _maximum(result, array)
+    return result
+
+
+def minimum(*arrays: Array) -> Array:
+    """The elementwise minimum of any number of arrays, as dims."""
+    result = arrays[0]
+    for array in arrays[1:]:
+        result = _minimum(result, array)
+    return result
