@@ -1,20 +1,74 @@
-"""Placeholder of the Reduce schedules."""
+"""How a Reduce is computed: lanes that share a row, rows of a workgroup, elements a step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from webrt.kernel.problem import Reduce
+from webrt import dims
+from webrt.kernel.axes import collapse_reduce
+from webrt.kernel.expr import loads
+from webrt.kernel.problem import Reduce, expressions
 from webrt.schedule.base import Limits
 
 
 @dataclass(frozen=True, slots=True)
 class ReduceSchedule:
-    """To come."""
+    """`lanes` lanes share a row and combine their parts in workgroup memory; 1 needs no barrier.
 
-    lanes: int = 64
+    A workgroup has `rows` rows; a lane reads `width` neighbouring elements of its row at a time.
+    """
+
+    lanes: int = 1
+    rows: int = 16
+    width: int = 1
+
+    def __post_init__(self) -> None:
+        if self.width not in (1, 4) or self.lanes & (self.lanes - 1) or self.lanes < 1:
+            raise ValueError(f"not a Reduce schedule: {self}")
+        if self.rows < 1 or self.lanes * self.rows > 1024:
+            raise ValueError(f"more lanes than a workgroup has: {self}")
 
 
 def space(problem: Reduce, limits: Limits) -> tuple[ReduceSchedule, ...]:
     """Every legal schedule, best guess first."""
-    return (ReduceSchedule(),)
+    merged = collapse_reduce(problem)
+    candidates = [
+        ReduceSchedule(lanes, total // lanes, width)
+        for width in _widths(merged)
+        for lanes in (1, 4, 8, 16, 32, 64, 128, 256)
+        for total in (16, 32, 64, 128, 256)
+        if lanes <= total <= limits.lanes
+    ]
+    length = dims.product(merged.reduced)
+    rows = dims.product(merged.axes)
+    best = _preferred(rows, length, limits)
+    order = sorted(candidates, key=lambda s: (s.width != candidates[0].width, _distance(s, best)))
+    return tuple(order[:64])
+
+
+def _preferred(rows: dims.Dim, length: dims.Dim, limits: Limits) -> tuple[int, int]:
+    """(lanes, rows of a workgroup) of the first guess."""
+    if isinstance(length, int) and length <= 64:
+        return 1, 32
+    if isinstance(rows, int) and rows <= 16:
+        return min(256, limits.lanes), 1
+    return 16, 4
+
+
+def _distance(schedule: ReduceSchedule, best: tuple[int, int]) -> tuple[int, int]:
+    lanes, rows = best
+    return (
+        abs(schedule.lanes.bit_length() - lanes.bit_length()),
+        abs(schedule.rows.bit_length() - rows.bit_length()),
+    )
+
+
+def _widths(problem: Reduce) -> list[int]:
+    """The legal widths, best first: 4 where the innermost reduced axis can be cut in fours."""
+    if not problem.reduced or problem.reduced[-1] % 4 != 0:
+        return [1]
+    inner = f"r{len(problem.reduced) - 1}"
+    offsets = [load.offset for e in expressions(problem) for load in loads(e)]
+    offsets += [o.offset for o in problem.outputs if o.each]
+    grown = [dims.substitute(d, {inner: dims.symbol(inner) + 1}) - d for d in offsets]
+    return [4, 1] if all(g in (0, 1) for g in grown) else [1, 4]
