@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from webrt.graph.ir import Graph
 from webrt.graph.program import Program
 from webrt.passes.assemble import Built, assemble
+from webrt.passes.attention import recognise_attention
+from webrt.passes.clean import clean
 from webrt.passes.fuse import fuse
+from webrt.passes.lower import lower
+from webrt.passes.norm import recognise_norms
+from webrt.passes.onehot import gather_one_hot
+from webrt.passes.projections import merge_projections
+
+GRAPH_PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    clean,
+    gather_one_hot,
+    recognise_norms,
+    recognise_attention,
+    merge_projections,
+    clean,
+)
+
+
+def build(graph: Graph, dump_after: str | None = None) -> Built:
+    """The plan of a graph and its weights; prints the IR after the pass that `dump_after` names."""
+    for graph_pass in GRAPH_PASSES:
+        graph = graph_pass(graph)
+        _dump(graph_pass.__name__, dump_after, graph)
+    program = lower(graph)
+    _dump("lower", dump_after, program)
+    fused = fuse(program)
+    _dump("fuse", dump_after, fused)
+    return assemble(fused, program.outputs)
 
 
 def finish(program: Program) -> Built:
@@ -13,4 +42,10 @@ def finish(program: Program) -> Built:
     return assemble(fuse(program), program.outputs)
 
 
-__all__ = ["Built", "Graph", "finish"]
+def _dump(name: str, wanted: str | None, ir: Graph | Program) -> None:
+    if name == wanted:
+        for node in ir.nodes:
+            print(node)
+
+
+__all__ = ["GRAPH_PASSES", "Built", "build", "finish"]
