@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import array
 import functools
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +33,9 @@ class HostTensor:
     data: memoryview
 
     @property
-    def elements(self) -> memoryview:
-        """`data` as a flat memoryview of numbers (f16 is not to be had before Python 3.12)."""
-        return self.data.cast(HOST_TO_STORAGE[self.dtype])
+    def elements(self) -> Any:
+        """`data` as a flat memoryview of numbers."""
+        return _cast(self.data, self.dtype)
 
     def tolist(self) -> Any:
         """The elements as nested lists, or a number for no dims."""
@@ -44,6 +43,11 @@ class HostTensor:
         for size in reversed(self.shape[1:]):
             flat = [flat[i : i + size] for i in range(0, len(flat), size)]
         return flat if self.shape else flat[0]
+
+
+def _cast(data: memoryview, dtype: DType) -> Any:
+    code: Any = HOST_TO_STORAGE[dtype]  # typing knows memoryviews of literal formats only
+    return data.cast(code) if data.nbytes else memoryview(b"")
 
 
 class NotAnArrayError(Exception):
@@ -67,17 +71,21 @@ def from_host(value: object, wanted: DType) -> HostTensor:
         return _from_lists(value, wanted)
     numpy = _numpy()
     if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
-        value = numpy.asarray(value)
-        if value.dtype.byteorder == (">" if sys.byteorder == "little" else "<"):
-            raise NotAnArrayError(f"{value.dtype.name} in foreign byte order")
-        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
-            raise NotAnArrayError(str(value.dtype))
-        value = numpy.ascontiguousarray(value).reshape(value.shape)
+        value = _checked_numpy(value)
     try:
         view = memoryview(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError) as error:
         raise NotAnArrayError(f"a {type(value).__name__}") from error
     return HostTensor(_dtype_of(view), tuple(view.shape or ()), _flat(view))
+
+
+def _checked_numpy(value: Any) -> Any:
+    """A contiguous array of a dtype that a memoryview can tell."""
+    numpy = _numpy()
+    value = numpy.asarray(value)
+    if value.dtype.kind not in "biuf" or not value.dtype.isnative:
+        raise NotAnArrayError(str(value.dtype))
+    return numpy.ascontiguousarray(value).reshape(value.shape)
 
 
 def _dtype_of(view: memoryview) -> DType:
@@ -166,7 +174,7 @@ def _convert(data: memoryview, old: DType, new: DType, truth: bool = False) -> m
         values = numpy.frombuffer(data, old.onnx_name)
         values = values != 0 if truth else values
         return _flat(memoryview(values.astype(new.onnx_name)))
-    elements: Any = data.cast(HOST_TO_STORAGE[old]) if data.nbytes else ()
+    elements: Any = _cast(data, old)
     if truth:
         elements = map(bool, elements)
     # Values that don't fit wrap around, as NumPy's do: the device computes modulo 2^32.

@@ -1,4 +1,4 @@
-"""Check the feeds of a run against the model's inputs, and read the values of its symbols off them."""
+"""Check the feeds of a run against the model's inputs, and read its symbols' values off them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RANGES = {DType.I64: (-(1 << 31), (1 << 31) - 1), DType.U64: (0, (1 << 32) - 1)
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """An input or output of a model: ONNX's name of its dtype, its shape with the model's symbols."""
+    """An input or output of a model: ONNX's name of its dtype, the shape in the model's symbols."""
 
     name: str
     dtype: str
@@ -131,9 +131,9 @@ def _check_shape(
 
 
 def _check_values(port: Port, tensor: HostTensor) -> None:
-    low, high = _RANGES.get(port.dtype, (None, None))
-    low = _tighter(low, port.low, max)
-    high = _tighter(high, port.high, min)
+    held_low, held_high = _RANGES.get(port.dtype, (None, None))
+    low = max((v for v in (held_low, port.low) if v is not None), default=None)
+    high = min((v for v in (held_high, port.high) if v is not None), default=None)
     if not port.dtype.is_integer or (low is None and high is None) or not tensor.data.nbytes:
         return
     least, greatest = arrays.value_range(tensor)
@@ -141,12 +141,6 @@ def _check_values(port: Port, tensor: HostTensor) -> None:
         if (low is not None and value < low) or (high is not None and value > high):
             bounds = f"{'' if low is None else low} … {'' if high is None else high}".strip()
             raise ShapeError(f"input {port.name!r}: the value {value} is outside of {bounds}")
-
-
-def _tighter(left: int | None, right: int | None, pick: object) -> int | None:
-    if left is None or right is None:
-        return right if left is None else left
-    return max(left, right) if pick is max else min(left, right)
 
 
 def evaluate_shape(shape: Sequence[Dim], bindings: Mapping[str, int]) -> tuple[int, ...]:

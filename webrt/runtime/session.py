@@ -1,0 +1,261 @@
+"""A model on a device: weights and pipelines held there, one recording for each shape seen."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from webrt.errors import DeviceError, UsageError
+from webrt.pack.format import MANIFEST, Pack
+from webrt.pack.read import check_shard, parse_manifest
+from webrt.plan.plan import Home
+from webrt.runtime import arrays
+from webrt.runtime.arrays import HostTensor
+from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe
+from webrt.runtime.device import BindingLayout, Device, DeviceInfo, KernelCode, Pipeline
+from webrt.runtime.memory import Memory, Weights
+from webrt.runtime.shape import BoundShape, build
+from webrt.runtime.source import Source
+from webrt.runtime.sync import run_sync
+
+MAX_RECORDINGS = 32
+"""Shapes whose recordings are kept; the one not used for longest goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What loading reports: `stage` is `weights` or `kernels`."""
+
+    stage: str
+    done: int
+    total: int
+
+
+class Session:
+    """Runs one model. Made by `webrt.load` or `await webrt.load_async`; close it, or use `with`.
+
+    `compiled_kernels` counts the kernels that were ever compiled: it stays as it is after loading.
+    """
+
+    def __init__(self, pack: Pack, device: Device, weights: Weights, pipelines: list[Pipeline]):
+        self._pack = pack
+        self._device = device
+        self._weights = weights
+        self._pipelines = pipelines
+        self._memory = Memory(pack.plan, device)
+        self._shapes: OrderedDict[tuple[int, ...], BoundShape] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closed = False
+        self.compiled_kernels = len(set(map(id, pipelines)))
+        self.inputs: tuple[TensorInfo, ...] = tuple(
+            describe(pack.plan, p) for p in pack.plan.inputs
+        )
+        self.outputs: tuple[TensorInfo, ...] = tuple(
+            describe(pack.plan, p) for p in pack.plan.outputs
+        )
+
+    @classmethod
+    async def open(
+        cls,
+        source: Source,
+        device: Device,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Session:
+        """Load a pack onto `device`, which the session then owns; everything is checked first.
+
+        Raises PackError for a pack that is not whole, DeviceError where the device can't hold it.
+        """
+        try:
+            report = progress or (lambda _: None)
+            pack = parse_manifest(await source.manifest(), f"{source.where}/{MANIFEST}")
+            check_symbols(pack.plan)
+            check_kernels(pack, device.info)
+            weights = Weights(pack, device)
+            for index, shard in enumerate(pack.shards):
+                data = await source.shard(shard)
+                check_shard(pack, index, data, source.where)
+                weights.upload(index, data)
+                report(Progress("weights", index + 1, len(pack.shards)))
+            pipelines = await compile_all(pack, device, report)
+            return cls(pack, device, weights, pipelines)
+        except BaseException:
+            device.close()
+            raise
+
+    @property
+    def device_info(self) -> DeviceInfo:
+        return self._device.info
+
+    @property
+    def adapter(self) -> str:
+        """The adapter's name, for people."""
+        return self._device.info.adapter
+
+    @property
+    def pack(self) -> Pack:
+        """The manifest that this session runs."""
+        return self._pack
+
+    def run(self, feeds: Mapping[str, object]) -> dict[str, Any]:
+        """Outputs by name for inputs by name: NumPy arrays (`HostTensor`s where it isn't there).
+
+        Raises ShapeError for feeds that don't fit, DeviceError and DeviceLostError from the device.
+        """
+        with self._lock:
+            return run_sync(self.run_async(feeds))
+
+    async def run_async(self, feeds: Mapping[str, object]) -> dict[str, Any]:
+        """`run` without blocking. Runs may overlap: the device's queue keeps them in order."""
+        self._check_open()
+        plan = self._pack.plan
+        values, given = bind(plan, feeds)
+        shape = self._bound(values)
+        for port in plan.inputs:
+            data = arrays.to_storage(given[port.name])
+            if data.nbytes:
+                self._device.upload(self._memory.buffers[port.tensor], 0, data)
+        self._device.replay(shape.recording)
+        results = await self._device.read_many(
+            [(self._memory.buffers[t], size) for t, size in shape.reads.items()]
+        )
+        return self._outputs(shape, given, dict(zip(shape.reads, results, strict=True)))
+
+    def _outputs(
+        self, shape: BoundShape, given: Mapping[str, HostTensor], read: Mapping[int, bytes]
+    ) -> dict[str, Any]:
+        """Outputs in the model's dtypes; those that are inputs or constants are copied here."""
+        plan = self._pack.plan
+        names = {p.tensor: p.name for p in plan.inputs}
+        outputs: dict[str, Any] = {}
+        for port, sizes in zip(plan.outputs, shape.outputs, strict=True):
+            raw: memoryview | bytes
+            match plan.tensors[port.tensor].home:
+                case Home.INPUT:
+                    raw = arrays.to_storage(given[names[port.tensor]])
+                case Home.CONSTANT:
+                    raw = self._weights.kept[port.tensor]
+                case _:
+                    raw = read[port.tensor]
+            outputs[port.name] = arrays.as_result(arrays.from_storage(port.dtype, sizes, raw))
+        return outputs
+
+    def trace(self, feeds: Mapping[str, object]) -> dict[int, Any]:
+        """Run once with every tensor in memory of its own, and read them all: for `webrt check`.
+
+        The result maps a tensor's index in the plan to its elements in their storage dtype.
+        """
+        self._check_open()
+        plan = self._pack.plan
+        values, given = bind(plan, feeds)
+        memory = Memory(plan, self._device)
+        with self._lock:
+            try:
+                shape = build(
+                    self._pack, self._device, memory, self._weights, self._pipelines, values,
+                    share=False,
+                )  # fmt: skip
+                for port in plan.inputs:
+                    self._device.upload(
+                        memory.buffers[port.tensor], 0, arrays.to_storage(given[port.name])
+                    )
+                self._device.replay(shape.recording)
+                made = {t: shape.sizes[t] for s in plan.steps for t in s.outputs}
+                raw = run_sync(
+                    self._device.read_many([(memory.buffers[t], n) for t, n in made.items()])
+                )
+                self._device.free(shape.uniform)
+            finally:
+                memory.free()
+        return {
+            tensor: arrays.as_result(
+                arrays.from_storage(plan.tensors[tensor].dtype, shape.shape_of(plan, tensor), data)
+            )
+            for tensor, data in zip(made, raw, strict=True)
+        }
+
+    def _bound(self, values: tuple[int, ...]) -> BoundShape:
+        """The recording for these values of the symbols: built when they are first seen."""
+        if values in self._shapes:
+            self._shapes.move_to_end(values)
+            return self._shapes[values]
+        try:
+            shape = build(
+                self._pack, self._device, self._memory, self._weights, self._pipelines, values
+            )
+        except BaseException:
+            self._forget()  # some buffers may have been replaced
+            raise
+        if shape.moved:  # buffers were replaced: older recordings name the old ones
+            self._forget()
+        self._shapes[values] = shape
+        if len(self._shapes) > MAX_RECORDINGS:
+            _, oldest = self._shapes.popitem(last=False)
+            self._device.free(oldest.uniform)
+        return shape
+
+    def _forget(self) -> None:
+        for shape in self._shapes.values():
+            self._device.free(shape.uniform)
+        self._shapes.clear()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("the session is closed")
+
+    def close(self) -> None:
+        """Give the device's memory back; the session can't be used afterwards."""
+        if not self._closed:
+            self._closed = True
+            self._shapes.clear()
+            self._device.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def check_kernels(pack: Pack, info: DeviceInfo) -> None:
+    """Hold every kernel against the device's limits; raises DeviceError."""
+    limits = info.limits
+    for kernel in pack.kernels:
+        x, y, z = kernel.workgroup
+        if x * y * z > limits.max_compute_invocations_per_workgroup or any(
+            size > most
+            for size, most in zip(kernel.workgroup, limits.max_compute_workgroup_size, strict=True)
+        ):
+            raise DeviceError(
+                f"kernel {kernel.name} needs workgroups of {x} × {y} × {z} lanes,"
+                f" {info.adapter} has at most {limits.max_compute_invocations_per_workgroup}"
+            )
+        if len(kernel.bindings) > limits.max_storage_buffers_per_shader_stage:
+            raise DeviceError(
+                f"kernel {kernel.name} binds {len(kernel.bindings)} buffers,"
+                f" {info.adapter} has at most {limits.max_storage_buffers_per_shader_stage}"
+            )
+
+
+async def compile_all(
+    pack: Pack, device: Device, report: Callable[[Progress], None]
+) -> list[Pipeline]:
+    """A pipeline for every kernel; kernels of the same code and bindings share one."""
+    codes = [
+        KernelCode(k.name, k.wgsl, tuple(BindingLayout(b.writable) for b in k.bindings))
+        for k in pack.kernels
+    ]
+    unique = list({(c.source, c.bindings): c for c in codes}.values())
+    made = await device.compile(
+        unique, lambda done, total: report(Progress("kernels", done, total))
+    )
+    by_code = {(c.source, c.bindings): p for c, p in zip(unique, made, strict=True)}
+    return [by_code[c.source, c.bindings] for c in codes]
