@@ -1,0 +1,358 @@
+// The Device protocol of webrt/runtime/device.py on the page's WebGPU: buffers, pipelines,
+// recordings. The player's session and Pyodide's (devices/browser.py) both run on it.
+
+import { CompileError, DeviceError, DeviceLostError, messageOf } from "./errors.js";
+
+/** @typedef {{name: string, source: string, bindings: readonly {writable: boolean}[]}} KernelCode */
+/** @typedef {{pipeline: GPUComputePipeline, layout: GPUBindGroupLayout}} Pipeline */
+/** @typedef {{buffer: GPUBuffer, offset: number, size: number}} Slice */
+/** `cost` estimates milliseconds on a slow device: long recordings are cut by it.
+ * @typedef {{pipeline: Pipeline, slices: readonly Slice[], grid: readonly number[],
+ *   cost: number}} Dispatch */
+/** @typedef {{pipeline: GPUComputePipeline, group: GPUBindGroup, x: number, y: number, z: number,
+ *   cost: number}} Prepared */
+
+const LIMITS = /** @type {const} */ ([
+  "maxBufferSize", "maxStorageBufferBindingSize", "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize", "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX", "maxComputeWorkgroupSizeY", "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupsPerDimension", "minStorageBufferOffsetAlignment",
+]);
+const FEATURES = /** @type {const} */ (["shader-f16", "subgroups"]);
+
+/** Milliseconds that one submission may hold the queue: the page's compositing shares the GPU, and
+ * drivers' watchdogs (2 s on Windows) take the device away from longer ones. */
+const SUBMISSION_MS = 100;
+
+/** Dispatches with their bind groups, built once. */
+class Recording {
+  /** @param {Prepared[]} steps */
+  constructor(steps) {
+    this.steps = steps;
+    this.cost = steps.reduce((sum, s) => sum + s.cost, 0);
+    /** How much slower than estimated a replay was; 1 until one was timed. */
+    this.scale = 1;
+    this.cut();
+  }
+
+  /** Where each submission ends. */
+  cut() {
+    /** @type {number[]} */
+    this.ends = [];
+    let held = 0;
+    this.steps.forEach((step, j) => {
+      const cost = step.cost * this.scale;
+      if (j && held + cost > SUBMISSION_MS) {
+        this.ends.push(j);
+        held = 0;
+      }
+      held += cost;
+    });
+    this.ends.push(this.steps.length);
+  }
+
+  /** Learn from a replay that took `ms`. @param {number} ms */
+  timed(ms) {
+    const scale = ms / Math.max(this.cost, 1e-6);
+    if (scale < this.scale / 2 || scale > this.scale * 2) {
+      this.scale = scale;
+      this.cut();
+    }
+  }
+}
+
+/** One GPUDevice. Errors that WebGPU reports later reject the next read: never silent zeros. */
+export class Device {
+  /** @param {GPUAdapter} adapter @param {GPUDevice} gpu */
+  constructor(adapter, gpu) {
+    this.gpu = gpu;
+    this.info = describe(adapter, gpu);
+    /** @type {Map<string, {group: GPUBindGroupLayout, pipeline: GPUPipelineLayout}>} */
+    this.layouts = new Map();
+    /** @type {GPUBuffer | null} a staging buffer that waits for the next read */
+    this.staging = null;
+    /** @type {Promise<GPUError | null>[]} what the next read has to look at */
+    this.scopes = [];
+    /** @type {string | null} */
+    this.failure = null;
+    /** @type {{recording: Recording, start: number} | null} */
+    this.replayed = null;
+    this.closed = false;
+    /** @type {DeviceLostError | null} */
+    this.lostError = null;
+    /** @type {Promise<never>} */
+    this.lost = gpu.lost.then((info) => {
+      const reason = this.closed ? "it was closed" : info.message || info.reason;
+      this.lostError = new DeviceLostError(
+        `the GPU device is lost: ${reason}; create the session again`);
+      throw this.lostError;
+    });
+    this.lost.catch(() => {});
+    gpu.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      this.failure ??= event.error.message;
+    });
+  }
+
+  /**
+   * The page's WebGPU device with all that the adapter has of what kernels may use.
+   * @param {{powerPreference?: GPUPowerPreference}} [options] @returns {Promise<Device>}
+   */
+  static async open({ powerPreference = "high-performance" } = {}) {
+    const { gpu } = globalThis.navigator ?? {};
+    if (!gpu) {
+      throw new DeviceError(globalThis.isSecureContext === false
+        ? "WebGPU needs a secure page: open it over https or on localhost"
+        : "this browser has no WebGPU: use a current Chrome, Edge, Firefox or Safari, or turn it on");
+    }
+    const adapter = await gpu.requestAdapter({ powerPreference }).catch(() => null);
+    if (!adapter) {
+      throw new DeviceError("no WebGPU adapter: the GPU or its driver is blocked; see about:gpu");
+    }
+    const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
+    const requiredFeatures = FEATURES.filter((name) => adapter.features.has(name));
+    try {
+      return new Device(adapter, await adapter.requestDevice({ requiredLimits, requiredFeatures }));
+    } catch (error) {
+      throw new DeviceError(`the WebGPU device can't be had: ${messageOf(error)}`);
+    }
+  }
+
+  /** Zeroed memory. @param {number} size @param {string} label @returns {GPUBuffer} */
+  allocate(size, label) {
+    const most = this.gpu.limits.maxBufferSize;
+    const bytes = Math.max(16, Math.ceil(size / 16) * 16);
+    if (bytes > most) {
+      throw new DeviceError(`${label}: needs ${bytes} bytes, the device allows ${most} a buffer`);
+    }
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_SRC
+      | GPUBufferUsage.COPY_DST;
+    return this.#watch(() => this.gpu.createBuffer({ size: bytes, usage, label }));
+  }
+
+  /** Queue a write; offset and length are multiples of 4.
+   * @param {GPUBuffer} buffer @param {number} offset @param {Uint8Array<ArrayBuffer>} data */
+  upload(buffer, offset, data) {
+    const { length } = data;
+    this.gpu.queue.writeBuffer(buffer, offset, data, 0, length - (length % 4));
+    if (length % 4) { // an odd number of f16 elements
+      const rest = new Uint8Array(4);
+      rest.set(data.subarray(length - (length % 4)));
+      this.gpu.queue.writeBuffer(buffer, offset + length - (length % 4), rest);
+    }
+  }
+
+  /**
+   * All kernels, concurrently; throws a CompileError that names the kernel.
+   * @param {readonly KernelCode[]} kernels @param {(done: number, total: number) => void} [progress]
+   * @returns {Promise<Pipeline[]>}
+   */
+  async compile(kernels, progress) {
+    let done = 0;
+    const compiled = kernels.map(async (kernel) => {
+      const pipeline = await this.#compileOne(kernel);
+      progress?.(++done, kernels.length);
+      return pipeline;
+    });
+    return Promise.race([Promise.all(compiled), this.lost]);
+  }
+
+  /** @param {KernelCode} kernel @returns {Promise<Pipeline>} */
+  async #compileOne({ name, source, bindings }) {
+    const layout = this.#layout(bindings);
+    this.gpu.pushErrorScope("validation");
+    const module = this.gpu.createShaderModule({ code: source, label: name });
+    const refused = this.gpu.popErrorScope();
+    try {
+      const pipeline = await this.gpu.createComputePipelineAsync({
+        label: name, layout: layout.pipeline, compute: { module, entryPoint: "main" },
+      });
+      return { pipeline, layout: layout.group };
+    } catch (error) {
+      if (this.lostError) throw this.lostError;
+      const info = await module.getCompilationInfo().catch(() => null);
+      const first = info?.messages.find((m) => m.type === "error");
+      const place = first ? `line ${first.lineNum}: ${first.message}` : messageOf(error);
+      throw new CompileError(`kernel ${name} doesn't compile: ${place}`);
+    } finally {
+      await refused.catch(() => null);
+    }
+  }
+
+  /** Layouts are shared between kernels: storage bindings, then the uniform of symbols.
+   * @param {readonly {writable: boolean}[]} bindings */
+  #layout(bindings) {
+    const key = bindings.map((b) => (b.writable ? "w" : "r")).join("");
+    let layout = this.layouts.get(key);
+    if (!layout) {
+      /** @type {GPUBufferBindingType[]} */
+      const types = bindings.map((b) => (b.writable ? "storage" : "read-only-storage"));
+      const entries = [...types, /** @type {const} */ ("uniform")].map((type, binding) => (
+        { binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } }));
+      const group = this.gpu.createBindGroupLayout({ entries });
+      const pipeline = this.gpu.createPipelineLayout({ bindGroupLayouts: [group] });
+      layout = { group, pipeline };
+      this.layouts.set(key, layout);
+    }
+    return layout;
+  }
+
+  /**
+   * Build the bind groups; `uniform` holds the symbols, as i32s, for every kernel.
+   * @param {readonly Dispatch[]} dispatches @param {GPUBuffer} uniform @returns {Recording}
+   */
+  record(dispatches, uniform) {
+    return this.#watch(() => new Recording(dispatches.map(({ pipeline, slices, grid, cost }) => {
+      const resources = [...slices, { buffer: uniform }];
+      const group = this.gpu.createBindGroup({
+        layout: pipeline.layout,
+        entries: resources.map((resource, binding) => ({ binding, resource })),
+      });
+      const [x, y, z] = grid;
+      return { pipeline: pipeline.pipeline, group, x, y, z, cost };
+    })));
+  }
+
+  /** Queue every dispatch in order; long recordings go as several submissions.
+   * @param {Recording} recording */
+  replay(recording) {
+    this.#watch(() => this.#submit(recording, null));
+  }
+
+  /** @param {Recording} recording @param {((encoder: GPUCommandEncoder) => void) | null} last */
+  #submit(recording, last) {
+    this.replayed = { recording, start: performance.now() };
+    const { steps, ends } = recording;
+    let at = 0;
+    for (const end of ends) {
+      const encoder = this.gpu.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      let current = null;
+      for (; at < end; at++) {
+        const step = steps[at];
+        if (step.pipeline !== current) pass.setPipeline(current = step.pipeline);
+        pass.setBindGroup(0, step.group);
+        pass.dispatchWorkgroups(step.x, step.y, step.z);
+      }
+      pass.end();
+      if (last && end === steps.length) last(encoder);
+      this.gpu.queue.submit([encoder.finish()]);
+    }
+  }
+
+  /**
+   * Replay, then read slices (offsets and sizes multiples of 4): one command buffer, one wait.
+   * @param {Recording} recording @param {readonly Slice[]} requests
+   * @returns {Promise<ArrayBuffer[]>}
+   */
+  replayAndRead(recording, requests) {
+    return this.#read(requests, (copy) => this.#submit(recording, copy));
+  }
+
+  /** Slices' bytes after all that was queued before, with a single wait.
+   * @param {readonly Slice[]} requests @returns {Promise<ArrayBuffer[]>} */
+  readMany(requests) {
+    return this.#read(requests, (copy) => {
+      const encoder = this.gpu.createCommandEncoder();
+      copy(encoder);
+      this.gpu.queue.submit([encoder.finish()]);
+    });
+  }
+
+  /** @param {readonly Slice[]} requests
+   * @param {(copy: (encoder: GPUCommandEncoder) => void) => void} submit
+   * @returns {Promise<ArrayBuffer[]>} */
+  async #read(requests, submit) {
+    if (this.lostError) throw this.lostError;
+    const total = requests.reduce((sum, { size }) => sum + size, 0);
+    const staging = this.#watch(() => this.#takeStaging(total));
+    this.#watch(() => submit((encoder) => {
+      let at = 0;
+      for (const { buffer, offset, size } of requests) {
+        encoder.copyBufferToBuffer(buffer, offset, staging, at, size);
+        at += size;
+      }
+    }));
+    const scopes = this.scopes;
+    this.scopes = [];
+    // A failed map says less than the error scope that caused it, so it is looked at last.
+    const mapped = staging.mapAsync(GPUMapMode.READ, 0, total).catch((error) => error);
+    const errors = await Promise.race([
+      Promise.all(scopes).catch(() => []), this.lost,
+    ]);
+    const problem = await Promise.race([mapped, this.lost]);
+    const first = errors.find((e) => e)?.message ?? this.failure ?? (problem && messageOf(problem));
+    this.failure = null;
+    if (first) {
+      staging.destroy();
+      throw this.lostError ?? new DeviceError(`the GPU refused a run: ${first}`);
+    }
+    this.#noteTime();
+    const bytes = staging.getMappedRange(0, total);
+    let at = 0;
+    const results = requests.map(({ size }) => bytes.slice(at, (at += size)));
+    staging.unmap();
+    this.staging?.destroy();
+    this.staging = staging;
+    return results;
+  }
+
+  /** A mappable buffer of at least `size` bytes: the last one, where it is large enough.
+   * @param {number} size @returns {GPUBuffer} */
+  #takeStaging(size) {
+    const kept = this.staging;
+    this.staging = null;
+    if (kept && kept.size >= size && kept.size <= 4 * size + 65536) return kept;
+    kept?.destroy();
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    return this.gpu.createBuffer({ size: Math.max(16, size), usage, label: "staging" });
+  }
+
+  #noteTime() {
+    if (!this.replayed) return;
+    this.replayed.recording.timed(performance.now() - this.replayed.start);
+    this.replayed = null;
+  }
+
+  /** Do `work` in error scopes that the next read looks at.
+   * @template T @param {() => T} work @returns {T} */
+  #watch(work) {
+    this.gpu.pushErrorScope("out-of-memory");
+    this.gpu.pushErrorScope("validation");
+    try {
+      return work();
+    } finally {
+      this.scopes.push(this.gpu.popErrorScope(), this.gpu.popErrorScope());
+    }
+  }
+
+  /** @param {GPUBuffer} buffer */
+  free(buffer) {
+    buffer.destroy();
+  }
+
+  /** Give everything back; the device can't be used afterwards. */
+  close() {
+    this.closed = true;
+    this.gpu.destroy();
+  }
+}
+
+/** @param {GPUAdapter} adapter @param {GPUDevice} gpu */
+function describe(adapter, gpu) {
+  const info = /** @type {GPUAdapterInfo & {type?: string}} */ (adapter.info);
+  const names = [info.vendor, info.architecture, info.device, info.description];
+  const adapterName = names.filter((n, j) => n && names.indexOf(n) === j).join(" ");
+  const software = info.isFallbackAdapter || info.type?.toLowerCase() === "cpu";
+  const kinds = /** @type {Record<string, string>} */ (
+    { "discrete gpu": "discrete", "integrated gpu": "integrated" });
+  return {
+    kind: "webgpu",
+    adapter: adapterName || "WebGPU adapter",
+    vendor: info.vendor,
+    architecture: info.architecture,
+    adapterClass: software ? "cpu" : kinds[info.type?.toLowerCase() ?? ""] ?? "unknown",
+    features: [...gpu.features].sort(),
+    limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),
+  };
+}

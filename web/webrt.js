@@ -1,0 +1,9 @@
+// webrt's player: run a pack in a page, on WebGPU, with nothing else to load.
+//
+//   import {InferenceSession, Tensor} from "./webrt.js";
+//   const session = await InferenceSession.create("./pack", {device: "webgpu"});
+//   const outputs = await session.run({name: new Tensor("int64", new BigInt64Array(3), [1, 3])});
+
+export { InferenceSession } from "./session.js";
+export { Tensor } from "./tensor.js";
+export * from "./errors.js";
