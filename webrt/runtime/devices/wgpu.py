@@ -242,9 +242,10 @@ class WgpuDevice:
     async def compile(
         self, kernels: Sequence[KernelCode], progress: Callable[[int, int], None] | None = None
     ) -> list[Pipeline]:
-        self._check_open()
-        for kernel in kernels:  # layouts are cached, so they are made before the threads start
-            self._layout(kernel.bindings)
+        with _translated("compiling"):
+            self._check_open()
+            for kernel in kernels:  # layouts are cached, so they are made before the threads start
+                self._layout(kernel.bindings)
         made: list[Pipeline] = []
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             try:
