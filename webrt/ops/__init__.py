@@ -2,6 +2,8 @@
 
 from webrt.ops import (
     activation,
+    attention,
+    conv,
     elementwise,
     gather,
     generate,
@@ -12,4 +14,7 @@ from webrt.ops import (
     views,
 )
 
-FAMILIES = (views, elementwise, activation, movement, gather, generate, reduce, norm, matmul)
+FAMILIES = (
+    views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
+    attention,
+)  # fmt: skip

@@ -95,7 +95,7 @@ class GatherElements:
     def reference(site: Site, data: Array, indices: Array) -> tuple[Array, ...]:
         axis = site.axis(site.integer("axis"), data.ndim)
         wanted = np.where(indices < 0, indices + data.shape[axis], indices)
-        own = np.meshgrid(*(np.arange(d) for d in indices.shape), indexing="ij", sparse=True)
+        own = list(np.meshgrid(*map(np.arange, indices.shape), indexing="ij", sparse=True))
         own[axis] = wanted
         return (data[tuple(own)],)
 

@@ -11,7 +11,7 @@ from webrt.dims import Dim
 from webrt.graph.ir import Array, Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr
-from webrt.ops.emit import Emitter, Operands
+from webrt.ops.emit import I32_HIGH, Emitter, Operands
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Undecided, broadcast, compare, same_dim, shape_text
 
@@ -178,12 +178,17 @@ def _from_end(place: Dim, extent: Dim) -> Dim:
 
 
 def _clamped(place: Dim, low: Dim, high: Dim) -> Dim:
-    if compare(place, high) in (0, 1):
+    if place == high or _above(place, high):
         return high
     if compare(place, low) in (0, -1):
         return low
     above = place if _at_least(place, low) else dims.dim_max(place, low)
     return above if _at_least(high, above) else dims.dim_min(above, high)
+
+
+def _above(place: Dim, high: Dim) -> bool:
+    """INT_MAX, and beyond, means the end: no dim is that long."""
+    return compare(place, high) == 1 or (isinstance(place, int) and place >= I32_HIGH)
 
 
 def _at_least(left: Dim, right: Dim) -> bool:

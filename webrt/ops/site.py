@@ -11,6 +11,7 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import ShapeError, UnsupportedOpError
 from webrt.graph.ir import Array, Attribute, Node, Value
+from webrt.ops.intervals import of_size
 
 MAX_KNOWN = 512
 
@@ -161,9 +162,10 @@ def compare(left: Dim, right: Dim) -> int | None:
     if left == right:
         return 0
     difference = left - right
-    if dims.is_nonnegative(difference - 1, {}):
+    low, high = of_size(difference)
+    if low > 0 or dims.is_nonnegative(difference - 1, {}):
         return 1
-    if dims.is_nonnegative(difference * -1 - 1, {}):
+    if high < 0 or dims.is_nonnegative(difference * -1 - 1, {}):
         return -1
     return None
 

@@ -1,0 +1,91 @@
+"""webrt.Attention: what a pass makes of the attention pattern, in any exporter's spelling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.graph.ir import Array
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Ref, call, f32
+from webrt.kernel.problem import Attention as AttentionProblem
+from webrt.ops.emit import Emitter, flat, spread
+from webrt.ops.registry import Attr, operator
+from webrt.ops.site import Inferred, Site, broadcast, same_dim, shape_text
+
+MASKED = -3.4028234663852886e38
+"""What a masked score becomes: at most -3e38, which the problem reads as masked out."""
+
+
+@operator("Attention", Attr("scale", 1.0), domain="webrt")
+class Attention:
+    """softmax(scale · query · keyᵀ + mask) · value over the last two dims; a bool mask keeps where true.
+
+    query [B…, Q, D], key [B…, T, D], value [B…, T, E], mask broadcastable to [B…, Q, T] -> [B…, Q, E].
+    """
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        query, key, value = (site.input(j) for j in range(3))
+        shapes = ", ".join(shape_text(v.shape) for v in (query, key, value))
+        batch = query.shape[:-2]
+        agree = (
+            len(query.shape) == len(key.shape) == len(value.shape)
+            and all(
+                same_dim(a, b) is True
+                for other in (key, value)
+                for a, b in zip(batch, other.shape[:-2], strict=True)
+            )
+            and same_dim(query.shape[-1], key.shape[-1]) is True
+            and same_dim(key.shape[-2], value.shape[-2]) is True
+        )
+        if not agree:
+            raise site.shape_error("[B…, Q, D], [B…, T, D], [B…, T, E]", shapes)
+        mask = site.optional(3)
+        if mask is not None:
+            scores = (*batch, query.shape[-2], key.shape[-2])
+            if broadcast(site, mask.shape, scores) != scores:
+                raise site.shape_error(
+                    f"a mask that broadcasts to {shape_text(scores)}", shape_text(mask.shape)
+                )
+        return (Inferred(query.dtype, (*query.shape[:-1], value.shape[-1])),)
+
+    @staticmethod
+    def reference(
+        site: Site, query: Array, key: Array, value: Array, mask: Array | None = None
+    ) -> tuple[Array, ...]:
+        score = np.matmul(query, np.swapaxes(key, -1, -2)) * np.float32(site.number("scale"))
+        if mask is not None:
+            score = np.where(mask, score, MASKED) if mask.dtype == bool else score + mask
+        weight = np.exp(score - score.max(axis=-1, keepdims=True))
+        return (np.matmul(weight / weight.sum(axis=-1, keepdims=True), value),)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        query, key, value = (site.input(j) for j in range(3))
+        batch = query.shape[:-2]
+        b: tuple[Dim, ...] = tuple(dims.symbol(f"b{j}") for j in range(len(batch)))
+        q, t, d, e = (dims.symbol(name) for name in "qtde")
+        operands = emit.operands()
+        x = operands.load(query, flat((*b, q, d), query.shape))
+        y = operands.load(key, flat((*b, t, d), key.shape))
+        z = operands.load(value, flat((*b, t, e), value.shape))
+        score: ex.Expr = Ref("score", DType.F32)
+        if site.number("scale") != 1:
+            score = call("mul", score, f32(site.number("scale")))
+        mask = site.optional(3)
+        if mask is not None:
+            term = operands.load(mask, spread((*b, q, t), mask.shape))
+            if mask.dtype is DType.BOOL:
+                score = ex.select(term, score, f32(MASKED))
+            else:
+                score = call("add", score, term)
+        output = emit.outputs[0]
+        stored = emit.stored(output, flat((*b, q, e), output.shape), Ref("acc", DType.F32))
+        problem = AttentionProblem(
+            batch, query.shape[-2], key.shape[-2], query.shape[-1], value.shape[-1],
+            operands.declared(), x, y, z, score, (stored,),
+        )  # fmt: skip
+        emit.problem(problem, operands, emit.outputs)

@@ -1,0 +1,381 @@
+"""Convolutions as contractions (implicit gemm), and pooling as reductions over a window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.graph.ir import Array
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Const, Expr, Ref, call, f32
+from webrt.kernel.problem import Contract, Pass, Reduce
+from webrt.ops.emit import Emitter, Operands, flat, index
+from webrt.ops.reduce import FLOAT_LOWEST, Rows, lower_rows
+from webrt.ops.registry import Attr, operator
+from webrt.ops.site import Inferred, Site, same_dim, shape_text
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A sliding window over the pixel axes: kernel, stride, dilation, padding before and after."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    before: tuple[Dim, ...]
+    after: tuple[Dim, ...]
+    ceil: bool = False
+
+    def output(self, pixels: Sequence[Dim]) -> tuple[Dim, ...]:
+        result = []
+        for axis, extent in enumerate(pixels):
+            reach = (self.kernel[axis] - 1) * self.dilations[axis] + 1
+            room = extent + self.before[axis] + self.after[axis] - reach
+            stride = self.strides[axis]
+            if not self.ceil:
+                result.append(dims.floor_div(room, stride) + 1)
+                continue
+            count = dims.ceil_div(room, stride) + 1
+            if isinstance(count, int) and isinstance(extent, int):
+                starts_inside = (count - 1) * stride < extent + dims.evaluate(self.before[axis], {})
+                count -= 0 if starts_inside else 1
+            result.append(count)
+        return tuple(result)
+
+    def place(self, out: Sequence[Dim], tap: Sequence[Dim]) -> tuple[Dim, ...]:
+        """The pixel that tap `tap` of the window of output `out` reads; out of range in the padding."""
+        return tuple(
+            o * s + t * d - b
+            for o, s, t, d, b in zip(
+                out, self.strides, tap, self.dilations, self.before, strict=True
+            )
+        )
+
+    @property
+    def padded(self) -> bool:
+        return any(p != 0 for p in (*self.before, *self.after)) or self.ceil
+
+
+def window_of(site: Site, kernel: tuple[int, ...], pixels: Sequence[Dim]) -> Window:
+    """The window that a Conv's or a pool's attributes describe."""
+    rank = len(kernel)
+    strides = site.integers("strides") if "strides" in site.attributes else (1,) * rank
+    dilations = site.integers("dilations") if "dilations" in site.attributes else (1,) * rank
+    pads = site.integers("pads") if "pads" in site.attributes else (0,) * (2 * rank)
+    if len(strides) != rank or len(dilations) != rank or len(pads) != 2 * rank:
+        raise site.shape_error(f"strides, dilations and pads of {rank} axes", f"{strides}, {pads}")
+    if len(pixels) != rank:
+        raise site.shape_error(f"{rank} axes of pixels", shape_text(tuple(pixels)))
+    before: tuple[Dim, ...] = pads[:rank]
+    after: tuple[Dim, ...] = pads[rank:]
+    mode = site.attributes.get("auto_pad", "NOTSET")
+    if mode == "VALID":
+        before = after = (0,) * rank
+    elif mode in ("SAME_UPPER", "SAME_LOWER"):
+        total = [
+            _same_padding(site, n, k, s, d)
+            for n, k, s, d in zip(pixels, kernel, strides, dilations, strict=True)
+        ]
+        small = tuple(dims.floor_div(t, 2) for t in total)
+        large = tuple(t - s for t, s in zip(total, small, strict=True))
+        before, after = (small, large) if mode == "SAME_UPPER" else (large, small)
+    ceil = bool(site.attributes.get("ceil_mode", 0))
+    return Window(kernel, strides, dilations, before, after, ceil)
+
+
+def _same_padding(site: Site, extent: Dim, kernel: int, stride: int, dilation: int) -> Dim:
+    """What makes the output ceil(extent / stride) long."""
+    reach = (kernel - 1) * dilation + 1
+    if stride == 1:
+        return reach - 1
+    if not isinstance(extent, int):
+        raise site.unsupported(f"auto_pad SAME with stride {stride} over a dynamic dim")
+    return max((-(-extent // stride) - 1) * stride + reach - extent, 0)
+
+
+def digits(number: Dim, radices: Sequence[Dim]) -> tuple[Dim, ...]:
+    """The multi-index of a flat offset."""
+    result: list[Dim] = []
+    for position in range(len(radices) - 1, -1, -1):
+        result.append(number if position == 0 else dims.modulo(number, radices[position]))
+        number = dims.floor_div(number, radices[position])
+    return tuple(reversed(result))
+
+
+def padded_load(
+    load: Callable[[Sequence[Dim]], Expr],
+    place: Sequence[Dim],
+    pixels: Sequence[Dim],
+    window: Window,
+    fill: Expr,
+) -> Expr:
+    """load(place), or `fill` where it lies in the padding; what is loaded stays in range."""
+    if not window.padded:
+        return load(place)
+    conditions: list[Expr] = []
+    clamped: list[Dim] = []
+    for at, extent, before, after in zip(place, pixels, window.before, window.after, strict=True):
+        inside = at
+        if before != 0:
+            conditions.append(call("ge", ex.as_index(at), ex.i32(0)))
+            inside = dims.dim_max(inside, 0)
+        if after != 0 or window.ceil:
+            conditions.append(call("lt", ex.as_index(at), ex.as_index(extent)))
+            inside = dims.dim_min(inside, extent - 1)
+        clamped.append(inside)
+    valid = conditions[0]
+    for condition in conditions[1:]:
+        valid = call("and", valid, condition)
+    return ex.select(valid, load(clamped), fill)
+
+
+_WINDOW_ATTRIBUTES = (
+    Attr("auto_pad", "NOTSET"), Attr("kernel_shape"), Attr("pads"), Attr("strides"),
+)  # fmt: skip
+
+
+@operator("Conv", *_WINDOW_ATTRIBUTES, Attr("dilations"), Attr("group", 1))
+class Conv:
+    """m = output channels of a group, n = output pixels, k = input channels of a group × taps."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        x, weight = site.input(0), site.input(1)
+        window = _conv_window(site)
+        if same_dim(x.shape[1], weight.shape[1] * site.integer("group")) is not True:
+            raise site.shape_error(
+                f"{weight.shape[1] * site.integer('group')} input channels", shape_text(x.shape)
+            )
+        return (Inferred(x.dtype, (x.shape[0], weight.shape[0], *window.output(x.shape[2:]))),)
+
+    @staticmethod
+    def reference(
+        site: Site, x: Array, weight: Array, bias: Array | None = None
+    ) -> tuple[Array, ...]:
+        window = _conv_window(site)
+        group = site.integer("group")
+        taps = windows(x, window, 0)
+        n, c = x.shape[:2]
+        out = taps.shape[2 : 2 + len(window.kernel)]
+        columns = taps.reshape(n, group, c // group, int(np.prod(out)), -1)
+        filters = weight.reshape(group, weight.shape[0] // group, c // group, -1)
+        result = np.einsum("ngcpt,gmct->ngmp", columns, filters, optimize=True)
+        result = result.reshape(n, weight.shape[0], *out)
+        shape = (1, -1, *(1,) * len(out))
+        return (result if bias is None else result + bias.reshape(shape),)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        _lower_conv(site, emit, _conv_window(site))
+
+
+def _conv_window(site: Site) -> Window:
+    x, weight = site.input(0), site.input(1)
+    if len(x.shape) < 3 or len(weight.shape) != len(x.shape):
+        found = f"{shape_text(x.shape)} and {shape_text(weight.shape)}"
+        raise site.shape_error("input and weight of one rank, at least 3", found)
+    kernel = tuple(d for d in weight.shape[2:] if isinstance(d, int))
+    if len(kernel) != len(weight.shape) - 2:
+        raise site.unsupported("its kernel has dynamic dims")
+    return window_of(site, kernel, x.shape[2:])
+
+
+def _lower_conv(site: Site, emit: Emitter, window: Window) -> None:
+    x, weight = site.input(0), site.input(1)
+    output = emit.outputs[0]
+    group = site.integer("group")
+    pixels, out = x.shape[2:], output.shape[2:]
+    per_group = weight.shape[1]
+    filters = dims.floor_div(weight.shape[0], group)
+    taps = dims.product(weight.shape[2:])
+    m, n, k = dims.symbol("m"), dims.symbol("n"), dims.symbol("k")
+    batch = tuple(d for d in (x.shape[0], group) if d != 1)
+    names = iter(dims.symbol(f"b{j}") for j in range(len(batch)))
+    sample: Dim = 0 if x.shape[0] == 1 else next(names)
+    part: Dim = 0 if group == 1 else next(names)
+    channel = part * per_group + dims.floor_div(k, taps)
+    place = window.place(digits(n, out), digits(dims.modulo(k, taps), window.kernel))
+    operands = emit.operands()
+    size = per_group * taps
+    filter_index = part * filters + m
+    a = operands.load(weight, filter_index * size + k)
+
+    def load(inside: Sequence[Dim]) -> Expr:
+        return operands.load(x, flat((sample, channel, *inside), x.shape))
+
+    b = padded_load(load, place, pixels, window, f32(0))
+    result: Expr = Ref("acc", DType.F32)
+    bias = site.optional(2)
+    if bias is not None:
+        result = call("add", result, operands.load(bias, filter_index))
+    points = dims.product(out)
+    offset = (sample * output.shape[1] + filter_index) * points + n
+    stored = emit.stored(output, offset, result)
+    problem = Contract(batch, filters, points, size, operands.declared(), a, b, (stored,))
+    emit.problem(problem, operands, emit.outputs)
+
+
+def windows(x: Array, window: Window, fill: float) -> Array:
+    """[n, c, out…, taps…]: every window of a padded array."""
+    rank = len(window.kernel)
+    out = [dims.evaluate(d, {}) for d in window.output(x.shape[2:])]
+    pads = [(0, 0), (0, 0)]
+    for axis in range(rank):
+        before = dims.evaluate(window.before[axis], {})
+        reach = (window.kernel[axis] - 1) * window.dilations[axis] + 1
+        needed = (out[axis] - 1) * window.strides[axis] + reach
+        pads.append((before, max(needed - x.shape[2 + axis] - before, 0)))
+    padded = np.pad(x, pads, constant_values=fill)
+    spots = [
+        np.arange(o)[:, None] * s + np.arange(kernel)[None, :] * d
+        for o, s, kernel, d in zip(
+            out, window.strides, window.kernel, window.dilations, strict=True
+        )
+    ]
+    place: list[Array] = []
+    for axis, spot in enumerate(spots):
+        shape = [1] * (2 * rank)
+        shape[axis], shape[rank + axis] = spot.shape
+        place.append(spot.reshape(shape))
+    taken: Array = padded[(slice(None), slice(None), *place)]
+    return taken
+
+
+def _pool(name: str, average: bool, *attributes: Attr) -> None:
+    class Pool:
+        @staticmethod
+        def infer(site: Site) -> tuple[Inferred, ...]:
+            x = site.input(0)
+            if site.outputs > 1:
+                raise site.unsupported("its indices aren't run")
+            window = window_of(site, site.integers("kernel_shape"), x.shape[2:])
+            return (Inferred(x.dtype, (*x.shape[:2], *window.output(x.shape[2:]))),)
+
+        @staticmethod
+        def reference(site: Site, x: Array) -> tuple[Array, ...]:
+            window = window_of(site, site.integers("kernel_shape"), x.shape[2:])
+            axes = tuple(range(-len(window.kernel), 0))
+            if not average:
+                lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+                return (windows(x, window, lowest).max(axis=axes),)
+            total = windows(x, window, 0).sum(axis=axes)
+            counted = windows(_counted(site, x, window), _bare(site, window), 0).sum(axis=axes)
+            return ((total / counted).astype(x.dtype),)
+
+        @staticmethod
+        def lower(site: Site, emit: Emitter) -> None:
+            _lower_pool(site, emit, average)
+
+    operator(name, *_WINDOW_ATTRIBUTES, *attributes)(Pool)
+
+
+def _bare(site: Site, window: Window) -> Window:
+    """The window over an array that was padded already, where padding counts."""
+    if not site.attributes.get("count_include_pad", 0):
+        return window
+    rank = len(window.kernel)
+    nothing = (0,) * rank
+    return Window(
+        window.kernel, window.strides, window.dilations, nothing, nothing, window.ceil
+    )  # fmt: skip
+
+
+def _counted(site: Site, x: Array, window: Window) -> Array:
+    """Ones where an element counts in an average."""
+    ones = np.ones(x.shape, np.float32)
+    if not site.attributes.get("count_include_pad", 0):
+        return ones
+    pads = [
+        (dims.evaluate(b, {}), dims.evaluate(a, {}))
+        for b, a in zip(window.before, window.after, strict=True)
+    ]
+    return np.pad(ones, [(0, 0), (0, 0), *pads], constant_values=1)
+
+
+_pool(
+    "MaxPool", False,
+    Attr("ceil_mode", 0, since=10), Attr("dilations", None, since=10), Attr("storage_order", 0),
+)  # fmt: skip
+_pool(
+    "AveragePool", True,
+    Attr("ceil_mode", 0, since=10), Attr("count_include_pad", 0),
+    Attr("dilations", None, since=19),
+)  # fmt: skip
+
+
+def _lower_pool(site: Site, emit: Emitter, average: bool) -> None:
+    x, output = site.input(0), emit.outputs[0]
+    pixels = x.shape[2:]
+    window = window_of(site, site.integers("kernel_shape"), pixels)
+    at = tuple(index(j) for j in range(len(output.shape)))
+    tap = tuple(dims.symbol(f"r{j}") for j in range(len(window.kernel)))
+    place = window.place(at[2:], tap)
+    operands = emit.operands()
+    dtype = DType.F32 if x.dtype.is_float else x.dtype.storage
+
+    def load(inside: Sequence[Dim]) -> Expr:
+        return operands.load(x, flat((*at[:2], *inside), x.shape))
+
+    fill = Const(
+        (0.0 if average else FLOAT_LOWEST) if dtype is DType.F32 else _lowest(dtype), dtype
+    )
+    element = padded_load(load, place, pixels, window, fill)
+    passes = [Pass("sum" if average else "max", element)]
+    result: Expr = Ref("p0", dtype)
+    if average:
+        passes.append(Pass("sum", _counts(site, place, pixels, window)))
+        result = call("div", result, Ref("p1", DType.F32))
+    stored = emit.stored(output, flat(at, output.shape), result)
+    problem = Reduce(output.shape, window.kernel, operands.declared(), tuple(passes), (stored,))
+    emit.problem(problem, operands, emit.outputs)
+
+
+def _lowest(dtype: DType) -> int:
+    return -(1 << 31) if dtype is DType.I32 else 0
+
+
+def _counts(site: Site, place: Sequence[Dim], pixels: Sequence[Dim], window: Window) -> Expr:
+    """1 where an element counts in an average, else 0."""
+    if site.attributes.get("count_include_pad", 0):
+        ends = [p + a for p, a in zip(pixels, window.after, strict=True)]
+        rank = len(window.kernel)
+        only_ceil = Window(
+            window.kernel, window.strides, window.dilations, (0,) * rank, (0,) * rank, window.ceil
+        )
+        return padded_load(lambda _: f32(1), place, ends, only_ceil, f32(0))
+    return padded_load(lambda _: f32(1), place, pixels, window, f32(0))
+
+
+def _global_pool(name: str, combine: str, reference: Callable[..., Array]) -> None:
+    class GlobalPool:
+        @staticmethod
+        def infer(site: Site) -> tuple[Inferred, ...]:
+            x = site.input(0)
+            if len(x.shape) < 2:
+                raise site.shape_error("at least 2 dims", shape_text(x.shape))
+            return (Inferred(x.dtype, (*x.shape[:2], *(1 for _ in x.shape[2:]))),)
+
+        @staticmethod
+        def reference(site: Site, x: Array) -> tuple[Array, ...]:
+            return (reference(x, axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+        @staticmethod
+        def lower(site: Site, emit: Emitter) -> None:
+            x = site.input(0)
+            rows = Rows.over(x.shape, range(2, len(x.shape)))
+            operands: Operands = emit.operands()
+            element = operands.at(x, rows.place)
+            total: Expr = Ref("p0", element.dtype)
+            result = call("div", total, rows.count) if combine == "sum" else total
+            lower_rows(emit, rows, operands, [Pass(combine, element)], [(0, result)])
+
+    operator(name)(GlobalPool)
+
+
+_global_pool("GlobalMaxPool", "max", np.max)
+_global_pool("GlobalAveragePool", "sum", np.mean)
