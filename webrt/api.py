@@ -1,0 +1,84 @@
+"""The public functions. Each imports what it needs when it is called: `import webrt` is cheap."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from webrt.errors import DeviceError, UsageError
+
+if TYPE_CHECKING:
+    from webrt.builder import PackReport
+    from webrt.runtime.device import Device
+    from webrt.runtime.session import Progress, Session
+    from webrt.runtime.source import Source
+
+DEVICES = ("auto", "webgpu")
+
+
+def pack(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    strict: bool = False,
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> PackReport:
+    """Pack the ONNX model at `path` into the folder `out`, and report what was made.
+
+    `strict` refuses a model of which some part can't run on a device. Raises ModelError,
+    UnsupportedOpError, ShapeError or PackError; `out` is then as it was before.
+    """
+    from webrt.builder import build_pack
+
+    del strict  # there is no partial pack yet: what can't run on a device is always refused
+    return build_pack(Path(path), Path(out), progress)
+
+
+def load(
+    path: str | os.PathLike[str],
+    device: str = "auto",
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> Session:
+    """Load the pack in the folder `path` onto a device: `auto` (the best there is) or `webgpu`.
+
+    Raises PackError for a pack that isn't whole, DeviceError where the device can't be had. In a
+    browser, `await load_async` instead.
+    """
+    from webrt.runtime.sync import run_sync
+
+    if sys.platform == "emscripten":
+        raise UsageError("a browser can't block: use await webrt.load_async(url)")
+    return run_sync(load_async(path, device, progress=progress))
+
+
+async def load_async(
+    source: str | os.PathLike[str],
+    device: str = "auto",
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> Session:
+    """`load` without blocking; in a browser, `source` is the pack's URL."""
+    from webrt.runtime.session import Session
+
+    if device not in DEVICES:
+        raise DeviceError(f"unknown device {device!r}: expected {' or '.join(DEVICES)}")
+    place, opened = await _open(source, device)
+    return await Session.open(place, opened, progress)
+
+
+async def _open(source: str | os.PathLike[str], device: str) -> tuple[Source, Device]:
+    """The pack's source and the device of this platform."""
+    if sys.platform == "emscripten":
+        from webrt.runtime.devices import browser
+
+        return browser.UrlSource(os.fspath(source)), await browser.open_device(device)
+    from webrt.runtime.devices import wgpu
+    from webrt.runtime.source import FolderSource
+
+    folder = FolderSource(Path(source))
+    await folder.manifest()  # a missing pack is said before a device is looked for
+    return folder, await wgpu.open_device(device)

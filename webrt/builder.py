@@ -1,0 +1,112 @@
+"""Build a pack: ONNX model to graph, plan, kernels and files. The whole way in one function."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from webrt import dims
+from webrt.codegen.wgsl import generate
+from webrt.dims import Dim
+from webrt.frontend.onnx import load_model
+from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
+from webrt.lower import lower
+from webrt.pack.format import KernelEntry, Pack
+from webrt.pack.write import check_target, write_pack
+from webrt.passes import pipeline
+from webrt.plan.example import example_bindings
+from webrt.plan.memory import place
+from webrt.schedule import default, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class PackReport:
+    """What `pack` made. Bytes of activations are those at the symbol values `at`."""
+
+    path: str
+    dispatches: int
+    weight_bytes: int
+    peak_bytes: int
+    peak_lower_bound_bytes: int
+    at: dict[str, int]
+    symbols: tuple[str, ...]
+    unsupported: tuple[str, ...]
+    seconds: float
+
+
+def build_pack(
+    model: Path, out: Path, progress: Callable[[str, int, int], None] | None = None
+) -> PackReport:
+    """Pack `model` into the folder `out`; `progress` gets a stage and how much of it is done.
+
+    Raises ModelError, UnsupportedOpError, ShapeError or PackError; then `out` is as it was.
+    """
+    start = time.perf_counter()
+    report = progress or (lambda stage, done, total: None)
+    check_target(out)
+    report("read", 0, 1)
+    graph = load_model(model)
+    report("plan", 0, 1)
+    built = pipeline.build(graph)
+    kernels = []
+    for index, problem in enumerate(built.plan.problems):
+        report("kernels", index, len(built.plan.problems))
+        kernels.append(default_kernel(problem, index))
+    pack = write_pack(
+        out,
+        built.plan,
+        kernels,
+        built.constants,
+        lambda done, total: report("weights", done, total),
+    )
+    return _report(pack, out, time.perf_counter() - start)
+
+
+def default_kernel(problem: Problem, index: int) -> KernelEntry:
+    """The kernel of a problem under its default schedule."""
+    schedule = default(problem)
+    kernel = lower(problem, schedule, f"{type(problem).__name__.lower()}_{index}")
+    return KernelEntry(
+        name=kernel.name,
+        schedule=to_json(schedule),
+        grid=kernel.grid,
+        workgroup=kernel.workgroup,
+        bindings=kernel.bindings,
+        wgsl=generate(kernel),
+        work=work(problem),
+    )
+
+
+def work(problem: Problem) -> Dim:
+    """Scalar operations of a problem, roughly: what its running time goes with."""
+    match problem:
+        case Map(axes=axes):
+            return dims.product(axes)
+        case Reduce(axes=axes, reduced=reduced):
+            return dims.product((*axes, *reduced))
+        case Contract(batch=batch, m=m, n=n, k=k):
+            return dims.product((*batch, m, n, k))
+        case Attention(batch=batch, q=q, t=t, d=d, e=e):
+            return dims.product((*batch, q, t)) * (d + e)
+        case _:
+            assert_never(problem)
+
+
+def _report(pack: Pack, out: Path, seconds: float) -> PackReport:
+    plan = pack.plan
+    bindings = example_bindings(plan)
+    placed = place(plan, bindings)
+    return PackReport(
+        path=str(out),
+        dispatches=len(plan.steps),
+        weight_bytes=sum(p.bytes for p in pack.placements.values()),
+        peak_bytes=placed.peak,
+        peak_lower_bound_bytes=placed.lower_bound,
+        at={s.name: bindings[s.id] for s in plan.symbols},
+        symbols=tuple(s.name for s in plan.symbols),
+        unsupported=(),
+        seconds=round(seconds, 3),
+    )

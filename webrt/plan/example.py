@@ -1,0 +1,34 @@
+"""Values for a model's symbols where nobody gave any: a batch of 1, 128 of everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from webrt import dims
+from webrt.errors import UsageError
+from webrt.plan.plan import Plan
+
+BATCH, LENGTH = 1, 128
+_LENGTHS = ("seq", "len", "time", "token")
+
+
+def example_bindings(plan: Plan, given: Mapping[str, int] | None = None) -> dict[str, int]:
+    """A value for every symbol by its id: those of `given` (by name), else 1 for what stands first
+    in a shape and doesn't look like a length, and 128 for the rest.
+
+    Raises UsageError for a name that the model doesn't have.
+    """
+    given = given or {}
+    names = [s.name for s in plan.symbols]
+    for name in given:
+        if name not in names:
+            raise UsageError(f"unknown dim {name!r}: this model's are {', '.join(names) or 'none'}")
+    first = {str(p.shape[0]) for p in plan.inputs if p.shape and not isinstance(p.shape[0], int)}
+    values: dict[str, int] = {}
+    for symbol in plan.symbols:
+        long = symbol.id not in first or any(part in symbol.name.lower() for part in _LENGTHS)
+        value = given.get(symbol.name, LENGTH if long else BATCH)
+        if not 1 <= value <= dims.MAX_SYMBOL:
+            raise UsageError(f"{symbol.name} = {value}: expected 1 to {dims.MAX_SYMBOL}")
+        values[symbol.id] = value
+    return values
