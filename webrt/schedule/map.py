@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from webrt import dims
-from webrt.dims import Dim
 from webrt.kernel.axes import collapse_map
 from webrt.kernel.expr import loads
 from webrt.kernel.problem import Map
@@ -31,22 +30,28 @@ class MapSchedule:
 
 
 def space(problem: Map, limits: Limits) -> tuple[MapSchedule, ...]:
-    """Every legal schedule, best guess first."""
+    """Every legal schedule, best guess first.
+
+    Flat comes first: on 2026-11-21 it was never slower than rows by more than the noise, on lavapipe
+    and SwiftShader, divisions included; rows that don't fill their workgroups cost up to 70 times.
+    """
     merged = collapse_map(problem)
-    widths = _widths(merged)
-    inner: Dim = merged.axes[-1] if merged.axes else 1
-    layouts = [True]
-    if len(merged.axes) > 1:
-        long = isinstance(inner, int) and inner // widths[0] >= 64
-        layouts = [False, True] if long else [True, False]
     return tuple(
         MapSchedule(lanes, width, items, flat)
-        for width in widths
-        for flat in layouts
+        for width in _widths(merged)
+        for flat in (True, False)
         for items in (1, 4)
-        for lanes in (64, 128, 256, 32)
-        if lanes <= limits.lanes
+        for lanes in (128, 64, 256, 32)
+        if lanes <= limits.lanes and (flat or _fills(merged, lanes * items * width))
     )
+
+
+def _fills(problem: Map, elements: int) -> bool:
+    """Whether the rows of the innermost axis fill workgroups of so many elements well enough."""
+    if len(problem.axes) < 2:
+        return False
+    inner = problem.axes[-1]
+    return not isinstance(inner, int) or inner >= elements
 
 
 def _widths(problem: Map) -> list[int]:
