@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from webrt import dims
+from webrt.dims import Dim
 from webrt.kernel.axes import collapse_map
 from webrt.kernel.expr import loads
 from webrt.kernel.problem import Map
@@ -32,7 +33,7 @@ class MapSchedule:
 def space(problem: Map, limits: Limits) -> tuple[MapSchedule, ...]:
     """Every legal schedule, best guess first.
 
-    Flat comes first: on 2026-11-21 it was never slower than rows by more than the noise, on lavapipe
+    Flat comes first: on 2026-11-21 it was never slower than rows beyond the noise, on lavapipe
     and SwiftShader, divisions included; rows that don't fill their workgroups cost up to 70 times.
     """
     merged = collapse_map(problem)
