@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from webrt import dims
@@ -11,14 +13,18 @@ from webrt.kernel import loop
 from webrt.kernel.expr import (
     Const,
     Expr,
+    Index,
+    Load,
     Ref,
     as_index,
     call,
     cast,
+    i32,
     substitute,
     walk,
 )
 from webrt.kernel.problem import Contract
+from webrt.kernel.problem import extents as extents_of
 from webrt.lower.common import (
     Quad,
     Scope,
@@ -58,6 +64,8 @@ class _Lowering:
         self.scope = root_scope(problem)
         self.aligned = is_aligned(problem.n)  # columns go four by four
         self.acc = _accumulator_type(problem)
+        self.shared: list[loop.Shared] = []
+        self.b_along_k = self.reads_b_along_k()
 
     def kernel(self, name: str) -> loop.Kernel:
         problem, schedule, scope = self.problem, self.schedule, self.scope
@@ -65,14 +73,18 @@ class _Lowering:
         tile_n = schedule.columns * schedule.lanes_n
         blocks_m, blocks_n = dims.ceil_div(problem.m, tile_m), dims.ceil_div(problem.n, tile_n)
         grid = fold_grid([*problem.batch, blocks_m, blocks_n])
-        self.shared: list[loop.Shared] = []
         with scope.when(grid.guard) as inner:
             for j, (index, extent) in enumerate(zip(grid.index, problem.batch, strict=False)):
                 inner.bind(f"b{j}", index, extent)
             self.rows(inner, grid.index[-2])
             self.columns(inner, grid.index[-1])
-            self.accumulate(inner)
-            self.outputs(inner)
+            # A lane whose rows are all outside has nothing to do, unless others wait for it.
+            alone = schedule.lanes_k == 1 and not schedule.stage
+            with inner.when(self.row_guard[0] if alone else None) as busy:
+                self.accumulate(busy)
+                self.reduce(busy)
+                with busy.when(self.is_first()) as block:
+                    self.outputs(block)
         workgroup = (schedule.lanes_n, schedule.lanes_m, schedule.lanes_k)
         return kernel(name, problem, workgroup, grid.size, scope, tuple(self.shared))
 
@@ -85,7 +97,7 @@ class _Lowering:
         extents = {**scope.extents, "lane1": schedule.lanes_m}
         first = block * per_block + symbol("lane1") * schedule.rows
         whole = dims.modulo(m, per_block) == 0
-        first = scope.symbol("row", first)
+        first = self.first_row = scope.symbol("row", first)
         self.row: list[Dim] = []
         self.row_guard: list[Expr | None] = []
         for i in range(schedule.rows):
@@ -102,7 +114,7 @@ class _Lowering:
         lanes = schedule.lanes_n
         quads = schedule.columns // 4
         whole = dims.modulo(n, 4 * quads * lanes) == 0
-        first = scope.symbol("quad", block * (quads * lanes) + symbol("lane0"))
+        first = self.first_quad = scope.symbol("quad", block * (quads * lanes) + symbol("lane0"))
         self.column: list[_Columns] = []
         for v in range(quads):
             at = first + v * lanes
@@ -130,31 +142,29 @@ class _Lowering:
             [scope.var(f"acc_{i}_{v}", zero) for v in range(len(self.column))]
             for i in range(schedule.rows)
         ]
-        whole = dims.floor_div(k, 4)
-        rest = dims.modulo(k, 4)
-        start, step, stop = self.share_of_k(scope, whole)
+        if schedule.stage:
+            self.staged(scope)
+            return
+        whole, lanes = dims.floor_div(k, 4), schedule.lanes_k
+        first: Dim = symbol("lane2") if lanes > 1 else 0
         if whole != 0:
-            with scope.loop("step", start, stop, step, extent=whole) as (body, j):
+            with scope.loop("step", first, whole, lanes, extent=whole) as (body, j):
                 self.four(body, j)
-        if rest != 0:
-            with scope.loop("tail", whole * 4, k, extent=k) as (body, j):
+        if dims.modulo(k, 4) != 0:
+            with scope.loop("tail", whole * 4 + first, k, lanes, extent=k) as (body, j):
                 self.one(body, j)
-
-    def share_of_k(self, scope: Scope, whole: Dim) -> tuple[Dim, int, Dim]:
-        """Start, step and stop of this lane's quads of k."""
-        return 0, 1, whole
 
     def four(self, body: Scope, j: Dim) -> None:
         """Add a[m, 4j … 4j + 3] · b[4j … 4j + 3, n], all unrolled."""
-        points = quad(j)
         extents = {**body.extents, "m": self.problem.m}
-        template = vectorise(self.problem.a, "k", points, extents)
+        template = vectorise(self.problem.a, "k", quad(j), extents)
         rows = [
             body.let(f"a{i}", cast(wide(substitute(template, {"m": m})), self.acc))
             for i, m in enumerate(self.row)
         ]
+        turned = self.b_quads(body, j) if self.b_along_k else []
         for c in range(4):
-            columns = self.b_row(body, points[c], c)
+            columns = self.b_turned(body, turned, c) if turned else self.b_row(body, quad(j)[c], c)
             for i, row in enumerate(rows):
                 self.multiply(body, i, lane(row, c), columns)
 
@@ -170,11 +180,157 @@ class _Lowering:
     def b_row(self, body: Scope, k: Dim, c: int) -> list[Expr]:
         """b[k, n] for the columns of the tile."""
         result: list[Expr] = []
+        at_k = substitute(self.problem.b, {"k": k})
         for v, columns in enumerate(self.column):
-            at_k = substitute(self.problem.b, {"k": k})
             value = vectorise(at_k, "n", columns.lanes, body.extents)
             result.append(body.let(f"b{v}_{c}", cast(wide(value), self.acc)))
         return result
+
+    def reads_b_along_k(self) -> bool:
+        """Whether b is contiguous in k and not in n: then a lane turns 4 × 4 blocks of it."""
+        extents = {**extents_of(self.problem), "j": dims.floor_div(self.problem.k, 4)}
+        b, j = self.problem.b, quad(symbol("j"))
+        n = quad(symbol("j")) if self.aligned else (symbol("n"),) * 4
+        along_n = vectorise(b, "n", (n[0], n[1], n[2], n[3]), {**extents, "j": self.problem.n})
+        return not _loads_quads(along_n) and _loads_quads(vectorise(b, "k", j, extents))
+
+    def b_quads(self, body: Scope, j: Dim) -> list[list[Expr]]:
+        """b[4j … 4j + 3, n] of every column n, as one value each."""
+        extents = {**body.extents, "n": self.problem.n}
+        template = vectorise(self.problem.b, "k", quad(j), extents)
+        return [
+            [
+                body.let(f"b{v}_n{c}", cast(wide(substitute(template, {"n": n})), self.acc))
+                for c, n in enumerate(columns.lanes)
+            ]
+            for v, columns in enumerate(self.column)
+        ]
+
+    def b_turned(self, body: Scope, turned: list[list[Expr]], c: int) -> list[Expr]:
+        """Row c of each 4 × 4 block."""
+        return [
+            body.let(f"b{v}_{c}", call("vec4", *(lane(value, c) for value in block)))
+            for v, block in enumerate(turned)
+        ]
+
+    # Workgroup memory
+
+    def staged(self, scope: Scope) -> None:
+        """Blocks of a and b go through workgroup memory, `stage` values of k at a time."""
+        schedule, k = self.schedule, self.problem.k
+        depth = schedule.stage // 4
+        rows, quads = schedule.rows * schedule.lanes_m, schedule.columns // 4 * schedule.lanes_n
+        tile_a = scope.names.fresh("tile_a")
+        tile_b = scope.names.fresh("tile_b")
+        self.shared.append(loop.Shared(tile_a, self.acc, 4, rows * depth))
+        self.shared.append(loop.Shared(tile_b, self.acc, 4, quads * schedule.stage))
+        whole = dims.floor_div(k, 4)
+        first_row = self.first_row - symbol("lane1") * schedule.rows
+        first_quad = self.first_quad - symbol("lane0")
+        with scope.loop("block", 0, whole, depth, extent=whole) as (body, j):
+            body.barrier()
+            with self.slots(body, rows * depth) as (inner, slot):
+                row = dims.dim_min(first_row + slot // depth, self.problem.m - 1)
+                place, inside = self.k_quad(inner, j + slot % depth, whole)
+                space = {**inner.extents, "m": self.problem.m}
+                value = vectorise(self.problem.a, "k", quad(place), space)
+                self.fill(inner, tile_a, slot, substitute(value, {"m": row}), inside)
+            with self.slots(body, quads * schedule.stage) as (inner, slot):
+                place, inside = self.k_quad(inner, j + slot // (4 * quads), whole)
+                at_k = substitute(self.problem.b, {"k": place * 4 + slot // quads % 4})
+                last = dims.floor_div(self.problem.n, 4)
+                column = dims.dim_min(first_quad + slot % quads, last - 1)
+                column = inner.symbol("column", column, last)
+                value = vectorise(at_k, "n", quad(column), inner.extents)
+                self.fill(inner, tile_b, slot, value, inside)
+            body.barrier()
+            with body.loop("depth", 0, depth, extent=depth) as (inner, d):
+                self.four_staged(inner, d, tile_a, tile_b)
+
+    @contextmanager
+    def slots(self, body: Scope, count: int) -> Iterator[tuple[Scope, Dim]]:
+        """All lanes together visit the `count` slots of a workgroup array."""
+        schedule = self.schedule
+        lanes = schedule.lanes
+        lane = body.symbol("lane", symbol("lane0") + symbol("lane1") * schedule.lanes_n)
+        with body.loop("slot", lane, count, lanes, extent=count) as (inner, slot):
+            yield inner, slot
+
+    def k_quad(self, scope: Scope, place: Dim, whole: Dim) -> tuple[Dim, Expr | None]:
+        """A quad of k kept inside, and whether it is, where that isn't known."""
+        if dims.modulo(whole, self.schedule.stage // 4) == 0:
+            return scope.symbol("quad_k", place, whole), None
+        inside = call("lt", as_index(place), as_index(whole))
+        return scope.symbol("quad_k", dims.dim_min(place, whole - 1), whole), inside
+
+    def fill(self, scope: Scope, tile: str, slot: Dim, value: Expr, inside: Expr | None) -> None:
+        """Store a quad in a workgroup array; zero where k is over."""
+        value = cast(wide(value), self.acc)
+        if inside is not None:
+            zero = call("splat", Const(0.0 if self.acc.is_float else 0, self.acc))
+            value = call("select", inside, value, zero)
+        scope.store(tile, slot * 4, value)
+
+    def four_staged(self, body: Scope, d: Dim, tile_a: str, tile_b: str) -> None:
+        """Add the products of quad d of the staged blocks."""
+        schedule = self.schedule
+        depth, quads = schedule.stage // 4, schedule.columns // 4 * schedule.lanes_n
+        rows = [
+            body.let(
+                f"a{i}",
+                Load(
+                    tile_a,
+                    ((symbol("lane1") * schedule.rows + i) * depth + d) * 4,
+                    self.acc,
+                    4,
+                ),
+            )
+            for i in range(schedule.rows)
+        ]
+        for c in range(4):
+            columns: list[Expr] = [
+                body.let(
+                    f"b{v}_{c}",
+                    Load(
+                        tile_b,
+                        ((d * 4 + c) * quads + symbol("lane0") + v * schedule.lanes_n) * 4,
+                        self.acc,
+                        4,
+                    ),
+                )
+                for v in range(len(self.column))
+            ]
+            for i, row in enumerate(rows):
+                self.multiply(body, i, lane(row, c), columns)
+
+    def reduce(self, scope: Scope) -> None:
+        """Lane 0 along k adds the parts of the others."""
+        schedule = self.schedule
+        if schedule.lanes_k == 1:
+            return
+        parts = scope.names.fresh("parts")
+        registers = [r for row in self.registers for r in row]
+        tiles = schedule.lanes_m * schedule.lanes_n
+        count = len(registers) * tiles
+        self.shared.append(loop.Shared(parts, self.acc, 4, count * schedule.lanes_k))
+        tile = symbol("lane0") + symbol("lane1") * schedule.lanes_n
+        for r, register in enumerate(registers):
+            place = symbol("lane2") * count + r * tiles + tile
+            scope.store(parts, place * 4, register)
+        scope.barrier()
+        with (
+            scope.when(self.is_first()) as first,
+            first.loop("other", 1, schedule.lanes_k) as (body, other),
+        ):
+            for r, register in enumerate(registers):
+                part = Load(parts, (other * count + r * tiles + tile) * 4, self.acc, 4)
+                body.assign(register, call("add", register, part))
+
+    def is_first(self) -> Expr | None:
+        """Whether this lane stores the results of its tile."""
+        if self.schedule.lanes_k == 1:
+            return None
+        return call("eq", Index(symbol("lane2")), i32(0))
 
     def multiply(self, body: Scope, i: int, a: Expr, columns: list[Expr]) -> None:
         for v, b in enumerate(columns):
@@ -199,6 +355,10 @@ class _Lowering:
         for j, output in enumerate(self.problem.outputs):
             across, row = ("n", columns.lanes), ("m", m, self.problem.m)
             store_quad(scope, first + j, output, across, columns.guards, row, acc)
+
+
+def _loads_quads(expr: Expr) -> bool:
+    return any(isinstance(e, Load) and e.lanes == 4 for e in walk(expr))
 
 
 def _accumulator_type(problem: Contract) -> DType:
