@@ -123,7 +123,8 @@ export class Device {
     const most = this.gpu.limits.maxBufferSize;
     const bytes = Math.max(16, Math.ceil(size / 16) * 16);
     if (bytes > most) {
-      throw new DeviceError(`${label}: needs ${bytes} bytes, the device allows ${most} a buffer`);
+      throw new DeviceError(
+        `allocating ${bytes} bytes for ${label}: ${this.info.adapter} has at most ${most} a buffer`);
     }
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_SRC
       | GPUBufferUsage.COPY_DST;
@@ -173,7 +174,7 @@ export class Device {
       const info = await module.getCompilationInfo().catch(() => null);
       const first = info?.messages.find((m) => m.type === "error");
       const place = first ? `line ${first.lineNum}: ${first.message}` : messageOf(error);
-      throw new CompileError(`kernel ${name} doesn't compile: ${place}`);
+      throw new CompileError(`kernel ${name}: ${place}`);
     } finally {
       await refused.catch(() => null);
     }

@@ -28,19 +28,26 @@ function apply(op, values) {
   switch (op) {
     case "+": return values.reduce((a, b) => a + b);
     case "*": return values.reduce((a, b) => a * b);
-    case "//": return right > 0 ? Math.floor(left / right) : NaN;
-    case "%": return right > 0 ? left - right * Math.floor(left / right) : NaN;
+    case "//": return (left - modulo(left, right)) / right;
+    case "%": return modulo(left, right);
     case "min": return Math.min(left, right);
     default: return Math.max(left, right);
   }
 }
 
+/** Never negative, as in Python; exact where `left / right` wouldn't be.
+ * @param {number} left @param {number} right */
+const modulo = (left, right) => (right > 0 ? ((left % right) + right) % right : NaN);
+
 /** The product of dims under bindings: the number of elements of a shape.
  * @param {readonly Dim[]} shape @param {Bindings} bindings @returns {number} */
 export function elements(shape, bindings) {
-  const size = shape.reduce((/** @type {number} */ all, dim) => all * evaluate(dim, bindings), 1);
-  if (!Number.isSafeInteger(size) || size < 0) throw new Error(`a shape of ${size} elements`);
-  return size;
+  const sizes = shape.map((dim) => evaluate(dim, bindings));
+  const product = sizes.reduce((all, size) => all * size, 1);
+  if (!Number.isSafeInteger(product) || sizes.some((size) => size < 0)) {
+    throw new Error(`the shape ${shape.map((d) => show(d))} is ${sizes}`);
+  }
+  return product;
 }
 
 /** A dim for people: `(s0 + 7) // 8`, symbols by `names` where given.

@@ -1,5 +1,6 @@
 // Fetch a pack: the manifest, then the weight shards, each verified before it reaches the device.
 
+import { bindingSize } from "./bound.js";
 import { PackError, messageOf } from "./errors.js";
 import { MANIFEST, MAX_MANIFEST_BYTES, checkShard, parseManifest } from "./manifest.js";
 
@@ -57,7 +58,7 @@ function uploadShard(pack, device, shard, data, slices) {
   const buffer = device.allocate(end, pack.shards[shard].file);
   for (const { index, at, from, bytes } of places) {
     device.upload(buffer, at, data.subarray(from, from + bytes));
-    slices.set(index, { buffer, offset: at, size: Math.max(16, Math.ceil(bytes / 16) * 16) });
+    slices.set(index, { buffer, offset: at, size: bindingSize(bytes) });
   }
 }
 

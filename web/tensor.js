@@ -120,12 +120,12 @@ export function toStorage(name, tensor, low, high) {
   }
   if (tensor.type === "bool") return bytesOf(Uint32Array.from(/** @type {ArrayLike<number>} */ (data), (x) => (x ? 1 : 0)));
   const wide = tensor.type === "int64" || tensor.type === "uint64";
-  const values = wide ? narrow(name, tensor) : data;
   const bottom = Math.max(low ?? least, least);
   const top = Math.min(high ?? most, most);
+  const values = wide ? narrow(name, tensor, bottom, top) : data;
   for (let j = 0; j < values.length; j++) {
     const value = /** @type {number} */ (values[j]);
-    if (value < bottom || value > top) refuse(name, value, j, bottom, top);
+    if (value < bottom || value > top) refuse(name, value, bottom, top);
   }
   if (values.BYTES_PER_ELEMENT === 4) return bytesOf(values);
   const Kind = storage === "i32" ? Int32Array : Uint32Array;
@@ -133,25 +133,23 @@ export function toStorage(name, tensor, low, high) {
 }
 
 /** 64-bit integers as 32-bit ones, without a BigInt for each. @param {string} name
- * @param {Tensor} tensor @returns {Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>} */
-function narrow(name, tensor) {
-  const { data, type } = tensor;
+ * @param {Tensor} tensor @param {number} low @param {number} high
+ * @returns {Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>} */
+function narrow(name, { data, type }, low, high) {
   const words = new Int32Array(data.buffer, data.byteOffset, 2 * data.length);
   const out = new Int32Array(data.length);
   const signed = type === "int64";
   for (let j = 0; j < out.length; j++) {
     out[j] = words[2 * j];
-    if (words[2 * j + 1] !== (signed ? out[j] >> 31 : 0)) {
-      refuse(name, data[j], j, TYPES[type].low, TYPES[type].high);
-    }
+    if (words[2 * j + 1] !== (signed ? out[j] >> 31 : 0)) refuse(name, data[j], low, high);
   }
   return signed ? out : new Uint32Array(out.buffer);
 }
 
-/** @param {string} name @param {number | bigint} value @param {number} index
- * @param {number} low @param {number} high @returns {never} */
-function refuse(name, value, index, low, high) {
-  throw new ShapeError(`input ${name}: value ${value} at ${index} is outside of ${low} … ${high}`);
+/** @param {string} name @param {number | bigint} value @param {number} low @param {number} high
+ * @returns {never} */
+function refuse(name, value, low, high) {
+  throw new ShapeError(`input '${name}': the value ${value} is outside of ${low} … ${high}`);
 }
 
 /** @param {TypedArray} array */

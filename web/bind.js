@@ -1,0 +1,104 @@
+// Check the feeds of a run against the model's inputs, and read its symbols' values off them.
+// The same checks in the same words as webrt/runtime/bind.py.
+
+import { MAX_SYMBOL, evaluate, show } from "./dims.js";
+import { PackError, ShapeError } from "./errors.js";
+import { Tensor, isType, toStorage } from "./tensor.js";
+
+/** @typedef {import("./manifest.js").Pack} Pack */
+/** @typedef {import("./manifest.js").Port} Port */
+/** @typedef {import("./dims.js").Bindings} Bindings */
+/** A tensor, or anything with its three members (onnxruntime-web's own Tensor, say).
+ * @typedef {{type: string, data: any, dims: readonly number[]}} TensorLike */
+/** @typedef {Readonly<Record<string, TensorLike>>} Feeds */
+
+/** A port's shape as users see it, `s0` by the model's own name.
+ * @param {Pack} pack @param {Port} port @returns {(number | string)[]} */
+export function shapeOf(pack, port) {
+  const names = Object.fromEntries(pack.symbols.map((s) => [s.id, s.name]));
+  return port.shape.map((dim) => (typeof dim === "number" ? dim : show(dim, names)));
+}
+
+/** Every symbol must be readable off an input's shape. @param {Pack} pack */
+export function checkSymbols(pack) {
+  for (const { id, name } of pack.symbols) {
+    if (!pack.inputs.some((port) => port.shape.includes(id))) {
+      throw new PackError(`the symbol '${name}' is no dim of any input; pack again`);
+    }
+  }
+}
+
+/**
+ * The values of the pack's symbols, and the feeds in the order of the inputs, as storage bytes.
+ * @param {Pack} pack @param {Feeds} feeds
+ * @returns {{bindings: Bindings, data: Uint8Array<ArrayBuffer>[]}}
+ */
+export function bind(pack, feeds) {
+  for (const name of Object.keys(feeds ?? {})) {
+    if (pack.inputs.some((p) => p.name === name)) continue;
+    const known = pack.inputs.map((p) => p.name).join(", ") || "none";
+    throw new ShapeError(`unknown input '${name}': this model's inputs are ${known}`);
+  }
+  const given = pack.inputs.map((port) => tensorOf(pack, port, feeds));
+  const { bindings, origins } = readSymbols(pack, given);
+  const data = pack.inputs.map((port, j) => {
+    checkShape(pack, port, given[j], bindings, origins);
+    return toStorage(port.name, given[j], port.low, port.high);
+  });
+  return { bindings, data };
+}
+
+/** @param {Pack} pack @param {Port} port @param {Feeds} feeds @returns {Tensor} */
+function tensorOf(pack, port, feeds) {
+  const { name, type, shape } = port;
+  const expected = `expected ${type} [${shapeOf(pack, port).join(", ")}]`;
+  const feed = feeds && Object.hasOwn(feeds, name) ? feeds[name] : undefined;
+  if (feed === undefined || feed === null) {
+    throw new ShapeError(`input '${name}' is missing: ${expected}`);
+  }
+  if (!isType(feed.type) || !feed.dims) {
+    throw new ShapeError(`input '${name}': ${expected}, found no Tensor`);
+  }
+  const tensor = feed instanceof Tensor ? feed : new Tensor(feed.type, feed.data, feed.dims);
+  if (tensor.type !== type || tensor.dims.length !== shape.length) {
+    throw new ShapeError(
+      `input '${name}': ${expected}, found ${tensor.type} [${tensor.dims.join(", ")}]`);
+  }
+  return tensor;
+}
+
+/** Values of the symbols, and which input gave each; the first one that shows it decides.
+ * @param {Pack} pack @param {Tensor[]} given */
+function readSymbols(pack, given) {
+  const names = Object.fromEntries(pack.symbols.map((s) => [s.id, s.name]));
+  /** @type {Bindings} */
+  const bindings = {};
+  /** @type {Record<string, string>} */
+  const origins = {};
+  pack.inputs.forEach((port, j) => port.shape.forEach((dim, axis) => {
+    if (typeof dim !== "string" || bindings[dim] !== undefined) return;
+    const size = given[j].dims[axis];
+    if (size < 1 || size > MAX_SYMBOL) {
+      throw new ShapeError(`input '${port.name}': ${names[dim]} at axis ${axis} is ${size}, `
+        + `expected 1 to ${MAX_SYMBOL}`);
+    }
+    bindings[dim] = size;
+    origins[dim] = port.name;
+  }));
+  return { bindings, origins };
+}
+
+/** @param {Pack} pack @param {Port} port @param {Tensor} tensor @param {Bindings} bindings
+ * @param {Record<string, string>} origins */
+function checkShape(pack, port, tensor, bindings, origins) {
+  port.shape.forEach((dim, axis) => {
+    const wanted = evaluate(dim, bindings);
+    const size = tensor.dims[axis];
+    if (wanted === size) return;
+    const origin = typeof dim === "string" ? origins[dim] : port.name;
+    const source = origin === port.name ? "" : ` (from input '${origin}')`;
+    const name = typeof dim === "number" ? "" : `${shapeOf(pack, port)[axis]} = `;
+    throw new ShapeError(`input '${port.name}': expected ${name}${wanted}${source} at axis ${axis}, `
+      + `found ${size} in [${tensor.dims.join(", ")}]`);
+  });
+}
