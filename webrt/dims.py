@@ -96,9 +96,13 @@ class Symbolic:
     terms: tuple[tuple[Monomial, int], ...]
 
     def __add__(self, other: Dim) -> Dim:
-        return _sum([*self.terms, *_terms(other)])
+        return self if other == 0 else _sum([*self.terms, *_terms(other)])
 
     def __mul__(self, other: Dim) -> Dim:
+        if isinstance(other, int):
+            if other in (0, 1):
+                return self if other else 0
+            return Symbolic(tuple((atoms, c * other) for atoms, c in self.terms))
         return _sum(
             [
                 (tuple(sorted(a + b, key=str)), x * y)
@@ -213,12 +217,12 @@ def _product(
 def _divide_exactly(dim: Dim, divisor: Dim) -> tuple[Dim, Dim]:
     """Split `dim` into (quotient, rest) with dim = quotient·divisor + rest, term by term.
 
-    The divisor must be a single term; a term that it doesn't divide goes to the rest, as does
-    the remainder (0 <= r < divisor) of an integer coefficient.
+    A term that a divisor of one term doesn't divide goes to the rest, as does the remainder
+    (0 <= r < divisor) of an integer coefficient.
     """
     parts = _terms(divisor)
     if len(parts) != 1:
-        return (1, 0) if dim == divisor else (0, dim)
+        return _divide_by_sum(dim, divisor)
     divisor_atoms, divisor_coefficient = parts[0]
     quotient: list[tuple[Monomial, int]] = []
     rest: list[tuple[Monomial, int]] = []
@@ -237,6 +241,23 @@ def _divide_exactly(dim: Dim, divisor: Dim) -> tuple[Dim, Dim]:
             continue
         rest.append((atoms, coefficient))
     return _sum(quotient), _sum(rest)
+
+
+def _divide_by_sum(dim: Dim, divisor: Dim) -> tuple[Dim, Dim]:
+    """`_divide_exactly` by several terms: take out multiples while that leaves fewer terms."""
+    lead, lead_coefficient = max(_terms(divisor), key=lambda t: len(t[0]))
+    quotient: Dim = 0
+    for atoms, coefficient in _terms(dim):
+        if coefficient % lead_coefficient or any(atoms.count(a) < lead.count(a) for a in lead):
+            continue
+        left = list(atoms)
+        for atom in lead:
+            left.remove(atom)
+        factor = _sum([(tuple(left), coefficient // lead_coefficient)])
+        rest = dim - factor * divisor
+        if len(_terms(rest)) < len(_terms(dim)):
+            quotient, dim = quotient + factor, rest
+    return quotient, dim
 
 
 def floor_div(left: Dim, right: Dim) -> Dim:
@@ -416,15 +437,35 @@ def is_below(dim: Dim, limit: Dim, extents: Mapping[str, Dim]) -> bool:
     return top is not None and is_nonnegative(limit - 1 - top, {})
 
 
+def is_at_most(left: Dim, right: Dim, extents: Mapping[str, Dim]) -> bool:
+    """Whether `left <= right` is proven, for all values of indices and symbols."""
+    top = upper_bound(left - right, extents)
+    if top is None:
+        return False
+    if is_nonnegative(-top, {}):
+        return True
+    largest = 0
+    for atoms, coefficient in _terms(top):
+        if not all(isinstance(a, Symbol) for a in atoms):
+            return False
+        largest += coefficient * (MAX_SYMBOL ** len(atoms) if coefficient > 0 else 1)
+    return largest <= 0
+
+
 def simplify(dim: Dim, extents: Mapping[str, Dim]) -> Dim:
-    """Remove divisions and modulos that the extents of the indices make needless."""
+    """Remove operations that the extents of the indices make needless."""
     if isinstance(dim, int):
         return dim
 
     def change(atom: Atom) -> Dim | None:
-        if not (isinstance(atom, Operation) and atom.op in ("//", "%")):
+        if not isinstance(atom, Operation):
             return None
         left, right = simplify(atom.left, extents), simplify(atom.right, extents)
+        if atom.op in ("min", "max"):
+            for less, more in ((left, right), (right, left)):
+                if is_at_most(less, more, extents):
+                    return less if atom.op == "min" else more
+            return _OPERATIONS[atom.op](left, right)
         quotient, rest = _divide_exactly(left, right)
         if is_below(rest, right, extents):
             return quotient if atom.op == "//" else rest

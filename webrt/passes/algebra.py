@@ -3,15 +3,75 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
+from webrt import dims
+from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel import expr as ex
-from webrt.kernel.expr import Call, Const, Expr
+from webrt.kernel.expr import Call, Const, Expr, Index
 
 
-def fold(expr: Expr) -> Expr:
-    """An equal expression without needless operations."""
-    return ex.rewrite(expr, _step)
+def fold(expr: Expr, space: Mapping[str, Dim]) -> Expr:
+    """An equal expression without needless operations, over indices with these extents."""
+
+    def step(e: Expr) -> Expr | None:
+        changed = _step(e)
+        current = e if changed is None else changed
+        decided = _decide(current, space)
+        return changed if decided is None else decided
+
+    return ex.rewrite(expr, step)
+
+
+def tidy(expr: Expr, space: Mapping[str, Dim]) -> Expr:
+    """An equal expression with simple indices and without needless operations."""
+    return ex.simplify(fold(ex.simplify(expr, space), space), space)
+
+
+def _decide(expr: Expr, space: Mapping[str, Dim]) -> Expr | None:
+    """What a comparison, a minimum, a maximum or a choice by position is at every point."""
+    if not isinstance(expr, Call):
+        return None
+    if expr.op == "select":
+        return _border(expr.args[0], expr.args[1], expr.args[2], space)
+    if len(expr.args) != 2 or not all(_is_index(a) for a in expr.args):
+        return None
+    left, right = (ex.as_dim(a) for a in expr.args)
+    if expr.op in ("min", "max"):
+        for less, more in ((left, right), (right, left)):
+            if dims.is_at_most(less, more, space):
+                return ex.as_index(less if expr.op == "min" else more)
+        return None
+    if expr.op not in ex.COMPARISON:
+        return None
+    op = expr.op
+    if op in ("gt", "ge"):
+        op, left, right = {"gt": "lt", "ge": "le"}[op], right, left
+    if op in ("eq", "ne"):
+        if left == right:
+            return ex.boolean(op == "eq")
+        apart = dims.is_at_most(left + 1, right, space) or dims.is_at_most(right + 1, left, space)
+        return ex.boolean(op == "ne") if apart else None
+    if dims.is_at_most(left + 1 if op == "lt" else left, right, space):
+        return ex.boolean(True)
+    if dims.is_at_most(right if op == "lt" else right + 1, left, space):
+        return ex.boolean(False)
+    return None
+
+
+def _is_index(expr: Expr) -> bool:
+    return isinstance(expr, Index) or (isinstance(expr, Const) and expr.dtype is DType.I32)
+
+
+def _border(condition: Expr, first: Expr, rest: Expr, space: Mapping[str, Dim]) -> Expr | None:
+    """select(i < 1, a, b) = b where b at i = 0 is a: counting up that an exporter starts apart."""
+    match condition:
+        case Call("lt", (Index(dim), Const(1, _))):
+            for name in space:
+                if dim == dims.symbol(name) and ex.substitute(rest, {name: 0}) == first:
+                    return rest
+    return None
 
 
 def _step(expr: Expr) -> Expr | None:

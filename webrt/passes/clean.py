@@ -39,7 +39,7 @@ def _is_identity(node: Node, source: Value) -> bool:
 
 
 def share_equal(graph: Graph) -> Graph:
-    """One node where several compute the same from the same values, one value for equal constants."""
+    """One node where several compute the same from the same, one value for equal constants."""
     names: dict[Value, Value] = {}
     constants: dict[Hashable, Value] = {}
     seen: dict[Hashable, Node] = {}

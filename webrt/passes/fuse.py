@@ -10,16 +10,23 @@ from webrt.passes.fuse_epilogue import absorb_epilogues
 from webrt.passes.fuse_inline import dissolve_moves, inline_chains, inline_cheap
 from webrt.passes.fuse_layout import store_as_read
 from webrt.passes.fuse_literals import inline_literals
-from webrt.passes.fuse_merge import merge_reductions, share_equal, store_from_reduction
+from webrt.passes.fuse_merge import (
+    merge_reductions,
+    settle_reductions,
+    share_equal,
+    store_from_reduction,
+)
+from webrt.passes.split import split_constants
 from webrt.passes.workbench import Workbench
 
 STEPS: tuple[tuple[Callable[[Workbench], object], ...], ...] = (
-    (inline_literals, share_equal, dissolve_moves, share_equal),
-    (absorb_epilogues, inline_chains, merge_reductions),
+    (inline_literals, share_equal, dissolve_moves, settle_reductions),
+    (absorb_epilogues, inline_chains, settle_reductions, dissolve_moves, merge_reductions),
+    (share_equal,),
     (store_from_reduction,),
     (inline_cheap, absorb_epilogues, inline_chains),
     (lambda bench: absorb_epilogues(bench, keep_source=True), merge_reductions),
-    (dissolve_moves, store_as_read, collapse_axes),
+    (store_as_read, collapse_axes),
 )
 """Groups of steps; each group repeats until it changes nothing."""
 
@@ -30,4 +37,5 @@ def fuse(program: Program) -> Program:
     for group in STEPS:
         while any([step(bench) for step in group]):
             bench.drop_dead()
+    split_constants(bench)
     return bench.close()

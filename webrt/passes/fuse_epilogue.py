@@ -15,7 +15,7 @@ from webrt.dims import Dim
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Load
 from webrt.kernel.problem import Map, Output, Reduce, extents
-from webrt.passes.algebra import fold
+from webrt.passes.algebra import tidy
 from webrt.passes.layout import flat, invert
 from webrt.passes.workbench import MAX_BINDINGS, Node, Workbench, bindings, output_space
 
@@ -128,7 +128,7 @@ def _moved(
     moved: list[Output] = []
     for output in node.problem.outputs:
         expr = ex.simplify(ex.substitute(output.expr, point), over)
-        expr = fold(ex.rewrite(expr, change))
+        expr = tidy(ex.rewrite(expr, change), over)
         offset = dims.simplify(dims.substitute(output.offset, point), over)
         if misplaced:
             return None

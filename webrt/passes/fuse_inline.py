@@ -15,7 +15,7 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Load
 from webrt.kernel.problem import Attention, Contract, Map, Output, Problem, Reduce, extents
 from webrt.passes import costs
-from webrt.passes.algebra import fold
+from webrt.passes.algebra import tidy
 from webrt.passes.layout import Inverse, invert
 from webrt.passes.workbench import (
     MAX_BINDINGS,
@@ -93,7 +93,7 @@ def inline_into(bench: Workbench, key: int, reader: int) -> Node | None:
 
     def whole(expr: Expr) -> Expr:
         changed = ex.rewrite(expr, change)
-        return fold(ex.simplify(changed, space)) if changed is not expr else expr
+        return expr if changed is expr else tidy(changed, space)
 
     problem = map_expressions(node.problem, whole)
     if bindings(problem) > max(MAX_BINDINGS, bindings(node.problem)):

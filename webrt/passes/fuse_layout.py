@@ -52,6 +52,8 @@ def _improve(bench: Workbench, key: int, name: str) -> bool:
         return total
 
     best, least = None, badness(None)
+    if least == 0:
+        return False
     for offset, _, space in readings:
         change = _change_of(offset, space, output.size)
         if change is not None and (score := badness(change)) < least:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
+from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Load
-from webrt.passes.algebra import fold
+from webrt.kernel.problem import extents
+from webrt.passes.algebra import tidy
 from webrt.passes.workbench import Workbench, map_expressions
 
 MAX_UNIFORM = 4096  # elements up to which a constant is looked through for being all equal
@@ -30,8 +34,12 @@ def inline_literals(bench: Workbench) -> None:
                 return _literal(known[expr.memory], expr)
             return None
 
-        problem = map_expressions(node.problem, lambda e: fold(ex.rewrite(e, change)))
-        bench.update(key, replace(node, problem=problem))
+        whole = partial(_whole, change=change, space=extents(node.problem))
+        bench.update(key, replace(node, problem=map_expressions(node.problem, whole)))
+
+
+def _whole(expr: Expr, change: Callable[[Expr], Expr | None], space: Mapping[str, Dim]) -> Expr:
+    return tidy(ex.rewrite(expr, change), space)
 
 
 def _is_literal(value: Value) -> bool:

@@ -4,12 +4,14 @@ reduction computes anyway.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from webrt import dims
 from webrt.kernel import expr as ex
-from webrt.kernel.expr import Expr, Load
+from webrt.kernel.expr import Const, Expr, Load
 from webrt.kernel.problem import Map, Output, Problem, Reduce, extents
+from webrt.passes.algebra import tidy
 from webrt.passes.fuse_epilogue import join_names
 from webrt.passes.fuse_inline import inline_into
 from webrt.passes.layout import invert
@@ -37,6 +39,43 @@ def share_equal(bench: Workbench) -> bool:
             changed = True
     bench.drop_dead()
     return changed
+
+
+def settle_reductions(bench: Workbench) -> bool:
+    """Reductions of literals go: a sum of zeros is zero, and what reduces nothing is a Map."""
+    changed = False
+    for key in bench.in_order():
+        node = bench.nodes[key]
+        if not isinstance(node.problem, Reduce):
+            continue
+        known = {
+            f"p{j}": p.expr
+            for j, p in enumerate(node.problem.passes)
+            if isinstance(p.expr, Const) and (p.combine in ("max", "min") or p.expr.value == 0)
+        }
+        each = {o.each for o in node.problem.outputs}
+        if not known or len(each) != 1 or len(known) < len(node.problem.passes):
+            continue
+        bench.update(key, replace(node, problem=_as_map(node.problem, known, each.pop())))
+        changed = True
+    return changed
+
+
+def _as_map(problem: Reduce, known: Mapping[str, Expr], each: bool) -> Map:
+    axes = (*problem.axes, *(problem.reduced if each else ()))
+    rows = len(problem.axes)
+    renamed = {f"r{j}": dims.symbol(f"i{rows + j}") for j in range(len(problem.reduced))}
+    space = extents(Map(axes, (), ()))
+
+    def settled(expr: Expr) -> Expr:
+        settled = ex.rewrite(expr, lambda e: known.get(e.name) if isinstance(e, ex.Ref) else None)
+        return tidy(ex.substitute(settled, renamed), space)
+
+    outputs = tuple(
+        replace(o, expr=settled(o.expr), offset=dims.substitute(o.offset, renamed), each=False)
+        for o in problem.outputs
+    )
+    return Map(axes, (), outputs)
 
 
 def store_from_reduction(bench: Workbench) -> bool:

@@ -98,8 +98,8 @@ def _is_mean_of(value: Value | None, x: Value | None, view: View) -> bool:
 
 def _keeps_last(node: Node, x: Value | None) -> bool:
     """Whether a reduction runs over the last axis of x and keeps it."""
-    return x is not None and node.attributes.get("keepdims", 1) == 1 and last_axis(
-        node, len(x.shape)
+    return (
+        x is not None and node.attributes.get("keepdims", 1) == 1 and last_axis(node, len(x.shape))
     )
 
 

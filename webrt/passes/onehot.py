@@ -40,7 +40,10 @@ def _counts(value: Value | None, size: object) -> bool:
     if value is None or value.data is None or not value.dtype.is_integer:
         return False
     data = value.data
-    return data.size == data.shape[-1] == size and bool(np.all(data.reshape(-1) == range(data.size)))
+    if not data.shape:
+        return False
+    counted = data.size == data.shape[-1] == size
+    return counted and bool(np.all(data.reshape(-1) == range(data.size)))
 
 
 def _narrow(value: Value, view: View) -> Value | None:
@@ -74,9 +77,7 @@ def _gather(node: Node, index: Value, table: Value) -> list[Node]:
     assert isinstance(size, int)
     if index.dtype not in (DType.I64, DType.I32):
         return [node]
-    inside = add(
-        "And", add("GreaterOrEqual", index, number(0)), add("Less", index, number(size))
-    )
+    inside = add("And", add("GreaterOrEqual", index, number(0)), add("Less", index, number(size)))
     low = add("Max", index, number(0))
     at = add("Min", low, number(size - 1))
     axes = Value("axes", DType.I64, (1,), np.array([-1], np.int64))

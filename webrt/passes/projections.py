@@ -1,6 +1,7 @@
 """Projections that read the same value for the same attention become one product.
 
-Before:  q = x·Wq + bq;  k = x·Wk + bk;  v = x·Wv + bv      After:  q, k, v = slices of x·[Wq Wk Wv] + [bq bk bv]
+Before:  q = x·Wq + bq;  k = x·Wk + bk;  v = x·Wv + bv
+After:   q, k, v = slices of x·[Wq Wk Wv] + [bq bk bv]
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from webrt.dtypes import DType
-from webrt.graph.ir import Graph, Node, Value
+from webrt.graph.ir import Array, Graph, Node, Value
 from webrt.ops.registry import apply
 from webrt.passes.rewrite import View, with_outputs, without_dead
 
@@ -88,34 +89,37 @@ def _merge(source: Value, members: list[_Projection]) -> list[Node]:
     first = members[0].last.outputs[0].name
     arrays = [m.weight.data for m in members]
     weight = _constant(f"{first}.weights", np.concatenate([a for a in arrays if a is not None], 1))
-    product = apply("MatMul", [source, weight], name=name, outputs=[f"{first}.merged"])
-    nodes = [product]
+    nodes = [apply("MatMul", [source, weight], name=name, outputs=[f"{first}.merged"])]
     if any(m.bias is not None for m in members):
-        biases = [
-            m.bias.data if m.bias is not None and m.bias.data is not None
-            else np.zeros(m.weight.shape[1:], np.float32)  # type: ignore[arg-type]
-            for m in members
-        ]  # fmt: skip
-        bias = _constant(f"{first}.biases", np.concatenate(biases))
-        nodes.append(
-            apply("Add", [product.outputs[0], bias], name=name, outputs=[f"{first}.biased"])
-        )
+        bias = _constant(f"{first}.biases", np.concatenate([_bias(m) for m in members]))
+        inputs = [nodes[0].outputs[0], bias]
+        nodes.append(apply("Add", inputs, name=name, outputs=[f"{first}.biased"]))
+    whole = nodes[-1].outputs[0]
     start = 0
     axes = _constant("axes", np.array([-1], np.int64))
     for member in members:
-        width = member.weight.shape[1]
-        assert isinstance(width, int)
-        bounds = [_constant("bound", np.array([x], np.int64)) for x in (start, start + width)]
-        part = apply(
-            "Slice", [nodes[1 if len(nodes) > 1 and nodes[1].op == "Add" else 0].outputs[0],
-                      *bounds, axes],
-            name=member.product.name, outputs=[member.last.outputs[0].name],
-        )  # fmt: skip
-        nodes.append(with_outputs(part, member.last.outputs))
-        start += width
+        result = member.last.outputs[0]
+        end = start + _width(member)
+        bounds = [_constant("bound", np.array([x], np.int64)) for x in (start, end)]
+        inputs = [whole, *bounds, axes]
+        part = apply("Slice", inputs, name=member.product.name, outputs=[result.name])
+        nodes.append(with_outputs(part, [result]))
+        start = end
     return nodes
 
 
-def _constant(name: str, data: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Value:
+def _width(member: _Projection) -> int:
+    width = member.weight.shape[1]
+    assert isinstance(width, int)
+    return width
+
+
+def _bias(member: _Projection) -> Array:
+    if member.bias is None or member.bias.data is None:
+        return np.zeros(_width(member), np.float32)
+    return member.bias.data
+
+
+def _constant(name: str, data: Array) -> Value:
     dtype = DType.F32 if data.dtype == np.float32 else DType.I64
     return Value(name, dtype, data.shape, data)
