@@ -262,9 +262,7 @@ class Cast:
 def lower_cast(site: Site, emit: Emitter, to: DType) -> None:
     """A view where source and target hold the same bits on the device, else a conversion."""
     source = site.input(0).dtype
-    if device_dtype(source) is device_dtype(to) and source.bytes <= to.bytes:
-        emit.view(site.input(0))
-    elif source.is_integer and to in (DType.I32, DType.I64) and source is not DType.U32:
+    if (device_dtype(source) is device_dtype(to) and source.bytes <= to.bytes) or (source.is_integer and to in (DType.I32, DType.I64) and source is not DType.U32):
         emit.view(site.input(0))
     else:
         emit.map(lambda operands, at: scalar.cast(operands.at(site.input(0), at), source, to))

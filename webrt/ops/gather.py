@@ -10,7 +10,7 @@ from webrt.dtypes import DType
 from webrt.graph.ir import Array, Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, call
-from webrt.ops.emit import Emitter, Operands, device_dtype, flat, spread
+from webrt.ops.emit import Emitter, Operands, flat, spread
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, shape_text
 

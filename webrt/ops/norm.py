@@ -7,8 +7,7 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array, Value
-from webrt.kernel import expr as ex
+from webrt.graph.ir import Array
 from webrt.kernel.expr import Expr, Ref, call, f32
 from webrt.kernel.problem import Output, Pass, Reduce
 from webrt.ops.emit import Emitter, Operands, flat

@@ -10,11 +10,11 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array, Value
+from webrt.graph.ir import Array
 from webrt.kernel import expr as ex
-from webrt.kernel.expr import Const, Expr, Ref, call, f32
+from webrt.kernel.expr import Const, Expr, Ref, call
 from webrt.kernel.problem import Pass, Reduce
-from webrt.ops.emit import I32_HIGH, Emitter, Operands, device_dtype, flat, index
+from webrt.ops.emit import I32_HIGH, Emitter, Operands, flat, index
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site
 

@@ -137,7 +137,7 @@ MAX_POWER = 4
 
 
 def power(x: Expr, y: Expr) -> Expr:
-    """x to the power y: products and roots for literal exponents."""
+    """X to the power y: products and roots for literal exponents."""
     if isinstance(y, Const):
         exponent = float(y.value)
         if exponent == 0.5 and x.dtype.is_float:

@@ -22,7 +22,7 @@ _NUMPY = {
 }  # fmt: skip
 
 
-class Undecided(Exception):  # noqa: N818 (not an error: the answer depends on symbols)
+class Undecided(Exception):
     """A symbolic evaluation that can't be decided."""
 
 
