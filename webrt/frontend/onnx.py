@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import inliner
 
 from webrt import ops
@@ -24,10 +24,12 @@ DOMAINS = ("", "ai.onnx")
 
 
 def load_model(path: Path | str) -> Graph:
-    """The model at `path` as a graph. Raises ModelError, UnsupportedOpError or ShapeError, one line each.
+    """The model at `path` as a graph.
 
-    Weights are views of the file's bytes where they can be; external data is mapped. float16 is widened
-    to float32 and float64 constants are narrowed to it.
+    Raises ModelError, UnsupportedOpError or ShapeError, one line each.
+
+    Weights are views of the file's bytes where they can be; external data is mapped. float16 is
+    widened to float32 and float64 constants are narrowed to it.
     """
     place = Path(path)
     try:

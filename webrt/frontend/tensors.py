@@ -1,4 +1,4 @@
-"""TensorProto to NumPy, trusting nothing: dtypes, sizes and the place of external data are checked."""
+"""TensorProto to NumPy, trusting nothing: dtypes, sizes, places of external data are checked."""
 
 from __future__ import annotations
 
@@ -86,10 +86,9 @@ class Reader:
         _check(len(listed), count, "elements", where)
         if tensor.data_type == TensorProto.FLOAT16:
             return np.array(listed, np.uint16).view(np.float16)
+        wide = np.dtype(np.int64) if code.kind in "iub" and code.itemsize < 8 else code
         try:
-            return np.array(listed, np.int64 if code.kind in "iub" and code.itemsize < 8 else code).astype(
-                code
-            )  # fmt: skip
+            return np.array(listed, wide).astype(code)
         except (OverflowError, ValueError) as error:
             raise ModelError(f"{where} holds elements that aren't {code}") from error
 

@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from webrt.graph.ir import Array
 from webrt.kernel.expr import Expr, call, f32, select
 from webrt.ops import scalar
 from webrt.ops.elementwise import elementwise
 from webrt.ops.registry import Attr
-from webrt.ops.site import Site
+from webrt.ops.site import Site, Tensor
 
 ZERO, ONE = f32(0), f32(1)
 
@@ -52,26 +51,27 @@ def _gelu(site: Site, x: Expr) -> Expr:
     return call("mul", call("mul", x, f32(0.5)), call("add", bend, ONE))
 
 
-def _gelu_reference(site: Site, x: Array) -> Array:
+def _gelu_reference(site: Site, x: Tensor) -> Tensor:
     if site.text("approximate") == "tanh":
-        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    return 0.5 * x * (1 + scalar.erf(x * np.float32(math.sqrt(0.5))))
+        return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+    return np.asarray(0.5 * x * (1 + scalar.erf(x * np.float32(math.sqrt(0.5)))))
 
 
-def _np_softplus(x: Array) -> Array:
+def _np_softplus(x: Tensor) -> Tensor:
     return np.logaddexp(x, np.zeros_like(x))
 
 
-def _np_sigmoid(x: Array) -> Array:
+def _np_sigmoid(x: Tensor) -> Tensor:
     return 1 / (1 + np.exp(-x))
 
 
-def _np_line(site: Site, x: Array) -> Array:
-    return np.clip(x * np.float32(site.number("alpha")) + np.float32(site.number("beta")), 0, 1)
+def _np_line(site: Site, x: Tensor) -> Tensor:
+    line = x * np.float32(site.number("alpha")) + np.float32(site.number("beta"))
+    return np.asarray(np.clip(line, 0, 1))
 
 
 def _activation(
-    name: str, element: Callable[[Site, Expr], Expr], reference: Callable[[Site, Array], Array],
+    name: str, element: Callable[[Site, Expr], Expr], reference: Callable[[Site, Tensor], Tensor],
     *attributes: Attr,
 ) -> None:  # fmt: skip
     elementwise(name, element, reference, *attributes)

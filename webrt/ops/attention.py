@@ -7,13 +7,12 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Ref, call, f32
 from webrt.kernel.problem import Attention as AttentionProblem
 from webrt.ops.emit import Emitter, flat, spread
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, broadcast, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, broadcast, same_dim, shape_text
 
 MASKED = -3.4028234663852886e38
 """What a masked score becomes: at most -3e38, which the problem reads as masked out."""
@@ -21,9 +20,10 @@ MASKED = -3.4028234663852886e38
 
 @operator("Attention", Attr("scale", 1.0), domain="webrt")
 class Attention:
-    """softmax(scale · query · keyᵀ + mask) · value over the last two dims; a bool mask keeps where true.
+    """softmax(scale · query · keyᵀ + mask) · value; a bool mask keeps where it is true.
 
-    query [B…, Q, D], key [B…, T, D], value [B…, T, E], mask broadcastable to [B…, Q, T] -> [B…, Q, E].
+    query [B…, Q, D], key [B…, T, D], value [B…, T, E] -> [B…, Q, E]; the mask broadcasts to
+    [B…, Q, T].
     """
 
     @staticmethod
@@ -54,8 +54,8 @@ class Attention:
 
     @staticmethod
     def reference(
-        site: Site, query: Array, key: Array, value: Array, mask: Array | None = None
-    ) -> tuple[Array, ...]:
+        site: Site, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         score = np.matmul(query, np.swapaxes(key, -1, -2)) * np.float32(site.number("scale"))
         if mask is not None:
             score = np.where(mask, score, MASKED) if mask.dtype == bool else score + mask

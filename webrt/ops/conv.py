@@ -10,14 +10,13 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Ref, call, f32
 from webrt.kernel.problem import Contract, Pass, Reduce
 from webrt.ops.emit import Emitter, Operands, flat, index
 from webrt.ops.reduce import FLOAT_LOWEST, Rows, lower_rows
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Window:
         return tuple(result)
 
     def place(self, out: Sequence[Dim], tap: Sequence[Dim]) -> tuple[Dim, ...]:
-        """The pixel that tap `tap` of the window of output `out` reads; out of range in the padding."""
+        """The pixel that a tap of an output's window reads; out of range in the padding."""
         return tuple(
             o * s + t * d - b
             for o, s, t, d, b in zip(
@@ -155,8 +154,8 @@ class Conv:
 
     @staticmethod
     def reference(
-        site: Site, x: Array, weight: Array, bias: Array | None = None
-    ) -> tuple[Array, ...]:
+        site: Site, x: Tensor, weight: Tensor, bias: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         window = _conv_window(site)
         group = site.integer("group")
         taps = windows(x, window, 0)
@@ -220,7 +219,7 @@ def _lower_conv(site: Site, emit: Emitter, window: Window) -> None:
     emit.problem(problem, operands, emit.outputs)
 
 
-def windows(x: Array, window: Window, fill: float) -> Array:
+def windows(x: Tensor, window: Window, fill: float) -> Tensor:
     """[n, c, out…, taps…]: every window of a padded array."""
     rank = len(window.kernel)
     out = [dims.evaluate(d, {}) for d in window.output(x.shape[2:])]
@@ -237,12 +236,13 @@ def windows(x: Array, window: Window, fill: float) -> Array:
             out, window.strides, window.kernel, window.dilations, strict=True
         )
     ]
-    place: list[Array] = []
+    everything = slice(None)
+    place: list[Tensor | slice] = [everything, everything]
     for axis, spot in enumerate(spots):
         shape = [1] * (2 * rank)
         shape[axis], shape[rank + axis] = spot.shape
         place.append(spot.reshape(shape))
-    taken: Array = padded[(slice(None), slice(None), *place)]
+    taken: Tensor = padded[tuple(place)]
     return taken
 
 
@@ -257,7 +257,7 @@ def _pool(name: str, average: bool, *attributes: Attr) -> None:
             return (Inferred(x.dtype, (*x.shape[:2], *window.output(x.shape[2:]))),)
 
         @staticmethod
-        def reference(site: Site, x: Array) -> tuple[Array, ...]:
+        def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
             window = window_of(site, site.integers("kernel_shape"), x.shape[2:])
             axes = tuple(range(-len(window.kernel), 0))
             if not average:
@@ -285,7 +285,7 @@ def _bare(site: Site, window: Window) -> Window:
     )  # fmt: skip
 
 
-def _counted(site: Site, x: Array, window: Window) -> Array:
+def _counted(site: Site, x: Tensor, window: Window) -> Tensor:
     """Ones where an element counts in an average."""
     ones = np.ones(x.shape, np.float32)
     if not site.attributes.get("count_include_pad", 0):
@@ -351,7 +351,7 @@ def _counts(site: Site, place: Sequence[Dim], pixels: Sequence[Dim], window: Win
     return padded_load(lambda _: f32(1), place, pixels, window, f32(0))
 
 
-def _global_pool(name: str, combine: str, reference: Callable[..., Array]) -> None:
+def _global_pool(name: str, combine: str, reference: Callable[..., Tensor]) -> None:
     class GlobalPool:
         @staticmethod
         def infer(site: Site) -> tuple[Inferred, ...]:
@@ -361,7 +361,7 @@ def _global_pool(name: str, combine: str, reference: Callable[..., Array]) -> No
             return (Inferred(x.dtype, (*x.shape[:2], *(1 for _ in x.shape[2:]))),)
 
         @staticmethod
-        def reference(site: Site, x: Array) -> tuple[Array, ...]:
+        def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
             return (reference(x, axis=tuple(range(2, x.ndim)), keepdims=True),)
 
         @staticmethod

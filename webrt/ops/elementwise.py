@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr
 from webrt.ops import scalar, symbolic
 from webrt.ops.emit import Emitter, Operands, device_dtype
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, broadcast
+from webrt.ops.site import Inferred, Site, Tensor, broadcast
 
 Scalar = Callable[..., Expr]
-Numpy = Callable[..., Array]
+Numpy = Callable[..., Tensor]
 
 
 def elementwise(
@@ -28,7 +28,7 @@ def elementwise(
     content: Numpy | None = None,
     domain: str = "",
 ) -> None:
-    """Register an operator that computes `element(site, *inputs)`; `result` is None for the input's dtype."""
+    """Register an operator: `element(site, *inputs)`; a `result` of None: the inputs' dtype."""
 
     class Elementwise:
         @staticmethod
@@ -41,11 +41,11 @@ def elementwise(
             return (Inferred(result or values[0].dtype, shape),)
 
         @staticmethod
-        def reference(site: Site, *arrays: Array) -> tuple[Array, ...]:
+        def reference(site: Site, *arrays: Tensor) -> tuple[Tensor, ...]:
             return (reference(site, *arrays),)
 
         @staticmethod
-        def symbolic(site: Site, *arrays: Array) -> tuple[Array, ...]:
+        def symbolic(site: Site, *arrays: Tensor) -> tuple[Tensor, ...]:
             assert content is not None
             return (content(*arrays),)
 
@@ -53,7 +53,7 @@ def elementwise(
         def lower(site: Site, emit: Emitter) -> None:
             dtype = site.input(0).dtype
 
-            def body(operands: Operands, at: tuple[ex.Dim, ...]) -> Expr:
+            def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
                 loaded = [operands.at(site.input(j), at) for j in range(len(site.inputs))]
                 made = element(site, *loaded)
                 return made if result else scalar.wrap(made, dtype)
@@ -156,7 +156,7 @@ class Pow:
         return (Inferred(base.dtype, broadcast(site, base.shape, exponent.shape)),)
 
     @staticmethod
-    def reference(site: Site, x: Array, y: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         if x.dtype.kind in "iu" and y.dtype.kind == "f":
             return (np.power(x.astype(np.float64), y).astype(x.dtype),)
         if x.dtype.kind in "iu":
@@ -165,7 +165,7 @@ class Pow:
 
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
-        def body(operands: Operands, at: tuple[ex.Dim, ...]) -> Expr:
+        def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
             x, y = (operands.at(site.input(j), at) for j in (0, 1))
             return scalar.wrap(scalar.power(x, y), site.input(0).dtype)
 
@@ -185,7 +185,7 @@ class Where:
         return (Inferred(x.dtype, broadcast(site, condition.shape, x.shape, y.shape)),)
 
     @staticmethod
-    def reference(site: Site, condition: Array, x: Array, y: Array) -> tuple[Array, ...]:
+    def reference(site: Site, condition: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         return (np.where(condition.astype(bool), x, y),)
 
     symbolic = reference
@@ -211,16 +211,16 @@ class Clip:
 
     @staticmethod
     def reference(
-        site: Site, x: Array, low: Array | None = None, high: Array | None = None
-    ) -> tuple[Array, ...]:
+        site: Site, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         if site.version < 11:
-            low, high = np.float32(site.number("min")), np.float32(site.number("max"))
+            low, high = (np.array(site.number(n), x.dtype) for n in ("min", "max"))
         lifted = x if low is None else np.maximum(x, low)
         return (lifted if high is None else np.minimum(lifted, high),)
 
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
-        def body(operands: Operands, at: tuple[ex.Dim, ...]) -> Expr:
+        def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
             x = operands.at(site.input(0), at)
             bounds: list[Expr | None] = [None, None]
             if site.version < 11:
@@ -246,11 +246,11 @@ class Cast:
         return (Inferred(DType(site.text("to")), site.input(0).shape),)
 
     @staticmethod
-    def reference(site: Site, x: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
         return (scalar.convert(x, DType(site.text("to"))),)
 
     @staticmethod
-    def symbolic(site: Site, x: Array) -> tuple[Array, ...]:
+    def symbolic(site: Site, x: Tensor) -> tuple[Tensor, ...]:
         to = DType(site.text("to"))
         return (symbolic.to_bool(x) if to is DType.BOOL else x,)
 
@@ -262,7 +262,9 @@ class Cast:
 def lower_cast(site: Site, emit: Emitter, to: DType) -> None:
     """A view where source and target hold the same bits on the device, else a conversion."""
     source = site.input(0).dtype
-    if (device_dtype(source) is device_dtype(to) and source.bytes <= to.bytes) or (source.is_integer and to in (DType.I32, DType.I64) and source is not DType.U32):
+    if (device_dtype(source) is device_dtype(to) and source.bytes <= to.bytes) or (
+        source.is_integer and to in (DType.I32, DType.I64) and source is not DType.U32
+    ):
         emit.view(site.input(0))
     else:
         emit.map(lambda operands, at: scalar.cast(operands.at(site.input(0), at), source, to))
@@ -277,7 +279,7 @@ class CastLike:
         return (Inferred(site.input(1).dtype, site.input(0).shape),)
 
     @staticmethod
-    def reference(site: Site, x: Array, _: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, _: Tensor) -> tuple[Tensor, ...]:
         return (scalar.convert(x, site.input(1).dtype),)
 
     @staticmethod

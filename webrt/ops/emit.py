@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -171,7 +172,7 @@ class Emitter:
     def _from_content(self, content: tuple[Dim, ...], offset: Dim) -> Expr:
         if isinstance(offset, int):
             return ex.as_index(content[offset])
-        steps = {b - a for a, b in zip(content, content[1:], strict=False)}
+        steps = {b - a for a, b in pairwise(content)}
         if len(steps) <= 1:
             return ex.as_index(content[0] + offset * (steps.pop() if steps else 0))
         if len(content) > MAX_SELECTS:

@@ -7,12 +7,12 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array, Value
+from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, call
 from webrt.ops.emit import Emitter, Operands, flat, spread
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, Undecided, shape_text
 
 
 def row_index(emit: Emitter, operands: Operands, indices: Value, at: Dim, extent: Dim) -> Dim:
@@ -48,20 +48,19 @@ class Gather:
         shape = (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :])
         extent = data.shape[axis]
         for element in site.known(1) or ():
-            if isinstance(element, int) and isinstance(extent, int):
-                if not -extent <= element < extent:
-                    raise site.shape_error(f"indices in {-extent} … {extent - 1}", str(element))
+            if not isinstance(element, int) or not isinstance(extent, int):
+                continue
+            if not -extent <= element < extent:
+                raise site.shape_error(f"indices in {-extent} … {extent - 1}", str(element))
         return (Inferred(data.dtype, shape),)
 
     @staticmethod
-    def reference(site: Site, data: Array, indices: Array) -> tuple[Array, ...]:
+    def reference(site: Site, data: Tensor, indices: Tensor) -> tuple[Tensor, ...]:
         return (np.take(data, indices.astype(np.int64), site.integer("axis")),)
 
     @staticmethod
-    def symbolic(site: Site, data: Array, indices: Array) -> tuple[Array, ...]:
+    def symbolic(site: Site, data: Tensor, indices: Tensor) -> tuple[Tensor, ...]:
         if not all(isinstance(i, int) for i in indices.reshape(-1)):
-            from webrt.ops.site import Undecided
-
             raise Undecided
         return (np.take(data, indices.astype(np.int64), site.integer("axis")),)
 
@@ -92,7 +91,7 @@ class GatherElements:
         return (Inferred(data.dtype, indices.shape),)
 
     @staticmethod
-    def reference(site: Site, data: Array, indices: Array) -> tuple[Array, ...]:
+    def reference(site: Site, data: Tensor, indices: Tensor) -> tuple[Tensor, ...]:
         axis = site.axis(site.integer("axis"), data.ndim)
         wanted = np.where(indices < 0, indices + data.shape[axis], indices)
         own = list(np.meshgrid(*map(np.arange, indices.shape), indexing="ij", sparse=True))
@@ -122,7 +121,7 @@ class GatherND:
         return (Inferred(data.dtype, (*indices.shape[:-1], *data.shape[batch + width :])),)
 
     @staticmethod
-    def reference(site: Site, data: Array, indices: Array) -> tuple[Array, ...]:
+    def reference(site: Site, data: Tensor, indices: Tensor) -> tuple[Tensor, ...]:
         batch = site.attributes.get("batch_dims", 0)
         assert isinstance(batch, int)
         width = indices.shape[-1]
@@ -174,7 +173,7 @@ class OneHot:
         return (Inferred(site.input(2).dtype, tuple(shape)),)
 
     @staticmethod
-    def reference(site: Site, indices: Array, depth: Array, values: Array) -> tuple[Array, ...]:
+    def reference(site: Site, indices: Tensor, depth: Tensor, values: Tensor) -> tuple[Tensor, ...]:
         count = int(depth.reshape(-1)[0])
         axis = site.axis(site.integer("axis"), indices.ndim + 1)
         whole = np.expand_dims(indices.astype(np.int64), axis)

@@ -7,20 +7,19 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, call
 from webrt.ops.emit import Emitter, Operands, device_dtype
 from webrt.ops.registry import MAX_CONTENT, Attr, operator
-from webrt.ops.site import Inferred, Site, numpy_dtype
+from webrt.ops.site import Inferred, Site, Tensor, numpy_dtype
 
 
-def _fill(site: Site) -> Array:
+def _fill(site: Site) -> Tensor:
     value = site.attributes.get("value")
     return np.zeros(1, np.float32) if not isinstance(value, np.ndarray) else value.reshape(-1)
 
 
-def _dtype_of(array: Array) -> DType:
+def _dtype_of(array: Tensor) -> DType:
     for dtype in DType:
         if numpy_dtype(dtype) == array.dtype:
             return dtype
@@ -43,7 +42,7 @@ class ConstantOfShape:
         return (Inferred(dtype, shape, content),)
 
     @staticmethod
-    def reference(site: Site, shape: Array) -> tuple[Array, ...]:
+    def reference(site: Site, shape: Tensor) -> tuple[Tensor, ...]:
         fill = _fill(site)
         return (np.full(tuple(int(d) for d in shape), fill[0], fill.dtype),)
 
@@ -77,7 +76,7 @@ class Range:
         return (Inferred(dtype, (count,)),)
 
     @staticmethod
-    def reference(site: Site, start: Array, limit: Array, delta: Array) -> tuple[Array, ...]:
+    def reference(site: Site, start: Tensor, limit: Tensor, delta: Tensor) -> tuple[Tensor, ...]:
         first, end, step = (a.reshape(-1)[0] for a in (start, limit, delta))
         count = max(int(np.ceil((end - first) / step)), 0)
         return ((first + np.arange(count) * step).astype(start.dtype),)
@@ -104,8 +103,9 @@ class EyeLike:
         return (Inferred(dtype, value.shape),)
 
     @staticmethod
-    def reference(site: Site, x: Array) -> tuple[Array, ...]:
-        return (np.eye(*x.shape, k=site.integer("k"), dtype=x.dtype),)
+    def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
+        rows, columns = x.shape
+        return (np.eye(rows, columns, site.integer("k"), x.dtype),)
 
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
@@ -127,7 +127,7 @@ class Trilu:
         return (Inferred(site.input(0).dtype, site.input(0).shape),)
 
     @staticmethod
-    def reference(site: Site, x: Array, k: Array | None = None) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, k: Tensor | None = None) -> tuple[Tensor, ...]:
         shift = 0 if k is None else int(k.reshape(-1)[0])
         return (np.triu(x, shift) if site.integer("upper") else np.tril(x, shift),)
 

@@ -7,13 +7,13 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array, Value
+from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Ref, call, f32
 from webrt.kernel.problem import Contract
 from webrt.ops.emit import Emitter, Operands, spread
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, broadcast, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, broadcast, same_dim, shape_text
 
 M, N, K = dims.symbol("m"), dims.symbol("n"), dims.symbol("k")
 
@@ -42,7 +42,7 @@ class MatMul:
         return (Inferred(left.dtype, product_shape(site, left, right)),)
 
     @staticmethod
-    def reference(site: Site, left: Array, right: Array) -> tuple[Array, ...]:
+    def reference(site: Site, left: Tensor, right: Tensor) -> tuple[Tensor, ...]:
         return (np.matmul(left, right),)
 
     @staticmethod
@@ -102,7 +102,7 @@ class Gemm:
         return (Inferred(a.dtype, (m, n)),)
 
     @staticmethod
-    def reference(site: Site, a: Array, b: Array, c: Array | None = None) -> tuple[Array, ...]:
+    def reference(site: Site, a: Tensor, b: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
         left = a.T if site.integer("transA") else a
         right = b.T if site.integer("transB") else b
         result = np.asarray(site.number("alpha"), a.dtype) * np.matmul(left, right)

@@ -1,4 +1,4 @@
-"""Operators that move elements: transpose, slice, concat, expand, pad and their kin. Maps, all of them."""
+"""Operators that move elements: transpose, slice, concat, expand and their kin, all of them Maps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ import numpy as np
 
 from webrt import dims
 from webrt.dims import Dim
-from webrt.graph.ir import Array, Value
+from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr
 from webrt.ops.emit import I32_HIGH, Emitter, Operands
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Undecided, broadcast, compare, same_dim, shape_text
+from webrt.ops.site import (
+    Inferred,
+    Site,
+    Tensor,
+    Undecided,
+    broadcast,
+    compare,
+    same_dim,
+    shape_text,
+)
 
 
 def _permutation(site: Site, rank: int) -> tuple[int, ...]:
@@ -36,7 +45,7 @@ class Transpose:
         return (Inferred(site.input(0).dtype, permuted),)
 
     @staticmethod
-    def reference(site: Site, x: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
         return (np.ascontiguousarray(np.transpose(x, _permutation(site, x.ndim))),)
 
     symbolic = reference
@@ -62,7 +71,7 @@ class Expand:
         return (Inferred(site.input(0).dtype, broadcast(site, site.input(0).shape, target)),)
 
     @staticmethod
-    def reference(site: Site, x: Array, shape: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, shape: Tensor) -> tuple[Tensor, ...]:
         target = np.broadcast_shapes(x.shape, tuple(int(d) for d in shape))
         return (np.ascontiguousarray(np.broadcast_to(x, target)),)
 
@@ -98,7 +107,7 @@ class Concat:
         return (Inferred(site.input(0).dtype, result),)
 
     @staticmethod
-    def reference(site: Site, *arrays: Array) -> tuple[Array, ...]:
+    def reference(site: Site, *arrays: Tensor) -> tuple[Tensor, ...]:
         return (np.concatenate(arrays, site.integer("axis")),)
 
     symbolic = reference
@@ -205,7 +214,7 @@ class Slice:
         return (Inferred(site.input(0).dtype, tuple(count for _, count, _ in plan)),)
 
     @staticmethod
-    def reference(site: Site, x: Array, *inputs: Array | None) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, *inputs: Tensor | None) -> tuple[Tensor, ...]:
         if site.version < 10:
             starts, ends = site.integers("starts"), site.integers("ends")
             axes: Sequence[int] = (
@@ -228,7 +237,7 @@ class Slice:
         return (x[tuple(cut)],)
 
     @staticmethod
-    def symbolic(site: Site, x: Array, *_: Array | None) -> tuple[Array, ...]:
+    def symbolic(site: Site, x: Tensor, *_: Tensor | None) -> tuple[Tensor, ...]:
         places = []
         for first, count, step in _slice_plan(site, x.shape):
             if not isinstance(first, int) or not isinstance(count, int):
@@ -283,7 +292,7 @@ class Split:
         return tuple(Inferred(value.dtype, (*before, s, *after)) for s in sizes)
 
     @staticmethod
-    def reference(site: Site, x: Array, _: Array | None = None) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, _: Tensor | None = None) -> tuple[Tensor, ...]:
         axis = site.axis(site.integer("axis"), x.ndim)
         sizes = [dims.evaluate(s, {}) for s in _split_sizes(site, x.shape[axis])]
         return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
@@ -321,7 +330,7 @@ class Tile:
         return (Inferred(site.input(0).dtype, tiled),)
 
     @staticmethod
-    def reference(site: Site, x: Array, repeats: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, repeats: Tensor) -> tuple[Tensor, ...]:
         return (np.tile(x, tuple(int(r) for r in repeats)),)
 
     symbolic = reference
@@ -349,7 +358,7 @@ class DepthToSpace:
         return (Inferred(site.input(0).dtype, (n, dims.floor_div(c, b * b), h * b, w * b)),)
 
     @staticmethod
-    def reference(site: Site, x: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
         n, c, h, w = x.shape
         b = site.integer("blocksize")
         if site.attributes.get("mode", "DCR") == "DCR":
@@ -385,7 +394,7 @@ class SpaceToDepth:
         return (Inferred(site.input(0).dtype, shape),)
 
     @staticmethod
-    def reference(site: Site, x: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
         n, c, h, w = x.shape
         b = site.integer("blocksize")
         moved = x.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)

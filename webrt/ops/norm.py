@@ -7,13 +7,12 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array
 from webrt.kernel.expr import Expr, Ref, call, f32
 from webrt.kernel.problem import Output, Pass, Reduce
 from webrt.ops.emit import Emitter, Operands, flat
 from webrt.ops.reduce import Rows
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, broadcast, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, broadcast, shape_text
 
 
 def centred(x: Expr, rows: Rows) -> tuple[Expr, Expr, tuple[Pass, Pass]]:
@@ -48,8 +47,8 @@ class LayerNormalization:
 
     @staticmethod
     def reference(
-        site: Site, x: Array, scale: Array, bias: Array | None = None
-    ) -> tuple[Array, ...]:
+        site: Site, x: Tensor, scale: Tensor, bias: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         axes = tuple(range(site.axis(site.integer("axis"), x.ndim), x.ndim))
         mean = np.mean(x, axis=axes, keepdims=True)
         variance = np.mean(np.square(x - mean), axis=axes, keepdims=True)
@@ -99,7 +98,7 @@ def _rms(name: str, domain: str, *attributes: Attr, since: int = 1) -> None:
             return (Inferred(x.dtype, x.shape),)
 
         @staticmethod
-        def reference(site: Site, x: Array, scale: Array) -> tuple[Array, ...]:
+        def reference(site: Site, x: Tensor, scale: Tensor) -> tuple[Tensor, ...]:
             axes = tuple(range(site.axis(_rms_axis(site), x.ndim), x.ndim))
             square = np.mean(np.square(x), axis=axes, keepdims=True)
             return (x / np.sqrt(square + np.float32(site.number("epsilon"))) * scale,)
@@ -148,8 +147,8 @@ class BatchNormalization:
 
     @staticmethod
     def reference(
-        site: Site, x: Array, scale: Array, bias: Array, mean: Array, variance: Array
-    ) -> tuple[Array, ...]:
+        site: Site, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
+    ) -> tuple[Tensor, ...]:
         shape = (1, -1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else (-1,)
         s, b, m, v = (a.reshape(shape) for a in (scale, bias, mean, variance))
         return ((x - m) / np.sqrt(v + np.float32(site.number("epsilon"))) * s + b,)
@@ -193,8 +192,8 @@ def _per_channel(site: Site, channels: Dim, channel: Dim, group: Dim) -> Dim:
 
 
 def _group_reference(
-    site: Site, x: Array, scale: Array, bias: Array, groups: int
-) -> tuple[Array, ...]:
+    site: Site, x: Tensor, scale: Tensor, bias: Tensor, groups: int
+) -> tuple[Tensor, ...]:
     grouped = x.reshape(x.shape[0], groups, -1)
     mean = grouped.mean(axis=2, keepdims=True)
     variance = np.square(grouped - mean).mean(axis=2, keepdims=True)
@@ -217,10 +216,12 @@ def _like_input(site: Site) -> tuple[Inferred, ...]:
 class InstanceNormalization:
     """Each channel of each sample by itself."""
 
-    infer = staticmethod(_like_input)
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        return _like_input(site)
 
     @staticmethod
-    def reference(site: Site, x: Array, scale: Array, bias: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, scale: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
         return _group_reference(site, x, scale, bias, x.shape[1])
 
     @staticmethod
@@ -235,10 +236,12 @@ class InstanceNormalization:
 class GroupNormalization:
     """Each group of channels of each sample by itself."""
 
-    infer = staticmethod(_like_input)
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        return _like_input(site)
 
     @staticmethod
-    def reference(site: Site, x: Array, scale: Array, bias: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, scale: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
         return _group_reference(site, x, scale, bias, site.integer("num_groups"))
 
     @staticmethod

@@ -10,20 +10,19 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Ref, call
 from webrt.kernel.problem import Pass, Reduce
 from webrt.ops.emit import I32_HIGH, Emitter, Operands, flat, index
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site
+from webrt.ops.site import Inferred, Site, Tensor
 
 FLOAT_LOWEST = -3.4028234663852886e38
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A tensor split in rows: the kept axes are i0 …, the reduced ones r0 …; `place` is a multi-index."""
+    """A tensor in rows: kept axes are i0 …, reduced ones r0 …; `place` is the multi-index."""
 
     axes: tuple[Dim, ...]
     reduced: tuple[Dim, ...]
@@ -59,6 +58,13 @@ def reduced_axes(site: Site, rank: int) -> tuple[int, ...]:
     return tuple(sorted({site.axis(a, rank) for a in axes}))
 
 
+def _reduced_shape(site: Site) -> tuple[Inferred, ...]:
+    value = site.input(0)
+    gone = reduced_axes(site, len(value.shape))
+    kept = [j for j in range(len(value.shape)) if site.integer("keepdims") or j not in gone]
+    return (Inferred(value.dtype, tuple(1 if j in gone else value.shape[j] for j in kept)),)
+
+
 Formula = Callable[[Expr], Expr]
 Finish = Callable[[Expr, Rows], Expr]
 
@@ -66,26 +72,20 @@ Finish = Callable[[Expr, Rows], Expr]
 def reduction(
     name: str,
     combine: str,
-    reference: Callable[[Array, tuple[int, ...], bool], Array],
+    reference: Callable[[Tensor, tuple[int, ...], bool], Tensor],
     before: Formula = lambda x: x,
     after: Finish = lambda total, rows: total,
     axes_until: int = 17,
 ) -> None:
-    """Register a reduction: after(combine(before(x))). Axes are an input since opset 18 (13 for ReduceSum)."""
+    """Register after(combine(before(x))); axes are an attribute up to opset `axes_until`."""
 
     class Reduction:
         @staticmethod
         def infer(site: Site) -> tuple[Inferred, ...]:
-            value = site.input(0)
-            gone = reduced_axes(site, len(value.shape))
-            keep = site.integer("keepdims")
-            shape = tuple(
-                1 if j in gone else d for j, d in enumerate(value.shape) if keep or j not in gone
-            )
-            return (Inferred(value.dtype, shape),)
+            return _reduced_shape(site)
 
         @staticmethod
-        def reference(site: Site, x: Array, _: Array | None = None) -> tuple[Array, ...]:
+        def reference(site: Site, x: Tensor, _: Tensor | None = None) -> tuple[Tensor, ...]:
             gone = reduced_axes(site, x.ndim)
             return (reference(x, gone, bool(site.integer("keepdims"))),)
 
@@ -123,7 +123,7 @@ def lower_rows(
     emit.problem(problem, operands, [emit.outputs[j] for j, _ in results])
 
 
-def _numpy(function: Callable[..., Array]) -> Callable[[Array, tuple[int, ...], bool], Array]:
+def _numpy(function: Callable[..., Tensor]) -> Callable[[Tensor, tuple[int, ...], bool], Tensor]:
     return lambda x, axes, keep: function(x, axis=axes, keepdims=keep) if axes else x
 
 
@@ -137,16 +137,16 @@ def _mean(total: Expr, rows: Rows) -> Expr:
     return call("div", total, rows.count)
 
 
-def _np_mean(x: Array, axes: tuple[int, ...], keep: bool) -> Array:
+def _np_mean(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
     if x.dtype.kind != "f":
         count = int(np.prod([x.shape[a] for a in axes], dtype=int))
         total = np.sum(x, axis=axes, keepdims=keep)
-        return (np.sign(total) * (np.abs(total) // max(count, 1))).astype(x.dtype)
-    return np.mean(x, axis=axes, keepdims=keep, dtype=x.dtype)
+        return np.asarray(np.sign(total) * (np.abs(total) // max(count, 1)), x.dtype)
+    return np.asarray(np.mean(x, axis=axes, keepdims=keep, dtype=x.dtype))
 
 
-def _log_sum_exp(x: Array, axes: tuple[int, ...], keep: bool) -> Array:
-    return np.log(np.sum(np.exp(x.astype(np.float64)), axis=axes, keepdims=keep))
+def _log_sum_exp(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    return np.asarray(np.log(np.sum(np.exp(x.astype(np.float64)), axis=axes, keepdims=keep)))
 
 
 def _logarithm(total: Expr, _: Rows) -> Expr:
@@ -197,7 +197,7 @@ def _extreme_after(total: Expr, _: Rows) -> Expr:
     return total
 
 
-def _extreme(name: str, combine: str, function: Callable[..., Array]) -> None:
+def _extreme(name: str, combine: str, function: Callable[..., Tensor]) -> None:
     reduction(name, combine, _numpy(function), _bool_as_int, _extreme_after)
 
 
@@ -216,18 +216,10 @@ class ReduceLogSumExp:
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
-        value = site.input(0)
-        gone = reduced_axes(site, len(value.shape))
-        keep = site.integer("keepdims")
-        return (
-            Inferred(
-                value.dtype,
-                tuple(1 if j in gone else d for j, d in enumerate(value.shape) if keep or j not in gone),
-            ),
-        )  # fmt: skip
+        return _reduced_shape(site)
 
     @staticmethod
-    def reference(site: Site, x: Array, _: Array | None = None) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, _: Tensor | None = None) -> tuple[Tensor, ...]:
         gone = reduced_axes(site, x.ndim)
         return (_log_sum_exp(x, gone, bool(site.integer("keepdims"))),)
 
@@ -246,7 +238,7 @@ class ReduceLogSumExp:
         lower_rows(emit, rows, operands, passes, [(0, call("add", call("log", total), top))])
 
 
-def _arg(name: str, combine: str, function: Callable[..., Array]) -> None:
+def _arg(name: str, combine: str, function: Callable[..., Tensor]) -> None:
     """Two passes: the extreme, then the first (or last) index that holds it."""
 
     class Arg:
@@ -258,7 +250,7 @@ def _arg(name: str, combine: str, function: Callable[..., Array]) -> None:
             return (Inferred(DType.I64, tuple(shape)),)
 
         @staticmethod
-        def reference(site: Site, x: Array) -> tuple[Array, ...]:
+        def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
             axis = site.axis(site.integer("axis"), x.ndim)
             if site.attributes.get("select_last_index", 0):
                 found = x.shape[axis] - 1 - function(np.flip(x, axis), axis=axis)
@@ -298,7 +290,7 @@ class CumSum:
         return (Inferred(site.input(0).dtype, site.input(0).shape),)
 
     @staticmethod
-    def reference(site: Site, x: Array, axis: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, axis: Tensor) -> tuple[Tensor, ...]:
         place = int(axis.reshape(-1)[0])
         flipped = np.flip(x, place) if site.integer("reverse") else x
         total = np.cumsum(flipped, place, dtype=x.dtype)
@@ -339,7 +331,7 @@ def _softmax(name: str, logarithm: bool) -> None:
             return (Inferred(site.input(0).dtype, site.input(0).shape),)
 
         @staticmethod
-        def reference(site: Site, x: Array) -> tuple[Array, ...]:
+        def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
             axes = _softmax_axes(site, x.ndim)
             shifted = x - np.max(x, axis=axes, keepdims=True)
             total = np.sum(np.exp(shifted), axis=axes, keepdims=True)

@@ -1,10 +1,10 @@
-"""The table of operators: what an `OpDef` holds, how one is registered, how a node is made of one."""
+"""The table of operators: what an `OpDef` holds, how one is registered, how a node is made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from webrt.dtypes import DType
 from webrt.errors import UnsupportedOpError, WebrtError
 from webrt.graph.ir import Array, Attribute, Node, Value
 from webrt.ops.emit import Emitter
-from webrt.ops.site import Inferred, Site, Undecided, numpy_dtype
+from webrt.ops.site import Inferred, Site, Tensor, Undecided, numpy_dtype
 
 FOLD_LIMIT = 16 << 20
-"""A constant of more bytes than this is not folded, unless it is no bigger than what it is made of."""
+"""A constant of more bytes isn't folded, unless it is no bigger than what it is made of."""
 
 NEWEST = 99
 MAX_CONTENT = 512
@@ -43,8 +43,8 @@ class Rules(Protocol):
         ...
 
     @staticmethod
-    def reference(site: Site, *arrays: Array | None) -> tuple[Array, ...]:
-        """The outputs, with NumPy."""
+    def reference(*arguments: Any, **keywords: Any) -> tuple[Tensor, ...]:
+        """The outputs, with NumPy: of the site and one array (or None) for each input."""
         ...
 
     @staticmethod
@@ -55,7 +55,7 @@ class Rules(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpDef:
-    """One operator. `symbolic` is `reference` over object arrays of dims; None where it can't be."""
+    """One operator; `symbolic` is `reference` over object arrays of dims, or None."""
 
     name: str
     domain: str
@@ -78,7 +78,7 @@ R = TypeVar("R", bound=type[Rules])
 def operator(
     name: str, *attributes: Attr, domain: str = "", since: int = 1, until: int = NEWEST
 ) -> Callable[[R], R]:
-    """Register a class of static methods `infer`, `reference`, `lower` (and `symbolic`) as an operator.
+    """Register a class of static methods `infer`, `reference`, `lower`, perhaps `symbolic`.
 
     `symbolic = reference` tells that the reference also holds for arrays of symbolic dims.
     """
@@ -121,7 +121,8 @@ def apply(
 
     An output with `data` is a constant, one with `content` is known up to symbols: consumers read
     these, and a node whose outputs are all known is dead. `outputs` are names. `version` is the
-    domain's opset (the newest spelling where 0). Raises ShapeError or UnsupportedOpError, which name the node.
+    domain's opset (the newest spelling where 0). Raises ShapeError or UnsupportedOpError, which
+    name the node.
     """
     definition = find(op, domain, version or NEWEST)
     if definition is None:
@@ -217,7 +218,7 @@ def _contents(
 
 def object_array(content: Sequence[Dim], shape: tuple[Dim, ...]) -> Array:
     """Dims as a NumPy array of objects: what `symbolic` rules compute with."""
-    flat: Array = np.empty(len(content), object)
+    flat: Tensor = np.empty(len(content), object)
     for position, element in enumerate(content):
         flat[position] = element
     return flat.reshape(array_shape(shape))

@@ -9,11 +9,11 @@ from functools import reduce
 import numpy as np
 
 from webrt.dtypes import DType
-from webrt.graph.ir import Array, Value
+from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr
 from webrt.ops.emit import I32_HIGH, I32_LOW, Operands
-from webrt.ops.site import Site, numpy_dtype
+from webrt.ops.site import Site, Tensor, numpy_dtype
 
 _NARROW = {DType.U8: 256, DType.I8: 256, DType.U16: 65536, DType.I16: 65536}
 
@@ -37,10 +37,10 @@ def cast(x: Expr, source: DType, to: DType) -> Expr:
     return wrap(ex.cast(x, target), to) if source is not DType.BOOL else ex.cast(x, target)
 
 
-def convert(x: Array, to: DType) -> Array:
+def convert(x: Tensor, to: DType) -> Tensor:
     """The reference of `cast`: as C and ONNX Runtime convert."""
     if to is DType.BOOL:
-        return x != 0
+        return np.not_equal(x, 0)
     if x.dtype.kind == "f" and to.is_integer:
         limits = np.nan_to_num(
             np.trunc(x.astype(np.float64)), nan=0.0, posinf=2**31, neginf=-(2**31)
@@ -72,7 +72,7 @@ def chain(op: str, xs: Sequence[Expr]) -> Expr:
     return reduce(lambda a, b: ex.call(op, a, b), xs)
 
 
-def chain_reference(function: Callable[[Array, Array], Array], xs: Sequence[Array]) -> Array:
+def chain_reference(function: Callable[[Tensor, Tensor], Tensor], xs: Sequence[Tensor]) -> Tensor:
     return reduce(function, xs)
 
 
@@ -80,7 +80,7 @@ def mean(_: Site, *xs: Expr) -> Expr:
     return ex.call("mul", chain("add", xs), ex.f32(1 / len(xs)))
 
 
-def mean_reference(_: Site, *xs: Array) -> Array:
+def mean_reference(_: Site, *xs: Tensor) -> Tensor:
     return reduce(np.add, xs) / np.float32(len(xs))
 
 
@@ -105,12 +105,12 @@ def is_inf(site: Site, x: Expr) -> Expr:
     return found
 
 
-def is_inf_reference(site: Site, x: Array) -> Array:
+def is_inf_reference(site: Site, x: Tensor) -> Tensor:
     negative = np.isneginf(x) & bool(site.integer("detect_negative"))
     return negative | (np.isposinf(x) & bool(site.integer("detect_positive")))
 
 
-def divide(_: Site, x: Array, y: Array) -> Array:
+def divide(_: Site, x: Tensor, y: Tensor) -> Tensor:
     """Integers round to zero; a division by zero is anything."""
     if x.dtype.kind == "f":
         return np.divide(x, y)
@@ -125,11 +125,11 @@ def mod(site: Site, x: Expr, y: Expr) -> Expr:
     return ex.call("sub", x, ex.call("mul", ex.call("div", x, y), y))
 
 
-def mod_reference(site: Site, x: Array, y: Array) -> Array:
+def mod_reference(site: Site, x: Tensor, y: Tensor) -> Tensor:
     return np.fmod(x, y) if site.integer("fmod") or x.dtype.kind == "f" else np.mod(x, y)
 
 
-def erf(x: Array) -> Array:
+def erf(x: Tensor) -> Tensor:
     return np.vectorize(math.erf, otypes=[np.float32])(x) if x.size else x
 
 
@@ -154,7 +154,7 @@ def power(x: Expr, y: Expr) -> Expr:
 
 
 def _float_power(x: Expr, y: Expr) -> Expr:
-    """WGSL's pow knows no negative base and may compute exp2(y·log2(x)), which is undefined at 0."""
+    """WGSL's pow knows no negative base, and may be exp2(y·log2(x)): undefined at 0."""
     zero, one = ex.f32(0), ex.f32(1)
     size = ex.call("pow", ex.call("abs", x), y)
     parity = ex.call("abs", ex.call("mod", y, ex.f32(2)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from webrt import dims
 from webrt.dims import Dim
@@ -14,6 +16,9 @@ from webrt.graph.ir import Array, Attribute, Node, Value
 from webrt.ops.intervals import of_size
 
 MAX_KNOWN = 512
+
+Tensor = npt.NDArray[Any]
+"""What references compute with: NumPy code over any dtype, objects included."""
 
 _NUMPY = {
     DType.F32: np.float32, DType.F16: np.float16, DType.I64: np.int64, DType.I32: np.int32,
@@ -42,7 +47,7 @@ def numpy_dtype(dtype: DType) -> np.dtype[np.generic]:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The operator, its inputs and attributes (defaults filled in), and how many outputs are wanted."""
+    """The operator, its inputs, its attributes with defaults, how many outputs are wanted."""
 
     op: str
     name: str

@@ -1,4 +1,4 @@
-"""Integer arithmetic on arrays of symbolic dims: raises Undecided where a symbol decides the answer."""
+"""Integer arithmetic on arrays of dims: raises Undecided where a symbol decides the answer."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import numpy as np
 
 from webrt import dims
 from webrt.dims import Dim
-from webrt.graph.ir import Array
-from webrt.ops.site import Undecided, compare
+from webrt.ops.site import Tensor, Undecided, compare
 
 
-def _lift(function: Callable[..., Dim | bool], inputs: int) -> Callable[..., Array]:
+def _lift(function: Callable[..., Dim | bool], inputs: int) -> Callable[..., Tensor]:
     """The function over object arrays, broadcast."""
     lifted = np.frompyfunc(function, inputs, 1)
 
-    def over(*arrays: Array) -> Array:
+    def over(*arrays: Tensor) -> Tensor:
         return np.asarray(lifted(*arrays), object)
 
     return over
@@ -56,7 +55,7 @@ _maximum = _lift(dims.dim_max, 2)
 _minimum = _lift(dims.dim_min, 2)
 
 
-def maximum(*arrays: Array) -> Array:
+def maximum(*arrays: Tensor) -> Tensor:
     """The elementwise maximum of any number of arrays, as dims."""
     result = arrays[0]
     for array in arrays[1:]:
@@ -64,7 +63,7 @@ def maximum(*arrays: Array) -> Array:
     return result
 
 
-def minimum(*arrays: Array) -> Array:
+def minimum(*arrays: Tensor) -> Tensor:
     """The elementwise minimum of any number of arrays, as dims."""
     result = arrays[0]
     for array in arrays[1:]:

@@ -7,11 +7,10 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.graph.ir import Array
 from webrt.kernel import expr as ex
 from webrt.ops.emit import Emitter
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, compare, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, compare, shape_text
 
 
 class _View:
@@ -22,7 +21,7 @@ class _View:
         emit.view(site.input(0))
 
 
-def _onto(x: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:
+def _onto(x: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
     return (np.reshape(x, shape),)
 
 
@@ -60,7 +59,7 @@ class Reshape(_View):
         return (Inferred(site.input(0).dtype, shape),)
 
     @staticmethod
-    def reference(site: Site, x: Array, shape: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, shape: Tensor) -> tuple[Tensor, ...]:
         target = [int(d) for d in shape.reshape(-1)]
         if not site.attributes.get("allowzero", 0):
             target = [x.shape[j] if d == 0 else d for j, d in enumerate(target)]
@@ -78,7 +77,7 @@ class Identity(_View):
         return (Inferred(site.input(0).dtype, site.input(0).shape),)
 
     @staticmethod
-    def reference(site: Site, x: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
         return (x,)
 
     symbolic = reference
@@ -96,7 +95,7 @@ class Dropout:
         return (Inferred(site.input(0).dtype, shape), Inferred(DType.BOOL, shape))[: site.outputs]
 
     @staticmethod
-    def reference(site: Site, x: Array, *_: Array | None) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, *_: Tensor | None) -> tuple[Tensor, ...]:
         return (x, np.ones(x.shape, bool))[: site.outputs]
 
     @staticmethod
@@ -119,7 +118,7 @@ class Flatten(_View):
         return (Inferred(site.input(0).dtype, pair),)
 
     @staticmethod
-    def reference(site: Site, x: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
         axis = site.integer("axis")
         split = axis if axis >= 0 else axis + x.ndim
         return _onto(x, (int(np.prod(x.shape[:split], dtype=int)), -1) if x.size else (0, 0))
@@ -150,7 +149,7 @@ class Squeeze(_View):
         return (Inferred(site.input(0).dtype, kept),)
 
     @staticmethod
-    def reference(site: Site, x: Array, _: Array | None = None) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, _: Tensor | None = None) -> tuple[Tensor, ...]:
         return (np.squeeze(x, _squeezed(site, x.shape)),)
 
     symbolic = reference
@@ -178,10 +177,18 @@ class Unsqueeze(_View):
         return (Inferred(site.input(0).dtype, tuple(shape)),)
 
     @staticmethod
-    def reference(site: Site, x: Array, _: Array | None = None) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor, _: Tensor | None = None) -> tuple[Tensor, ...]:
         return (np.expand_dims(x, _unsqueezed(site, x.ndim)),)
 
     symbolic = reference
+
+
+def _span(site: Site) -> slice:
+    """The axes that Shape is asked for."""
+    start, end = site.attributes.get("start", 0), site.attributes.get("end")
+    assert isinstance(start, int)
+    assert end is None or isinstance(end, int)
+    return slice(start, end)
 
 
 @operator("Shape", Attr("start", 0, since=15), Attr("end", None, since=15))
@@ -191,17 +198,12 @@ class Shape:
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
         shape = site.input(0).shape
-        start = site.attributes.get("start", 0)
-        end = site.attributes.get("end")
-        assert isinstance(start, int)
-        assert end is None or isinstance(end, int)
-        content = shape[start:end]
+        content = shape[_span(site)]
         return (Inferred(DType.I64, (len(content),), content),)
 
     @staticmethod
-    def reference(site: Site, x: Array) -> tuple[Array, ...]:
-        start, end = site.attributes.get("start", 0), site.attributes.get("end")
-        return (np.array(x.shape[start:end], np.int64),)  # type: ignore[misc]
+    def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
+        return (np.array(x.shape[_span(site)], np.int64),)
 
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
@@ -217,7 +219,7 @@ class Size:
         return (Inferred(DType.I64, (), (dims.product(site.input(0).shape),)),)
 
     @staticmethod
-    def reference(site: Site, x: Array) -> tuple[Array, ...]:
+    def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
         return (np.array(x.size, np.int64),)
 
     @staticmethod

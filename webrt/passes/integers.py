@@ -1,13 +1,13 @@
-"""Proves that integer arithmetic fits 32 bits, by intervals; bounds inputs where that is what it takes.
+"""Proves that integer arithmetic fits 32 bits, by intervals; bounds inputs where it takes that.
 
 int64 is computed in 32 bits. The session holds every integer input to 32 bits; from there on:
 
 - a dynamic dim is 1 … MAX_SYMBOL, an index is below its extent, and a tensor's size fits 32 bits,
   and so does what is at most the size of a tensor of the graph (a flattened index, for instance);
-- int64 (uint64) arithmetic whose interval leaves 32 bits is refused, naming the node, unless holding
-  the inputs that it comes from to a smaller range makes it fit: then that range is the program's
-  (`Program.ranges`), and a run that feeds more is refused. The ranges tried are STEPS;
-- a float that is cast to int64 is taken to be within FLOAT_CAST: beyond 2^24 floats don't count by ones;
+- int64 (uint64) arithmetic whose interval leaves 32 bits is refused, naming the node, unless
+  holding the inputs that it comes from to a smaller range makes it fit: then that range is the
+  program's (`Program.ranges`), and a run that feeds more is refused. The ranges tried are STEPS;
+- a float that is cast to int64 is taken to be within FLOAT_CAST;
 - int32 and narrower arithmetic wraps around, as it does in ONNX;
 - an input that looks up rows of a table (itself, or moved about) is held to the table's rows.
 """
@@ -34,6 +34,8 @@ I32: Interval = (-(1 << 31), (1 << 31) - 1)
 U32: Interval = (0, (1 << 32) - 1)
 BIT: Interval = (0, 1)
 FLOAT_CAST: Interval = (-(1 << 30), 1 << 30)
+"""Beyond 2^24 floats don't count by ones: nobody counts with larger ones."""
+
 STEPS = (1 << 30, 1 << 24, 1 << 20, 1 << 15, 1 << 10)
 """Magnitudes that integer inputs are held to, one after the other, until everything fits."""
 
@@ -111,7 +113,7 @@ class Integers:
         return True
 
     def settled(self) -> bool:
-        """Whether the round is the last; holds inputs to less for the next. Raises where nothing helps."""
+        """Whether the round was the last; holds inputs to less for the next, or raises."""
         refused = []
         for name, roots in self._overflows.items():
             if not self._narrow(roots):
@@ -119,7 +121,8 @@ class Integers:
         if refused:
             listed = "; ".join(f"node {name!r}" for name in refused)
             raise UnsupportedOpError(
-                f"int64 arithmetic that isn't proven to fit 32 bits, which it is computed in: {listed}"
+                "int64 arithmetic that isn't proven to fit 32 bits, which it is computed in: "
+                + listed
             )
         done = not self._changed
         self._changed = False
@@ -237,7 +240,6 @@ class Scan:
                 if dtype.is_float:
                     return I32
                 return self._fit(_called(op, args, given, dtype), dtype, expr)
-        return I32
 
     def top(self, expr: Expr) -> Dim | None:
         """A bound over model symbols of an expression that is proven not to be negative."""

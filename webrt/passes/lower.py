@@ -7,6 +7,7 @@ from webrt.dims import Dim
 from webrt.errors import UnsupportedOpError, WebrtError
 from webrt.graph.ir import Graph, Node, Value
 from webrt.graph.program import ProblemNode, Program
+from webrt.kernel.expr import Expr
 from webrt.ops.emit import Emitter, Operands
 from webrt.ops.registry import find
 from webrt.ops.site import Site
@@ -18,8 +19,8 @@ assert ops.FAMILIES
 def lower(graph: Graph) -> Program:
     """The graph as problems. Raises UnsupportedOpError for what doesn't fit 32 bits.
 
-    Integer inputs are taken as any 32-bit integer at first; one that indexes a table is held to the
-    table, and one that would overflow is held to less (see `passes/integers.py`), then lowered again.
+    Integer inputs are taken as any 32-bit integer at first; one that indexes a table is held to
+    the table, one that would overflow to less (see `passes/integers.py`): then all is lowered anew.
     """
     integers = Integers(graph)
     while True:
@@ -79,7 +80,7 @@ def _known_output(value: Value, integers: Integers) -> ProblemNode:
     """A shape that is an output of the model is written by a kernel."""
     emit = Emitter(value.name, (value,), integers.interval)
 
-    def body(operands: Operands, at: tuple[Dim, ...]):  # type: ignore[no-untyped-def]
+    def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
         offset: Dim = 0
         for place, extent in zip(at, value.shape, strict=True):
             offset = offset * extent + place
