@@ -95,6 +95,7 @@ def _choose(name: str | None) -> Any:
         import wgpu
     except (ImportError, OSError) as error:
         raise DeviceError(f"wgpu-py can't be loaded ({error}): pip install wgpu") from error
+    wgpu.logger.setLevel(logging.CRITICAL)  # it logs what it also raises
     adapters = [
         a
         for a in wgpu.gpu.enumerate_adapters_sync()

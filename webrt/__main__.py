@@ -1,0 +1,5 @@
+"""`python -m webrt`."""
+
+from webrt.cli.main import main
+
+main()

@@ -1,0 +1,162 @@
+"""The work of each command but `serve`: takes parsed arguments, returns what is to be printed."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from webrt import api
+from webrt.cli import feeds as feeding
+from webrt.cli.compare import Comparison, compare
+from webrt.cli.output import Report, finite
+from webrt.errors import UsageError
+from webrt.pack.read import read_pack
+from webrt.plan.example import example_bindings
+from webrt.runtime.session import Progress, Session
+
+Result = dict[str, Any]
+
+
+def pack(model: Path, out: Path, strict: bool, report: Report) -> Result:
+    return asdict(api.pack(model, out, strict, progress=report))
+
+
+def run(
+    folder: Path, inputs: Sequence[str], output: Path | None, device: str, report: Report
+) -> Result:
+    feeds = feeding.load_files(inputs)
+    with _load(folder, device, report) as session:
+        start = time.perf_counter()
+        outputs = session.run(feeds)
+        seconds = time.perf_counter() - start
+        adapter = session.adapter
+    if output is not None:
+        save_npz(output, outputs)
+    return {
+        "adapter": adapter,
+        "ms": round(seconds * 1e3, 3),
+        "outputs": [
+            {"name": n, "dtype": a.dtype.name, "shape": list(a.shape)} for n, a in outputs.items()
+        ],
+        "file": None if output is None else str(output),
+    }
+
+
+def save_npz(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    """`np.savez`, for any names, and nothing left behind where it fails."""
+    scratch = path.with_name(f".{path.name}.part")
+    try:
+        with zipfile.ZipFile(scratch, "w") as archive:
+            for name, array in arrays.items():
+                # An archive's member must not point out of the folder it is unpacked to.
+                member = name.lstrip("/").replace("..", "__")
+                with archive.open(f"{member}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+        scratch.replace(path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise UsageError(f"{path}: can't be written: {error.strerror or error}") from error
+
+
+def bench(folder: Path, device: str, sizes: Sequence[str], runs: int, report: Report) -> Result:
+    if runs < 1:
+        raise UsageError(f"--runs {runs}: expected at least 1")
+    plan = read_pack(folder).plan
+    bindings = example_bindings(plan, feeding.parse_dims(sizes))
+    feeds = feeding.random_feeds(plan, bindings, 0, {})
+    start = time.perf_counter()
+    with _load(folder, device, report) as session:
+        load = time.perf_counter() - start
+        first, *times = [_timed(session, feeds, report, j, runs) for j in range(runs + 1)]
+        return {
+            "adapter": session.adapter,
+            "load_ms": round(load * 1e3, 3),
+            "first_run_ms": round(first, 3),
+            "median_ms": round(float(np.median(times)), 3),
+            "p90_ms": round(float(np.percentile(times, 90)), 3),
+            "runs": runs,
+            "dims": {s.name: bindings[s.id] for s in plan.symbols},
+        }
+
+
+def _timed(session: Session, feeds: feeding.Feeds, report: Report, done: int, runs: int) -> float:
+    report("runs", done, runs)
+    start = time.perf_counter()
+    session.run(feeds)
+    return (time.perf_counter() - start) * 1e3
+
+
+def check(
+    folder: Path,
+    model: Path,
+    device: str,
+    sizes: Sequence[str],
+    seed: int,
+    inputs: Sequence[str],
+    report: Report,
+) -> Result:
+    from webrt.cli import oracle
+
+    plan = read_pack(folder).plan
+    given = feeding.load_files(inputs)
+    known = feeding.bindings_of(plan, given) | feeding.parse_dims(sizes)
+    bindings = example_bindings(plan, known)
+    feeds = feeding.random_feeds(plan, bindings, seed, given)
+    expected = oracle.expected_outputs(model, feeds)
+    with _load(folder, device, report) as session:
+        found = session.run(feeds)
+        parts = {name: compare(found[name], expected[name]) for name in expected if name in found}
+        missing = sorted(set(expected) ^ set(found))
+        if missing:
+            raise UsageError(f"{folder} was not packed from {model}: output {missing[0]!r} differs")
+        ok = all(part.ok for part in parts.values())
+        wrong = None
+        if not ok:
+            wrong = oracle.first_divergence(model, session.pack.plan, feeds, session.trace(feeds))
+        result = _verdict(parts, ok) | {
+            "adapter": session.adapter,
+            "dims": {s.name: bindings[s.id] for s in plan.symbols},
+            "seed": seed,
+            "kernels": session.compiled_kernels,
+        }
+    if not ok:
+        result["first_divergence"] = wrong and {
+            "node": wrong.node,
+            "value": wrong.value,
+            "step": wrong.step,
+            **_figures(wrong.comparison),
+        }
+    return result
+
+
+def _verdict(parts: dict[str, Comparison], ok: bool) -> Result:
+    return {
+        "max_abs": finite(max((p.max_abs for p in parts.values()), default=0.0)),
+        "max_rel": finite(max((p.max_rel for p in parts.values()), default=0.0)),
+        "cosine": finite(min((p.cosine for p in parts.values()), default=1.0)),
+        "ok": ok,
+        "outputs": {name: _figures(part) for name, part in parts.items()},
+    }
+
+
+def _figures(part: Comparison) -> Result:
+    return {
+        "max_abs": finite(part.max_abs),
+        "max_rel": finite(part.max_rel),
+        "cosine": finite(part.cosine),
+        "ok": part.ok,
+    }
+
+
+def _load(folder: Path, device: str, report: Report) -> Session:
+    def progress(state: Progress) -> None:
+        report(state.stage, state.done, state.total)
+
+    return api.load(folder, device, progress=progress)

@@ -1,0 +1,68 @@
+"""Compare outputs with an oracle's: the figures and the verdict of `webrt check`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+ABSOLUTE, RELATIVE, COSINE = 1e-3, 1e-3, 0.9999
+"""An output holds where |diff| <= ABSOLUTE + RELATIVE·|x| everywhere and cosine >= COSINE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`max_rel` is the largest |diff| / |x|, with |x| at least 1e-3."""
+
+    max_abs: float
+    max_rel: float
+    cosine: float
+    ok: bool
+
+
+def compare(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> Comparison:
+    """How far `found` is from `expected`; integers and bools must be equal."""
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        return Comparison(np.inf, np.inf, 0.0, ok=False)
+    if not found.size:
+        return Comparison(0.0, 0.0, 1.0, ok=True)
+    left, right = found.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
+    same = (left == right) | (np.isnan(left) & np.isnan(right))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0.0, np.abs(left - right))
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    size = np.where(np.isfinite(right), np.abs(right), 0.0)
+    cosine = _cosine(left, right, same)
+    if expected.dtype.kind == "f":
+        ok = bool(np.all(difference <= ABSOLUTE + RELATIVE * size)) and cosine >= COSINE
+    else:
+        ok = bool(np.all(same))
+    relative = float(np.max(difference / np.maximum(size, 1e-3)))
+    return Comparison(float(np.max(difference)), relative, cosine, ok)
+
+
+def _cosine(
+    left: npt.NDArray[np.float64], right: npt.NDArray[np.float64], same: npt.NDArray[np.bool_]
+) -> float:
+    """The cosine of the angle between both; 1 for two equal vectors, zero ones included."""
+    if same.all():
+        return 1.0
+    finite = np.isfinite(left) & np.isfinite(right)
+    left, right = left[finite], right[finite]
+    lengths = float(np.sqrt(left @ left) * np.sqrt(right @ right))
+    return float(left @ right) / lengths if lengths else 0.0
+
+
+def same_elements(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> Comparison:
+    """`compare` of the elements, in their order or, where that fails, whatever their order.
+
+    A fused step may keep its result transposed: only a change of the values themselves counts.
+    """
+    left = found.ravel().astype(expected.dtype)
+    in_order = compare(left, expected.ravel())
+    if in_order.ok or not left.size:
+        return in_order
+    sorted_too = compare(np.sort(left), np.sort(expected.ravel()))
+    return sorted_too if sorted_too.ok else in_order

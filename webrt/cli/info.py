@@ -1,0 +1,164 @@
+"""`webrt info`: what a pack holds, and all there is to know of one kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.errors import PackError, UsageError
+from webrt.lower import lower
+from webrt.pack.format import MANIFEST, Pack
+from webrt.pack.read import read_pack
+from webrt.plan.example import example_bindings
+from webrt.plan.memory import place
+from webrt.plan.plan import Plan
+from webrt.runtime.bind import TensorInfo, describe
+from webrt.schedule import from_json
+
+Result = dict[str, Any]
+
+
+def describe_pack(folder: Path) -> Result:
+    """Inputs, outputs, symbols and the plan; memory at the example values of the symbols."""
+    pack = read_pack(folder)
+    plan = pack.plan
+    bindings = example_bindings(plan)
+    placed = place(plan, bindings)
+    return {
+        "generator": pack.generator,
+        "inputs": [_tensor(describe(plan, p)) for p in plan.inputs],
+        "outputs": [_tensor(describe(plan, p)) for p in plan.outputs],
+        "symbols": symbols_in_order(plan),
+        "dispatches": len(plan.steps),
+        "kernels": len({(k.wgsl, k.bindings) for k in pack.kernels}),
+        "weight_bytes": sum(p.bytes for p in pack.placements.values()),
+        "shards": len(pack.shards),
+        "peak_bytes": placed.peak,
+        "peak_lower_bound_bytes": placed.lower_bound,
+        "at": {s.name: bindings[s.id] for s in plan.symbols},
+        "plan": [_step(pack, index) for index in range(len(plan.steps))],
+    }
+
+
+def symbols_in_order(plan: Plan) -> list[str]:
+    """The symbols' names as the inputs show them, then those that only stand in expressions."""
+    shown = [name for p in plan.inputs for d in p.shape for name in sorted(dims.free_symbols(d))]
+    names = {s.id: s.name for s in plan.symbols}
+    return [names[i] for i in dict.fromkeys([*shown, *names])]
+
+
+def _tensor(info: TensorInfo) -> Result:
+    return {"name": info.name, "dtype": info.dtype, "shape": list(info.shape)}
+
+
+def _step(pack: Pack, index: int) -> Result:
+    step = pack.plan.steps[index]
+    kernel = pack.kernels[step.problem]
+    return {
+        "step": index,
+        "kernel": kernel.name,
+        "inputs": [_operand(pack.plan, t) for t in step.inputs],
+        "outputs": [_operand(pack.plan, t) for t in step.outputs],
+        "grid": [_shown(pack.plan, d) for d in kernel.grid],
+        "node": step.node,
+    }
+
+
+def _operand(plan: Plan, index: int) -> Result:
+    tensor = plan.tensors[index]
+    return {
+        "tensor": index,
+        "dtype": str(tensor.dtype),
+        "shape": [_shown(plan, d) for d in tensor.shape],
+        "home": tensor.home.value,
+    }
+
+
+def _shown(plan: Plan, dim: Dim) -> int | str:
+    if isinstance(dim, int):
+        return dim
+    return str(dims.substitute(dim, {s.id: dims.symbol(s.name) for s in plan.symbols}))
+
+
+def describe_kernel(folder: Path, wanted: str) -> Result:
+    """One kernel by its name or number: problem, schedule, loop IR and WGSL."""
+    from webrt.kernel.text import print_kernel, print_problem
+
+    pack = read_pack(folder)
+    number = _find(pack, wanted)
+    entry, problem = pack.kernels[number], pack.plan.problems[number]
+    try:
+        kernel = lower(problem, from_json(entry.schedule), entry.name)
+    except (ValueError, TypeError) as error:
+        place = f"{folder / MANIFEST}: kernels[{number}].schedule"
+        raise PackError(f"{place}: is no schedule of this webrt; pack again") from error
+    return {
+        "kernel": entry.name,
+        "steps": [i for i, s in enumerate(pack.plan.steps) if s.problem == number],
+        "problem": print_problem(problem),
+        "schedule": entry.schedule,
+        "loop": print_kernel(kernel),
+        "wgsl": entry.wgsl,
+    }
+
+
+def _find(pack: Pack, wanted: str) -> int:
+    for number, kernel in enumerate(pack.kernels):
+        if wanted in (kernel.name, str(number)):
+            return number
+    names = [k.name for k in pack.kernels]
+    shown = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
+    raise UsageError(f"unknown kernel {wanted!r}: this pack's are {shown}")
+
+
+def pack_text(result: Result) -> str:
+    """What `webrt info` prints for people."""
+    lines = [
+        f"{result['generator']}: {result['dispatches']} dispatches, {result['kernels']} kernels,"
+        f" {result['weight_bytes']:,} bytes of weights in {result['shards']} shards",
+        f"symbols: {', '.join(result['symbols']) or 'none'}",
+        f"memory: {result['peak_bytes']:,} bytes (at least {result['peak_lower_bound_bytes']:,})"
+        + (
+            " at " + ", ".join(f"{k} = {v}" for k, v in result["at"].items())
+            if result["at"]
+            else ""
+        ),
+    ]
+    for kind in ("inputs", "outputs"):
+        lines += [f"{kind}:", *(f"  {_port_text(p)}" for p in result[kind])]
+    lines.append("plan:")
+    for step in result["plan"]:
+        reads = " ".join(_operand_text(o) for o in step["inputs"])
+        writes = " ".join(_operand_text(o) for o in step["outputs"])
+        grid = " × ".join(map(str, step["grid"]))
+        lines += [
+            f"  {step['step']:>3} {step['kernel']}  {reads} -> {writes}  grid {grid}",
+            f"      {step['node']}",
+        ]
+    return "\n".join(lines)
+
+
+def _port_text(port: Result) -> str:
+    return f"{port['name']}: {port['dtype']} [{', '.join(map(str, port['shape']))}]"
+
+
+def _operand_text(operand: Result) -> str:
+    mark = {"constant": "c", "input": "i", "output": "o", "arena": "t"}[operand["home"]]
+    shape = ", ".join(map(str, operand["shape"]))
+    return f"{mark}{operand['tensor']}:{operand['dtype']}[{shape}]"
+
+
+def kernel_text(result: Result) -> str:
+    """What `webrt info --kernel` prints for people."""
+    schedule = ", ".join(f"{k}={v}" for k, v in result["schedule"].items())
+    return "\n".join(
+        [
+            f"kernel {result['kernel']}, steps {', '.join(map(str, result['steps']))}",
+            f"\n-- problem\n{result['problem']}",
+            f"\n-- schedule\n{schedule}",
+            f"\n-- loop IR\n{result['loop']}",
+            f"\n-- WGSL\n{result['wgsl']}",
+        ]
+    )

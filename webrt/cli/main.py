@@ -1,0 +1,249 @@
+"""The `webrt` command: arguments in, one line of error or a result out."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from webrt import __version__
+from webrt.cli import output
+from webrt.errors import WebrtError
+
+app = typer.Typer(
+    name="webrt",
+    help="Pack ONNX models into static files and run them in any browser, or natively.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A pack, made by `webrt pack`.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The ONNX model.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+DeviceName = Annotated[str, typer.Option(help="auto or webgpu.", metavar="auto|webgpu")]
+Inputs = Annotated[
+    list[str] | None, typer.Option("--input", metavar="NAME=FILE.npy", help="An input's value.")
+]
+Dims = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="SYMBOL=INT", help="A dynamic dim; 1 or 128 if not given."),
+]
+
+
+@app.command("pack")
+def pack_command(
+    model: Model,
+    out: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse what can't run on a device.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Pack a model: plan, kernels and weights as static files."""
+    from webrt.cli import commands
+
+    with output.progress() as report:
+        result = commands.pack(model, out, strict, report)
+    _show(json, result, _pack_text)
+
+
+@app.command("info")
+def info_command(
+    folder: Folder,
+    kernel: Annotated[
+        str | None, typer.Option(metavar="ID", help="Show this kernel: its name or number.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show a pack's inputs, outputs and plan, or one of its kernels."""
+    from webrt.cli import info
+
+    if kernel is None:
+        _show(json, info.describe_pack(folder), info.pack_text)
+    else:
+        _show(json, info.describe_kernel(folder, kernel), info.kernel_text)
+
+
+@app.command("run")
+def run_command(
+    folder: Folder,
+    input: Inputs = None,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE.npz", help="Where outputs go.")
+    ] = None,
+    device: DeviceName = "auto",
+    json: Json = False,
+) -> None:
+    """Run a pack once on inputs from files."""
+    from webrt.cli import commands
+
+    with output.progress() as report:
+        result = commands.run(folder, input or [], output_file, device, report)
+    _show(json, result, _run_text)
+
+
+@app.command("check")
+def check_command(
+    folder: Folder,
+    model: Model,
+    device: DeviceName = "auto",
+    dim: Dims = None,
+    seed: Annotated[int, typer.Option(help="Of the random inputs.", min=0)] = 0,
+    input: Inputs = None,
+    json: Json = False,
+) -> None:
+    """Compare a pack with ONNX Runtime on CPU; exit 1 where they differ."""
+    from webrt.cli import commands
+
+    with output.progress() as report:
+        result = commands.check(folder, model, device, dim or [], seed, input or [], report)
+    _show(json, result, _check_text)
+    if not result["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command("bench")
+def bench_command(
+    folder: Folder,
+    device: DeviceName = "auto",
+    dim: Dims = None,
+    runs: Annotated[int, typer.Option(help="Runs after the first.")] = 10,
+    json: Json = False,
+) -> None:
+    """Time loading, the first run and the following ones."""
+    from webrt.cli import commands
+
+    with output.progress() as report:
+        result = commands.bench(folder, device, dim or [], runs, report)
+    _show(json, result, _bench_text)
+
+
+@app.command("serve")
+def serve_command(
+    folder: Folder,
+    port: Annotated[int, typer.Option(help="0 picks a free one.", min=0, max=65535)] = 8000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    json: Json = False,
+) -> None:
+    """Serve a demo page for a pack; stop it with Ctrl-C."""
+    from webrt.cli.serve import Server
+
+    with Server(folder, host, port) as server:
+        _show(json, {"url": server.url}, lambda r: f"{folder} at {r['url']}  (Ctrl-C stops it)")
+        sys.stdout.flush()
+        server.serve_forever()
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"webrt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    output.set_up_logging()
+
+
+def _show(json: bool, result: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
+    if json:
+        output.print_json(result)
+    else:
+        print(text(result))
+
+
+def _pack_text(result: dict[str, Any]) -> str:
+    at = ", ".join(f"{name} = {value}" for name, value in result["at"].items())
+    return (
+        f"{result['path']}: {result['dispatches']} dispatches,"
+        f" {result['weight_bytes']:,} bytes of weights,"
+        f" {result['peak_bytes']:,} bytes of activations"
+        f" (at least {result['peak_lower_bound_bytes']:,}){' at ' + at if at else ''},"
+        f" {result['seconds']:.1f} s"
+    )
+
+
+def _run_text(result: dict[str, Any]) -> str:
+    lines = [f"on {result['adapter']} in {result['ms']:.1f} ms"]
+    lines += [
+        f"  {o['name']}: {o['dtype']} [{', '.join(map(str, o['shape']))}]"
+        for o in result["outputs"]
+    ]
+    return "\n".join(lines + ([f"written to {result['file']}"] if result["file"] else []))
+
+
+def _check_text(result: dict[str, Any]) -> str:
+    at = ", ".join(f"{name} = {value}" for name, value in result["dims"].items())
+    lines = [
+        f"{'ok' if result['ok'] else 'NOT OK'} on {result['adapter']}{' at ' + at if at else ''}"
+    ]
+    for name, part in result["outputs"].items():
+        lines.append(
+            f"  {name}: max |diff| {part['max_abs']:.3g}, relative {part['max_rel']:.3g},"
+            f" cosine {part['cosine']:.7f}{'' if part['ok'] else '  WRONG'}"
+        )
+    wrong = result.get("first_divergence")
+    if wrong:
+        lines.append(f"first wrong node: {wrong['node']} (step {wrong['step']})")
+    return "\n".join(lines)
+
+
+def _bench_text(result: dict[str, Any]) -> str:
+    at = ", ".join(f"{name} = {value}" for name, value in result["dims"].items())
+    return (
+        f"{result['adapter']}{' at ' + at if at else ''}: load {result['load_ms']:.0f} ms,"
+        f" first run {result['first_run_ms']:.1f} ms, median {result['median_ms']:.1f} ms,"
+        f" 90th percentile {result['p90_ms']:.1f} ms over {result['runs']} runs"
+    )
+
+
+def main() -> None:
+    """Run the command; exits 2 after an error, with one line on standard error."""
+    sys.exit(run_app(sys.argv[1:]))
+
+
+def run_app(arguments: list[str]) -> int:
+    """The exit status of the command: 0, 1 for a check that fails, 2 for an error."""
+    try:
+        status = app(arguments, prog_name="webrt", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except WebrtError as error:
+        output.print_error(str(error))
+    except KeyboardInterrupt:
+        return 0 if "serve" in arguments else 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter's exit complains
+        return 141
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        output.print_error(f"{place}{error.strerror or error}")
+    except Exception as error:  # a traceback is a bug, so is an error of no type of ours
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error, file=sys.stderr)
+            return 2
+        if hasattr(error, "format_message"):  # typer's and click's usage errors
+            output.print_error(error.format_message())
+            return 2
+        if type(error).__name__ == "Abort":
+            return 130
+        if os.environ.get("WEBRT_TRACEBACK"):
+            traceback.print_exc()
+        output.print_error(
+            f"internal error: {type(error).__name__}: {error};"
+            " please report it with the output under WEBRT_TRACEBACK=1"
+        )
+    return 2
+
+
+if __name__ == "__main__":
+    main()

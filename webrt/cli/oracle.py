@@ -1,0 +1,99 @@
+"""ONNX Runtime on CPU as the oracle of `webrt check`, and the search for the first wrong node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from webrt.cli.compare import Comparison, same_elements
+from webrt.cli.output import one_line
+from webrt.errors import ModelError, UsageError
+from webrt.frontend.onnx import load_model
+from webrt.plan.plan import Plan
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """The first step whose value is wrong: `node` is the model's, `value` its output's name."""
+
+    step: int
+    node: str
+    value: str
+    comparison: Comparison
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UsageError(
+            "onnxruntime is not installed: pip install 'webrt[check]' or pip install onnxruntime"
+        ) from error
+    onnxruntime.set_default_logger_severity(4)  # what it has to say comes as exceptions
+    return onnxruntime
+
+
+def expected_outputs(model: Path, feeds: Arrays) -> Arrays:
+    """What ONNX Runtime makes of `feeds`; raises ModelError where it refuses them."""
+    runtime = _runtime()
+    return _run(runtime, str(model), model, feeds, None)
+
+
+def _run(runtime: Any, model: str | bytes, path: Path, feeds: Arrays, names: Any) -> Arrays:
+    try:
+        session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        known = {i.name for i in session.get_inputs()}
+        names = names or [o.name for o in session.get_outputs()]
+        made = session.run(names, {n: a for n, a in feeds.items() if n in known})
+    except Exception as error:  # its exceptions have no base of their own
+        raise ModelError(f"{path}: ONNX Runtime refuses it: {one_line(str(error))}") from error
+    return dict(zip(names, made, strict=True))
+
+
+def first_divergence(
+    model: Path, plan: Plan, feeds: Arrays, traced: Mapping[int, npt.NDArray[Any]]
+) -> Divergence | None:
+    """The first step whose result differs from the model's; None where none that compares does.
+
+    Steps are matched by the names of their nodes: the last node of a step whose output has as many
+    elements as what the step wrote.
+    """
+    outputs = {n.name: [v.name for v in n.outputs] for n in load_model(model).nodes}
+    wanted = [_candidates(step.node, outputs) for step in plan.steps]
+    names = list(dict.fromkeys(name for names in wanted for _, name in names))
+    values = _intermediate(model, feeds, names)
+    for index, (step, candidates) in enumerate(zip(plan.steps, wanted, strict=True)):
+        found = traced[step.outputs[-1]]
+        for node, name in candidates:
+            expected = values.get(name)
+            if expected is None or expected.size != found.size:
+                continue
+            comparison = same_elements(found, expected)
+            if not comparison.ok:
+                return Divergence(index, node, name, comparison)
+            break
+    return None
+
+
+def _candidates(names: str, outputs: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """(node, its output) of the nodes of a step, last first."""
+    found = [(n, outputs[n][0]) for n in names.split(" + ") if outputs.get(n)]
+    return found[::-1]
+
+
+def _intermediate(model: Path, feeds: Arrays, names: Sequence[str]) -> Arrays:
+    """The values of inner tensors, computed with the model's outputs extended by them."""
+    import onnx
+
+    proto = onnx.load(str(model))
+    produced = {name for node in proto.graph.node for name in node.output}
+    present = {o.name for o in proto.graph.output}
+    kept = [n for n in names if n in produced]
+    proto.graph.output.extend(onnx.ValueInfoProto(name=n) for n in kept if n not in present)
+    return _run(_runtime(), proto.SerializeToString(), model, feeds, kept) if kept else {}

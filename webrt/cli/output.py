@@ -1,0 +1,64 @@
+"""What commands print: JSON or text on standard output, progress and messages on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+Report = Callable[[str, int, int], None]
+
+
+def print_json(value: object) -> None:
+    """One JSON object on one line."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def print_error(message: str) -> None:
+    """One line on standard error, whatever the message holds."""
+    print(f"webrt: error: {one_line(message)}", file=sys.stderr)
+
+
+def one_line(message: str) -> str:
+    return " ".join(part.strip() for part in message.splitlines() if part.strip())
+
+
+def finite(value: float) -> float | str:
+    """A float that JSON can say; an infinity or a NaN by its name."""
+    return value if value - value == 0 else str(value)
+
+
+class _OneLineHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        level = record.levelname.lower()
+        print(f"webrt: {level}: {one_line(record.getMessage())}", file=sys.stderr)
+
+
+def set_up_logging() -> None:
+    """Warnings as single lines."""
+    logger = logging.getLogger("webrt")
+    logger.handlers[:] = [_OneLineHandler()]
+    logger.propagate = False
+
+
+@contextmanager
+def progress() -> Iterator[Report]:
+    """A bar a stage on a terminal's standard error, nothing where that is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:>8}"), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        tasks = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield report

@@ -1,0 +1,165 @@
+"""`webrt serve`: a small static server for a pack, the player and the demo page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from webrt.errors import UsageError
+from webrt.pack.read import read_pack
+from webrt.resources import web_dir
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+    ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8", ".ts": "text/plain; charset=utf-8",
+}  # fmt: skip
+_HEADERS = {
+    # Cross-origin isolation: what SharedArrayBuffer, and with it wasm threads, need.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+    "Accept-Ranges": "bytes",
+}
+_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+PAGE = "demo/index.html"
+
+
+class Site:
+    """Which file a URL names: `/pack/…`, `/webrt/…`, and the demo page's own at the root."""
+
+    def __init__(self, pack: Path, web: Path) -> None:
+        self.roots = {"pack": pack, "webrt": web}
+        self.page = web / PAGE
+
+    def find(self, url: str) -> Path | None:
+        """The file behind a request's path; None for anything that isn't plainly one of ours."""
+        parts = [unquote(p) for p in urlsplit(url).path.split("/")[1:]]
+        if parts == [""]:
+            return self.page
+        root = self.roots.get(parts[0])
+        if root is None:  # the page's own files, by relative names
+            root = self.page.parent
+        else:
+            parts = parts[1:]
+        if not parts or not all(_PART.fullmatch(p) for p in parts):
+            return None
+        path = root.joinpath(*parts)
+        # A link may lead out of the folder, a name may not.
+        if not path.is_file() or root.resolve() not in path.resolve().parents:
+            return None
+        return path
+
+
+class Handler(BaseHTTPRequestHandler):
+    """GET and HEAD of files, with single byte ranges (RFC 9110, section 14)."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        self._respond(body=True)
+
+    def do_HEAD(self) -> None:
+        self._respond(body=False)
+
+    def _respond(self, body: bool) -> None:
+        path = self.server.site.find(self.path)
+        if path is None:
+            self._refuse(HTTPStatus.NOT_FOUND)
+            return
+        try:
+            with open(path, "rb") as file:
+                self._send(file, path, body)
+        except OSError:
+            self.close_connection = True
+
+    def _send(self, file: BinaryIO, path: Path, body: bool) -> None:
+        size = file.seek(0, 2)
+        wanted = byte_range(self.headers.get("Range"), size)
+        if wanted is None:
+            self._refuse(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, f"bytes */{size}")
+            return
+        start, end = wanted
+        partial = (start, end) != (0, size)
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK)
+        self.send_header("Content-Type", _TYPES.get(path.suffix, "application/octet-stream"))
+        self.send_header("Content-Length", str(end - start))
+        if partial:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+        self._end()
+        if body:
+            file.seek(start)
+            _copy(file, self.wfile.write, end - start)
+
+    def _refuse(self, status: HTTPStatus, content_range: str | None = None) -> None:
+        text = f"{status.value} {status.phrase}\n".encode()
+        self.send_response(status)
+        self.send_header("Content-Type", _TYPES[".txt"])
+        self.send_header("Content-Length", str(len(text)))
+        if content_range is not None:
+            self.send_header("Content-Range", content_range)
+        self._end()
+        if self.command != "HEAD":
+            self.wfile.write(text)
+
+    def _end(self) -> None:
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent: the page shows what goes wrong."""
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Start and end (exclusive) of what a Range header asks for; None where that isn't there.
+
+    Headers that aren't a single byte range are ignored, as the RFC allows.
+    """
+    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header or "")
+    if match is None or match.group(0) == "bytes=-":
+        return 0, size
+    first, last = match.groups()
+    if not first:
+        start, end = max(0, size - int(last)), size
+    else:
+        start, end = int(first), min(size, int(last) + 1) if last else size
+    return (start, end) if start < end else None
+
+
+def _copy(file: BinaryIO, write: Callable[[bytes], object], count: int) -> None:
+    while count > 0:
+        part = file.read(min(count, 1 << 20))
+        if not part:
+            return
+        write(part)
+        count -= len(part)
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one pack on this machine only."""
+
+    daemon_threads = True
+
+    def __init__(self, pack: Path, host: str, port: int) -> None:
+        read_pack(pack)
+        self.site = Site(pack, web_dir())
+        try:
+            super().__init__((host, port), Handler)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"can't listen on {host}:{port}: {reason}") from error
+
+    @property
+    def url(self) -> str:
+        host, port = self.server_address[:2]
+        return f"http://{host!s}:{port}/"
