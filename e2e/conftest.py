@@ -1,0 +1,60 @@
+"""Fixtures of the end-to-end tests: a site, browsers on it, packs made once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+for folder in ("e2e", "tests", "bench"):
+    sys.path.insert(0, str(ROOT / folder))
+
+from browsers import Chromium, Firefox, Performer, open_chromium, open_firefox  # noqa: E402
+from sample_pack import write_sample  # noqa: E402
+from site_server import Site  # noqa: E402
+
+CACHE = ROOT / ".cache" / "e2e"
+
+
+@pytest.fixture(scope="session")
+def packs() -> Path:
+    """The folder that the site serves as /packs/."""
+    folder = CACHE / "packs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(packs: Path) -> Iterator[Site]:
+    site = Site({"/web/": ROOT / "web", "/e2e/": ROOT / "e2e", "/packs/": packs})
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="session")
+def chromium(site: Site) -> Iterator[Chromium]:
+    with open_chromium() as browser:
+        yield Chromium(site, browser)
+
+
+@pytest.fixture(scope="session")
+def firefox(site: Site) -> Iterator[Firefox]:
+    with open_firefox(site) as browser:
+        yield browser
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def browser(request: pytest.FixtureRequest) -> Performer:
+    """Each browser in turn."""
+    found: Performer = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="session")
+def sample(packs: Path) -> str:
+    """The URL of the hand-made pack of tests/sample_pack.py."""
+    write_sample(packs / "sample")
+    return "/packs/sample"

@@ -1,0 +1,60 @@
+// Performs one job of a test in a page and reports its result to the test's server.
+
+import * as webrt from "/web/webrt.js";
+
+/** What was compiled in this page, by anyone. */
+const counts = { pipelines: 0, modules: 0 };
+/** The page's GPU devices, in the order in which they were had. */
+const devices = [];
+
+if (globalThis.GPUDevice) {
+  const { prototype } = GPUDevice;
+  for (const [method, count] of [["createComputePipelineAsync", "pipelines"],
+    ["createComputePipeline", "pipelines"], ["createShaderModule", "modules"]]) {
+    const original = prototype[method];
+    prototype[method] = function (...args) {
+      counts[count] += 1;
+      return original.apply(this, args);
+    };
+  }
+  const request = GPUAdapter.prototype.requestDevice;
+  GPUAdapter.prototype.requestDevice = async function (...args) {
+    const device = await request.apply(this, args);
+    devices.push(device);
+    return device;
+  };
+}
+
+const ARRAYS = {
+  float32: Float32Array, float16: Uint16Array, int64: BigInt64Array, int32: Int32Array,
+  uint8: Uint8Array, bool: Uint8Array,
+};
+
+/** {type, dims, base64} to a Tensor, and back. */
+const decode = ({ type, dims, base64 }) =>
+  new webrt.Tensor(type, new ARRAYS[type](Uint8Array.fromBase64(base64).buffer), dims);
+const encode = ({ type, dims, data }) => (
+  { type, dims, base64: new Uint8Array(data.buffer, data.byteOffset, data.byteLength).toBase64() });
+const mapValues = (object, change) =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
+
+const tools = {
+  ...webrt, counts, devices,
+  decodeAll: (feeds) => mapValues(feeds, decode),
+  encodeAll: (outputs) => mapValues(outputs, encode),
+  /** The {name, code, message} of what a promise rejects with. */
+  rejection: (promise) => promise.then(
+    () => ({ name: "nothing", code: "", message: "it resolved" }),
+    ({ name, code, message }) => ({ name, code, message })),
+};
+
+export async function perform(name, job, args) {
+  let report;
+  try {
+    report = { value: (await job(tools, args)) ?? null };
+  } catch (error) {
+    const { name: kind, code, message, stack } = error;
+    report = { error: { name: kind ?? "Error", code, message: message ?? String(error), stack } };
+  }
+  await fetch(`/results/${name}`, { method: "POST", body: JSON.stringify(report) });
+}

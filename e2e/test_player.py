@@ -1,0 +1,259 @@
+"""The player on a hand-made pack, in each browser: results, errors, what it loads."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsers import Chromium, Performer
+from sample_pack import TABLE_VALUES
+from site_server import ROOT, STRICT_CSP, JobError, Site
+
+from webrt.pack.format import SEAL
+
+RUN = """async ({InferenceSession, Tensor, counts}, {url, batches}) => {
+  const progress = [];
+  const session = await InferenceSession.create(url, {
+    device: "webgpu", onProgress: (p) => progress.push(p)});
+  const results = [];
+  for (const ids of batches) {
+    const dims = [ids.length, ids[0].length];
+    const outputs = await session.run({
+      ids: new Tensor("int64", ids.flat(), dims),
+      scale: new Tensor("float32", [1, 2, 3, 4], [4]),
+    });
+    const shown = {};
+    for (const [name, tensor] of Object.entries(outputs)) {
+      const data = Array.from(await tensor.getData(), Number);
+      shown[name] = {type: tensor.type, dims: tensor.dims, data};
+    }
+    results.push({outputs: shown, pipelines: counts.pipelines});
+  }
+  const {inputNames, outputNames, inputMetadata, compiledKernels} = session;
+  await session.release();
+  return {results, progress, inputNames, outputNames, inputMetadata, compiledKernels};
+}"""
+
+CREATE = """async ({InferenceSession, rejection}, {url, options}) =>
+  rejection(InferenceSession.create(url, options))"""
+
+FEED = """async ({InferenceSession, Tensor, rejection}, {url}) => {
+  const session = await InferenceSession.create(url);
+  const scale = new Tensor("float32", [1, 2, 3, 4]);
+  const ids = new Tensor("int64", [1, 2], [1, 2]);
+  const run = (change, fetches) => rejection(session.run({ids, scale, ...change}, fetches));
+  const found = [
+    await run({ids: new Tensor("int64", [1, 10], [1, 2])}),
+    await run({ids: new Tensor("int32", [1, 1], [1, 2])}),
+    await run({scale: new Tensor("float32", [1, 2, 3])}),
+    await run({}, ["nothing"]),
+    await run({}),
+  ];
+  await session.release();
+  return [...found, await run({})];
+}"""
+
+
+def expected(ids: list[list[int]]) -> dict[str, Any]:
+    scale = [1, 2, 3, 4]
+    b, n = len(ids), len(ids[0])
+    flat = [i for row in ids for i in row]
+    hidden = [v * s for i in flat for v, s in zip(TABLE_VALUES[i], scale, strict=True)]
+    pooled = [sum(TABLE_VALUES[i][c] for i in row) for row in ids for c in range(4)]
+    return {
+        "hidden": {"type": "float32", "dims": [b, n, 4], "data": hidden},
+        "pooled": {"type": "float32", "dims": [b, 4], "data": pooled},
+        "mask": {"type": "bool", "dims": [b, n], "data": [int(i > 0) for i in flat]},
+        "echo": {"type": "int64", "dims": [b, n], "data": flat},
+        "release": {"type": "int64", "dims": [3], "data": [2, 0, 1]},
+    }
+
+
+def rows(batch: int, length: int) -> list[list[int]]:
+    return [[(r * 7 + c * 3) % 10 for c in range(length)] for r in range(batch)]
+
+
+def test_every_shape_from_one_pack(browser: Performer, sample: str) -> None:
+    batches = [rows(1, 1), rows(2, 3), rows(3, 300), rows(1, 2), rows(2, 3)]
+    found = browser.run(RUN, {"url": sample, "batches": batches})
+    for ids, result in zip(batches, found["results"], strict=True):
+        assert result["outputs"] == expected(ids)
+        assert result["pipelines"] == found["compiledKernels"] == 4
+    assert found["inputNames"] == ["ids", "scale"]
+    assert found["outputNames"] == ["hidden", "pooled", "mask", "echo", "release"]
+    assert found["inputMetadata"][0] == {
+        "name": "ids", "isTensor": True, "type": "int64", "shape": ["batch", "length"],
+    }  # fmt: skip
+    assert {"stage": "kernels", "done": 4, "total": 4} in found["progress"]
+    assert {"stage": "weights", "done": 300, "total": 300} in found["progress"]
+
+
+def test_calls_queue(chromium: Chromium, sample: str) -> None:
+    script = """async ({InferenceSession, Tensor}, {url}) => {
+      const session = await InferenceSession.create(new URL(url, location.href));
+      const runs = [1, 2, 3, 4, 5].map((n) => session.run({
+        ids: new Tensor("int64", Array(n).fill(n), [1, n]),
+        scale: new Tensor("float32", [1, 1, 1, 1]),
+      }, ["pooled"]));
+      return (await Promise.all(runs)).map((o) => [Object.keys(o), [...o.pooled.data]]);
+    }"""
+    found = chromium.run(script, {"url": sample})
+    assert found == [
+        [["pooled"], [sum(TABLE_VALUES[n][c] for _ in range(n)) for c in range(4)]]
+        for n in range(1, 6)
+    ]
+
+
+def test_feeds_are_checked_word_for_word(browser: Performer, sample: str) -> None:
+    found = browser.run(FEED, {"url": sample})
+    assert [(e["name"], e["message"]) for e in found] == [
+        ("ShapeError", "input 'ids': the value 10 is outside of 0 … 9"),
+        ("ShapeError", "input 'ids': expected int64 [batch, length], found int32 [1, 2]"),
+        ("ShapeError", "input 'scale': expected 4 at axis 0, found 3 in [3]"),
+        (
+            "UsageError",
+            "unknown output 'nothing': this model's outputs are hidden, pooled, mask, echo, release",
+        ),
+        ("nothing", "it resolved"),
+        ("UsageError", "the session is closed"),
+    ]
+
+
+def altered(packs: Path, name: str, file: str, change: Any) -> str:
+    target = packs / name
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(packs / "sample", target)
+    data = bytearray((target / file).read_bytes())
+    (target / file).write_bytes(change(data))
+    return f"/packs/{name}"
+
+
+def flip(data: bytearray) -> bytearray:
+    data[len(data) // 2] ^= 1
+    return data
+
+
+CUT = "doesn't end in its sha256; it is cut short or no manifest"
+SHARD = "weights-00000.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("manifest.json", flip, "was altered: sha256 "),
+        ("manifest.json", lambda d: d[:-9], CUT),
+        (SHARD, flip, "was altered: sha256 "),
+        (SHARD, lambda d: d[:-1], "expected 300 bytes, found 299; copy the pack again"),
+        (SHARD, lambda d: d + b"x", "expected 300 bytes, found 301; copy the pack again"),
+    ],
+)
+def test_altered_packs_are_refused(
+    chromium: Chromium, packs: Path, sample: str, file: str, change: Any, message: str
+) -> None:
+    url = altered(packs, "altered", file, change)
+    error = chromium.run(CREATE, {"url": url, "options": {}})
+    assert (error["name"], error["code"]) == ("PackError", "ERR_WEBRT_PACK")
+    assert error["message"].startswith(f"{chromium.site.url}{url}/{file}: {message}")
+
+
+def test_no_pack_and_unknown_devices(chromium: Chromium, sample: str) -> None:
+    error = chromium.run(CREATE, {"url": "/packs/none", "options": {}})
+    url = f"{chromium.site.url}/packs/none/manifest.json"
+    assert error["name"] == "PackError"
+    assert error["message"] == f"{url}: HTTP status 404; the pack is not there or incomplete"
+    error = chromium.run(CREATE, {"url": sample, "options": {"device": "cuda"}})
+    assert (error["name"], error["message"]) == (
+        "DeviceError", "unknown device 'cuda': expected auto or webgpu",
+    )  # fmt: skip
+
+
+def test_no_webgpu(chromium: Chromium, sample: str) -> None:
+    script = """async ({InferenceSession, rejection}, {url, gpu}) => {
+      Object.defineProperty(navigator, "gpu", {value: gpu && {requestAdapter: async () => null}});
+      return rejection(InferenceSession.create(url));
+    }"""
+    found = [chromium.run(script, {"url": sample, "gpu": gpu}) for gpu in (False, True)]
+    assert [e["name"] for e in found] == ["DeviceError", "DeviceError"]
+    assert found[0]["message"].startswith("this browser has no WebGPU: use a current Chrome")
+    assert found[1]["message"].startswith("no WebGPU adapter: the GPU or its driver is blocked")
+
+
+def test_a_kernel_that_is_refused_is_named(
+    browser: Performer, packs: Path, sample: str, site: Site
+) -> None:
+    def change(data: bytearray) -> bytes:
+        body = bytes(data).replace(b"var sum = 0.0;", b"var sum = 0u;")
+        head = body[: body.rindex(b'"sha256":')]
+        return head + SEAL % hashlib.sha256(head + SEAL % (b"0" * 64)).hexdigest().encode()
+
+    url = altered(packs, "broken", "manifest.json", change)
+    error = browser.run(CREATE, {"url": url, "options": {}})
+    assert error["name"] == "CompileError"
+    assert error["message"].startswith("kernel pool: line ")
+    assert "\n" not in error["message"]
+
+
+def test_a_lost_device_rejects_the_run(chromium: Chromium, sample: str) -> None:
+    script = """async ({InferenceSession, Tensor, devices, rejection}, {url}) => {
+      const session = await InferenceSession.create(url);
+      const feeds = {
+        ids: new Tensor("int64", [1], [1, 1]), scale: new Tensor("float32", [1, 1, 1, 1])};
+      await session.run(feeds);
+      const run = rejection(session.run(feeds));
+      devices[0].destroy();
+      return [await run, await rejection(session.run(feeds))];
+    }"""
+    for error in chromium.run(script, {"url": sample}):
+        assert error["name"] == "DeviceLostError"
+        assert error["message"].startswith("the GPU device is lost: ")
+        assert error["message"].endswith("; create the session again")
+
+
+def test_an_error_on_the_gpu_rejects_the_run(chromium: Chromium, sample: str) -> None:
+    script = """async ({InferenceSession, Tensor, rejection}, {url}) => {
+      const session = await InferenceSession.create(url);
+      const feeds = {
+        ids: new Tensor("int64", [1], [1, 1]), scale: new Tensor("float32", [1, 1, 1, 1])};
+      const make = GPUDevice.prototype.createBuffer;
+      GPUDevice.prototype.createBuffer = function (options) {
+        const change = options.label === "arena" ? {usage: GPUBufferUsage.COPY_DST} : {};
+        return make.call(this, {...options, ...change});
+      };
+      return rejection(session.run(feeds));
+    }"""
+    error = chromium.run(script, {"url": sample})
+    assert error["name"] == "DeviceError"
+    assert error["message"].startswith("the GPU refused a run: ")
+
+
+def test_a_strict_content_security_policy_is_enough(browser: Performer, sample: str) -> None:
+    batches = [rows(2, 3)]
+    found = browser.run(RUN, {"url": sample, "batches": batches}, csp=STRICT_CSP)
+    assert found["results"][0]["outputs"] == expected(batches[0])
+
+
+def test_what_a_page_loads_is_small(chromium: Chromium, sample: str, site: Site) -> None:
+    site.requests.clear()
+    chromium.run(RUN, {"url": sample, "batches": [rows(1, 1)]})
+    files = {r for r in site.requests if r.startswith("/web/")}
+    assert "/web/webrt.js" in files
+    size = sum(len(gzip.compress((ROOT / f[1:]).read_bytes())) for f in files)
+    assert size <= 60_000, f"{size} bytes gzip in {len(files)} files"
+
+
+def test_node_tests() -> None:
+    command = ["node", "--test", str(ROOT / "e2e" / "node")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
+def test_errors_of_a_job_reach_the_test(chromium: Chromium) -> None:
+    with pytest.raises(JobError, match="TypeError: no"):
+        chromium.run('async () => { throw new TypeError("no"); }')
+    assert chromium.run("async (tools, args) => args", json.loads("[1]")) == [1]
