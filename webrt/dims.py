@@ -419,7 +419,7 @@ def is_nonnegative(dim: Dim, extents: Mapping[str, Dim]) -> bool:
             if isinstance(atom, Symbol):
                 base = 0 if atom.name in extents else 1
                 factor = factor * (symbol(atom.name) + base)
-            elif isinstance(atom, Operation) and all(
+            elif isinstance(atom, Operation) and (any if atom.op == "max" else all)(
                 is_nonnegative(part, extents) for part in atom.parts()
             ):
                 factor = factor * atom_dim(atom)
@@ -433,6 +433,11 @@ def is_below(dim: Dim, limit: Dim, extents: Mapping[str, Dim]) -> bool:
     """Whether `0 <= dim < limit` is proven."""
     if not is_nonnegative(dim, extents):
         return False
+    if isinstance(dim, Symbolic) and len(dim.terms) == 1 and len(dim.terms[0][0]) == 1:
+        atom, coefficient = dim.terms[0][0][0], dim.terms[0][1]
+        if isinstance(atom, Operation) and atom.op in ("min", "max") and coefficient == 1:
+            fits = [is_at_most(part, limit - 1, extents) for part in atom.parts()]
+            return any(fits) if atom.op == "min" else all(fits)
     top = upper_bound(dim, extents)
     return top is not None and is_nonnegative(limit - 1 - top, {})
 

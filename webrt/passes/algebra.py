@@ -65,12 +65,25 @@ def _is_index(expr: Expr) -> bool:
 
 
 def _border(condition: Expr, first: Expr, rest: Expr, space: Mapping[str, Dim]) -> Expr | None:
-    """select(i < 1, a, b) = b where b at i = 0 is a: counting up that an exporter starts apart."""
+    """select(i < c, a, b) with b simplified for i >= c; b alone where b at i = 0 is a and c is 1.
+
+    Exporters begin a count apart (`concat([first], rest)`), and a concatenation holds the offset of
+    each part in its range: both go where the index tells enough.
+    """
     match condition:
-        case Call("lt", (Index(dim), Const(1, _))):
-            for name in space:
-                if dim == dims.symbol(name) and ex.substitute(rest, {name: 0}) == first:
-                    return rest
+        case Call("lt", (Index(dim), Const(c, _))):
+            for name, extent in space.items():
+                if dim != dims.symbol(name):
+                    continue
+                bound = int(c)
+                beyond = dict(space) | {name: extent - bound}
+                shifted = ex.substitute(rest, {name: dims.symbol(name) + bound})
+                later = ex.substitute(
+                    ex.simplify(shifted, beyond), {name: dims.symbol(name) - bound}
+                )
+                if bound == 1 and ex.substitute(later, {name: 0}) == first:
+                    return later
+                return ex.select(condition, first, later) if later != rest else None
     return None
 
 
@@ -87,6 +100,8 @@ def _step(expr: Expr) -> Expr | None:
             return x
         case Call("add" | "sub", (x, Const(0, _))) | Call("add", (Const(0, _), x)):
             return x
+        case Call("max" | "min", (x, Const(v, _))) | Call("max" | "min", (Const(v, _), x)):
+            return x if v == (-math.inf if expr.op == "max" else math.inf) else None
         case Call("select", (condition, yes, no)):
             return ex.select(condition, yes, no) if _decided(condition, yes, no) else None
         case Call("and", (x, Const(True, _))) | Call("and", (Const(True, _), x)):

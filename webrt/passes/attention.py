@@ -113,11 +113,11 @@ def _scores(value: Value | None, view: View, parts: _Parts, name: str) -> bool:
             return False
         if not _scores(kept, view, parts, name):
             return False
-        zero, low = (Value(f"{name}.{n}", DType.F32, (), np.array(x, np.float32)) for n, x in
-                     (("zero", 0.0), ("masked", MASK)))  # fmt: skip
-        mask = apply("Where", [condition, zero, low], name=name, outputs=[f"{value.name}.mask"])
-        parts.nodes.append(mask)
-        parts.masks.append(mask.outputs[0])
+        zero = Value(f"{name}.zero", DType.F32, (), np.array(0, np.float32))
+        low = Value(f"{name}.masked", DType.F32, (), np.array(MASK, np.float32))
+        chosen = apply("Where", [condition, zero, low], name=name, outputs=[f"{value.name}.mask"])
+        parts.nodes.append(chosen)
+        parts.masks.append(chosen.outputs[0])
         return True
     for scores, mask in (node.inputs, node.inputs[::-1]):
         assert mask is not None

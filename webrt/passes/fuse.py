@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from webrt.graph.program import Program
 from webrt.passes.fuse_axes import collapse_axes
+from webrt.passes.fuse_contract import arrange_contractions
 from webrt.passes.fuse_epilogue import absorb_epilogues
 from webrt.passes.fuse_inline import dissolve_moves, inline_chains, inline_cheap
 from webrt.passes.fuse_layout import store_as_read
@@ -26,6 +27,7 @@ STEPS: tuple[tuple[Callable[[Workbench], object], ...], ...] = (
     (store_from_reduction,),
     (inline_cheap, absorb_epilogues, inline_chains),
     (lambda bench: absorb_epilogues(bench, keep_source=True), merge_reductions),
+    (arrange_contractions,),
     (store_as_read, collapse_axes),
 )
 """Groups of steps; each group repeats until it changes nothing."""

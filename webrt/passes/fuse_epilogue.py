@@ -8,13 +8,14 @@ outputs are re-indexed over the producer's space.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Load
-from webrt.kernel.problem import Map, Output, Reduce, extents
+from webrt.kernel.problem import Map, Output, Problem, Reduce, extents
 from webrt.passes.algebra import tidy
 from webrt.passes.layout import flat, invert
 from webrt.passes.workbench import MAX_BINDINGS, Node, Workbench, bindings, output_space
@@ -95,15 +96,36 @@ def _reindexed(bench: Workbench, producer: int, key: int, source: str) -> list[O
             over = output_space(made.problem, origin)
             point = inverse.at(origin.offset, over)
             return _moved(made, node, point, over, origin.each)
-        if isinstance(made.problem, Reduce) and not origin.each:
-            over = extents(made.problem)
-            if dims.product(tuple(over.values())) == dims.product(tuple(space.values())):
-                inverse = invert(flat(space), space)
-                assert inverse is not None
-                point = inverse.at(flat(over), over)
-                if (outputs := _moved(made, node, point, over, True)) is not None:
-                    return outputs
+    if isinstance(made.problem, Reduce) and not origin.each:
+        for point in _row_points(made.problem, node.problem):
+            moved = _moved(made, node, point, extents(made.problem), True)
+            if moved is not None:
+                return moved
     return None
+
+
+def _row_points(made: Reduce, node: Problem) -> Iterator[dict[str, Dim]]:
+    """Ways in which a Map's space may be a reduction's rows and their elements.
+
+    By a value that both load once an element, else in row-major order of both.
+    """
+    over, space = extents(made), extents(node)
+    if dims.product(tuple(over.values())) != dims.product(tuple(space.values())):
+        return
+    elements = {
+        load.memory: load.offset
+        for p in made.passes
+        for load in ex.loads(p.expr)
+        if invert(load.offset, over) is not None
+    }
+    for output in node.outputs:
+        for load in ex.loads(output.expr):
+            inverse = invert(load.offset, space) if load.memory in elements else None
+            if inverse is not None:
+                yield inverse.at(elements[load.memory], over)
+    inverse = invert(flat(space), space)
+    if inverse is not None:
+        yield inverse.at(flat(over), over)
 
 
 def _moved(

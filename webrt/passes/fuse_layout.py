@@ -54,7 +54,7 @@ def _improve(bench: Workbench, key: int, name: str) -> bool:
     best, least = None, badness(None)
     if least == 0:
         return False
-    for offset, _, space in readings:
+    for offset, space in [(output.offset, over), *((o, s) for o, _, s in readings)]:
         change = _change_of(offset, space, output.size)
         if change is not None and (score := badness(change)) < least:
             best, least = change, score
@@ -136,7 +136,8 @@ def _store_role(problem: Problem) -> tuple[str, ...]:
         case Attention():
             return ("e",)
         case Reduce():
-            return (f"r{len(problem.reduced) - 1}",)
+            # Along the row, or across the rows that neighbouring lanes reduce.
+            return (f"r{len(problem.reduced) - 1}", f"i{len(problem.axes) - 1}")
         case Map():
             return (f"i{len(problem.axes) - 1}",)
 

@@ -12,8 +12,9 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Load
 from webrt.kernel.problem import Map, Output, Problem, Reduce, extents
 from webrt.passes.algebra import tidy
+from webrt.passes.costs import cost
 from webrt.passes.fuse_epilogue import join_names
-from webrt.passes.fuse_inline import inline_into
+from webrt.passes.fuse_inline import CHEAP_ROW, inline_into
 from webrt.passes.layout import invert
 from webrt.passes.workbench import (
     MAX_BINDINGS,
@@ -100,7 +101,7 @@ def store_from_reduction(bench: Workbench) -> bool:
 def _with_each_output(bench: Workbench, key: int, reader: int) -> Node | None:
     made, node = bench.nodes[key], bench.nodes[reader]
     name, output = made.outputs[0], made.problem.outputs[0]
-    if not isinstance(node.problem, Reduce):
+    if not isinstance(node.problem, Reduce) or cost(output.expr) > CHEAP_ROW:
         return None
     offsets = {
         load.offset for p in node.problem.passes for load in ex.loads(p.expr) if load.memory == name
