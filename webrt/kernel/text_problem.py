@@ -9,7 +9,8 @@
       each x1: f32[s0*s1*12] at i0*s1*12 + … = …
 
 `in` is an operand (`constant`: a weight), `out` an output, `each` one that is stored for every
-element of a row. `contract` has lines `a` and `b`, `attention` has `query`, `key`, `value`, `score`.
+element of a row. A `contract` has lines `a` and `b`, an `attention` has `query`, `key`, `value` and
+`score`.
 """
 
 from __future__ import annotations
