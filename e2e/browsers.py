@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,13 +58,10 @@ class Chromium:
         page.on("pageerror", lambda error: lines.append(str(error)))
         try:
             page.goto(f"{self.site.url}/jobs/{name}.html")
-            if self.site.results[name].empty():  # wait as Playwright does: it hears the console
-                page.wait_for_event(
-                    "requestfinished",
-                    lambda request: request.url.endswith(f"/results/{name}"),
-                    timeout=timeout * 1e3,
-                )
-            return self.site.result(name, 10)
+            deadline = time.monotonic() + timeout
+            while self.site.results[name].empty() and time.monotonic() < deadline:
+                page.wait_for_timeout(20)  # Playwright's own waiting: it hears the console
+            return self.site.result(name, 0.1)
         except Exception as error:
             for line in lines:
                 error.add_note(line)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +21,7 @@ from sample_pack import write_sample  # noqa: E402
 from site_server import Site  # noqa: E402
 
 CACHE = ROOT / ".cache" / "e2e"
+PYODIDE = Path(os.environ.get("WEBRT_PYODIDE", ROOT / "e2e" / "node_modules" / "pyodide"))
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +34,9 @@ def packs() -> Path:
 
 @pytest.fixture(scope="session")
 def site(packs: Path) -> Iterator[Site]:
-    site = Site({"/web/": ROOT / "web", "/e2e/": ROOT / "e2e", "/packs/": packs})
+    mounts = {"/web/": ROOT / "web", "/e2e/": ROOT / "e2e", "/packs/": packs}
+    mounts |= {"/pyodide/": PYODIDE, "/wheel/": CACHE / "wheel"}
+    site = Site(mounts)
     yield site
     site.close()
 
@@ -58,3 +65,26 @@ def sample(packs: Path) -> str:
     """The URL of the hand-made pack of tests/sample_pack.py."""
     write_sample(packs / "sample")
     return "/packs/sample"
+
+
+@pytest.fixture(scope="session")
+def wheel() -> str:
+    """The URL of the project's wheel, built from the working tree."""
+    folder = CACHE / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "-w",
+        str(folder),
+        str(ROOT),
+    ]
+    if importlib.util.find_spec("hatchling"):
+        command.append("--no-build-isolation")
+    subprocess.run(command, check=True)
+    (built,) = folder.glob("*.whl")
+    return f"/wheel/{built.name}"

@@ -118,7 +118,8 @@ def test_feeds_are_checked_word_for_word(browser: Performer, sample: str) -> Non
         ("ShapeError", "input 'scale': expected 4 at axis 0, found 3 in [3]"),
         (
             "UsageError",
-            "unknown output 'nothing': this model's outputs are hidden, pooled, mask, echo, release",
+            "unknown output 'nothing': this model's outputs are"
+            " hidden, pooled, mask, echo, release",
         ),
         ("nothing", "it resolved"),
         ("UsageError", "the session is closed"),

@@ -265,7 +265,7 @@ export class Device {
    * @returns {Promise<ArrayBuffer[]>} */
   async #read(requests, submit) {
     if (this.lostError) throw this.lostError;
-    const total = requests.reduce((sum, { size }) => sum + size, 0);
+    const total = Math.max(16, requests.reduce((sum, { size }) => sum + size, 0));
     const staging = this.#watch(() => this.#takeStaging(total));
     this.#watch(() => submit((encoder) => {
       let at = 0;
@@ -306,7 +306,7 @@ export class Device {
     if (kept && kept.size >= size && kept.size <= 4 * size + 65536) return kept;
     kept?.destroy();
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-    return this.gpu.createBuffer({ size: Math.max(16, size), usage, label: "staging" });
+    return this.gpu.createBuffer({ size, usage, label: "staging" });
   }
 
   #noteTime() {
