@@ -28,9 +28,6 @@ MASKED = -3.0e38
 """Scores at or below this are masked out, all of them alike: so a row of none but masked scores is
 a softmax over equal ones."""
 
-KEYS = 4
-MAX_UNROLLED_D = 128
-
 
 def lower(problem: Attention, schedule: AttentionSchedule, name: str) -> loop.Kernel:
     """The kernel of `problem` under `schedule`."""
@@ -44,6 +41,8 @@ class _Lowering:
         self.problem = problem
         self.schedule = schedule
         self.scope = root_scope(problem)
+        if schedule.hold and not (isinstance(problem.d, int) and is_aligned(problem.d)):
+            raise ValueError(f"d = {problem.d} can't be held in registers, in quads")
 
     def kernel(self, name: str) -> loop.Kernel:
         problem, schedule, scope = self.problem, self.schedule, self.scope
@@ -55,10 +54,13 @@ class _Lowering:
                 inner.bind(f"b{j}", index, extent)
             self.rows(inner, grid.index[-2])
             self.columns(inner, grid.index[-1])
-            self.registers(inner)
-            with inner.loop("step", 0, dims.ceil_div(problem.t, KEYS)) as (body, step):
-                self.step(body, step * KEYS)
-            self.outputs(inner)
+            # A lane whose rows are all outside has nothing to do.
+            with inner.when(self.row_guard[0]) as busy:
+                self.registers(busy)
+                blocks = dims.ceil_div(problem.t, schedule.keys)
+                with busy.loop("step", 0, blocks, extent=blocks) as (body, step):
+                    self.step(body, step)
+                self.outputs(busy)
         return kernel(name, problem, (schedule.lanes, 1, 1), grid.size, scope)
 
     # The tile's place
@@ -117,125 +119,175 @@ class _Lowering:
 
     # Loads
 
-    def query(self, scope: Scope, row: int, d: Dim) -> Expr:
-        """Quad d of a query row."""
-        extents = {**scope.extents, "q": self.problem.q}
-        value = vectorise(self.problem.query, "d", quad(d), extents)
-        return cast(wide(substitute(value, {"q": self.row[row]})), DType.F32)
+    def query(self, scope: Scope, row: int, d: Dim, four: bool = True) -> Expr:
+        """Quad d of a query row, or its element d."""
+        return self.along_d(
+            scope, self.problem.query, ("q", self.row[row], self.problem.q), d, four
+        )
 
-    def key(self, scope: Scope, t: Dim, d: Dim) -> Expr:
-        """Quad d of a key row."""
-        extents = {**scope.extents, "t": self.problem.t}
-        value = vectorise(self.problem.key, "d", quad(d), extents)
-        return cast(wide(substitute(value, {"t": t})), DType.F32)
+    def key(self, scope: Scope, t: Dim, d: Dim, four: bool = True) -> Expr:
+        """Quad d of a key row, or its element d."""
+        return self.along_d(scope, self.problem.key, ("t", t, self.problem.t), d, four)
+
+    def along_d(
+        self, scope: Scope, expr: Expr, row: tuple[str, Dim, Dim], d: Dim, four: bool
+    ) -> Expr:
+        name, at, extent = row
+        if not four:
+            return cast(substitute(expr, {name: at, "d": d}), DType.F32)
+        value = wide(vectorise(expr, "d", quad(d), {**scope.extents, name: extent}))
+        return cast(substitute(value, {name: at}), DType.F32)
 
     def value(self, scope: Scope, t: Dim, columns: Quad) -> Expr:
         extents = {**scope.extents, "t": self.problem.t}
         value = vectorise(self.problem.value, "e", columns, extents)
         return cast(wide(substitute(value, {"t": t})), DType.F32)
 
-    # Four keys
+    # A block of keys
 
-    def step(self, body: Scope, t: Dim) -> None:
-        """Scores of four keys, then the running softmax, then the weighted values."""
-        problem = self.problem
-        whole = is_aligned(problem.t)
-        keys: list[Dim] = []
-        for j in range(KEYS):
-            inside = t + j if whole else dims.dim_min(t + j, problem.t - 1)
-            keys.append(body.symbol(f"t{j}", inside, problem.t))
-        products = self.products(body, keys)
-        weights = [
-            self.weights(body, i, t, keys, products[i], whole) for i in range(self.schedule.rows)
-        ]
-        for v, columns in enumerate(self.column):
-            values = [
-                body.let(f"v{v}_{j}", self.value(body, key, columns)) for j, key in enumerate(keys)
-            ]
-            for i, weight in enumerate(weights):
-                for j, value in enumerate(values):
-                    part = call("mul", lane(weight, j), value)
-                    body.assign(self.acc[i][v], call("add", self.acc[i][v], part))
-
-    def products(self, body: Scope, keys: list[Dim]) -> list[Expr]:
-        """Query · key: for each row a value whose lanes are the keys."""
-        d = self.problem.d
-        if isinstance(d, int) and d % 4 == 0 and d <= MAX_UNROLLED_D:
-            parts = self.unrolled_products(body, keys, d // 4)
+    def step(self, body: Scope, step: Dim) -> None:
+        """Scores of a block of keys, then the running softmax, then the weighted values."""
+        problem, count = self.problem, self.schedule.keys
+        self.whole = dims.modulo(problem.t, count) == 0
+        self.quads: list[Quad] = []
+        for v in range(count // 4):
+            first = step * (count // 4) + v
+            if self.whole:
+                keys = quad(first)
+            else:
+                inside = [dims.dim_min(key, problem.t - 1) for key in quad(first)]
+                names = [body.symbol(f"t{4 * v + c}", t, problem.t) for c, t in enumerate(inside)]
+                keys = (names[0], names[1], names[2], names[3])
+            self.quads.append(keys)
+        if self.schedule.hold:
+            products = self.products_by_key(body, step * (count // 4))
         else:
-            parts = self.looped_products(body, keys)
-        return [body.let(f"dot{i}", call("vec4", *row)) for i, row in enumerate(parts)]
+            products = self.products_by_depth(body, [t for keys in self.quads for t in keys])
+        weights = [
+            self.weights(body, i, step * count, products[i]) for i in range(self.schedule.rows)
+        ]
+        self.add_in_loop(body, step * (count // 4), weights)
 
-    def unrolled_products(self, body: Scope, keys: list[Dim], quads: int) -> list[list[Expr]]:
-        rows = range(self.schedule.rows)
-        parts: list[list[Ref]] = [[] for _ in rows]
-        for d in range(quads):
-            queries = [
-                self.held[i][d] if self.held else body.let(f"q{i}_{d}", self.query(body, i, d))
-                for i in rows
-            ]
-            for j, t in enumerate(keys):
-                key = body.let(f"k{j}_{d}", self.key(body, t, d))
-                for i, query in enumerate(queries):
-                    product = call("mul", query, key)
-                    if d == 0:
-                        parts[i].append(body.var(f"part{i}_{j}", product))
-                    else:
-                        body.assign(parts[i][j], call("add", parts[i][j], product))
-        return [[call("sum4", p) for p in row] for row in parts]
+    def add(self, body: Scope, weights: list[Expr], t: Dim) -> None:
+        """Add one key's values, weighted, to each row."""
+        for v, columns in enumerate(self.column):
+            value = body.let(f"v{v}", self.value(body, t, columns))
+            for i, weight in enumerate(weights):
+                part = call("mul", weight, value)
+                body.assign(self.acc[i][v], call("add", self.acc[i][v], part))
 
-    def looped_products(self, body: Scope, keys: list[Dim]) -> list[list[Expr]]:
+    def add_in_loop(self, body: Scope, first: Dim, weights: list[list[Expr]]) -> None:
+        """The same for every key of the block, in a loop: the weights turn, lane 0 is next."""
+        rings = [
+            [body.var(f"ring{i}_{v}", weight) for v, weight in enumerate(row)]
+            for i, row in enumerate(weights)
+        ]
+        with body.loop("turn", 0, 4, extent=4) as (inner, c):
+            for v in range(len(self.quads)):
+                t = self.turn_key(inner, (first + v) * 4 + c)
+                self.add(inner, [lane(row[v], 0) for row in rings], t)
+            for row in rings:
+                for ring in row:
+                    inner.assign(ring, call("vec4", *(lane(ring, c) for c in (1, 2, 3, 0))))
+
+    def products_by_key(self, body: Scope, first: Dim) -> list[list[Expr]]:
+        """Query · key, for each row values whose lanes are the keys: a loop over keys.
+
+        The products of a turn enter at lane 3 and move on.
+        """
+        assert isinstance(self.problem.d, int)
+        zero = call("splat", f32(0.0))
+        dots = [
+            [body.var(f"dot{i}_{v}", zero) for v in range(len(self.quads))]
+            for i in range(self.schedule.rows)
+        ]
+        with body.loop("key", 0, 4, extent=4) as (inner, c):
+            for v in range(len(self.quads)):
+                t = self.turn_key(inner, (first + v) * 4 + c)
+                parts: list[Expr] = []
+                for d in range(self.problem.d // 4):
+                    key = inner.let(f"k{v}_{d}", self.key(inner, t, d))
+                    for i in range(self.schedule.rows):
+                        product = call("mul", self.held[i][d], key)
+                        if d == 0:
+                            parts.append(inner.var(f"part{i}_{v}", product))
+                        else:
+                            part = parts[i]
+                            assert isinstance(part, Ref)
+                            inner.assign(part, call("add", part, product))
+                for i, part in enumerate(parts):
+                    dot = dots[i][v]
+                    moved = [lane(dot, c) for c in (1, 2, 3)]
+                    inner.assign(dot, call("vec4", *moved, call("sum4", part)))
+        return [[*row] for row in dots]
+
+    def turn_key(self, scope: Scope, t: Dim) -> Dim:
+        """A key's row, kept inside."""
+        if self.whole:
+            return t
+        return scope.symbol("t", dims.dim_min(t, self.problem.t - 1), self.problem.t)
+
+    def products_by_depth(self, body: Scope, keys: list[Dim]) -> list[list[Expr]]:
         """The same in a loop over d: in quads where d is divisible by 4."""
         rows, d = range(self.schedule.rows), self.problem.d
         aligned = is_aligned(d)
         zero = call("splat", f32(0.0)) if aligned else f32(0.0)
-        parts = [[body.var(f"part{i}_{j}", zero) for j in range(KEYS)] for i in rows]
-        with body.loop("depth", 0, dims.floor_div(d, 4) if aligned else d) as (inner, at):
-            for i in rows:
-                row = {"q": self.row[i], "d": at}
-                query = inner.let(
-                    f"q{i}_d",
-                    self.query(inner, i, at)
-                    if aligned
-                    else cast(substitute(self.problem.query, row), DType.F32),
-                )
-                for j, t in enumerate(keys):
-                    key = (
-                        self.key(inner, t, at)
-                        if aligned
-                        else cast(substitute(self.problem.key, {"t": t, "d": at}), DType.F32)
-                    )
+        parts = [[body.var(f"part{i}_{j}", zero) for j in range(len(keys))] for i in rows]
+        extent = dims.floor_div(d, 4) if aligned else d
+        with body.loop("depth", 0, extent, extent=extent) as (inner, at):
+            queries = [inner.let(f"q{i}_d", self.query(inner, i, at, aligned)) for i in rows]
+            for j, t in enumerate(keys):
+                key = inner.let(f"k{j}_d", self.key(inner, t, at, aligned))
+                for i, query in enumerate(queries):
                     part = parts[i][j]
                     inner.assign(part, call("add", part, call("mul", query, key)))
-        return [[call("sum4", p) if aligned else p for p in row] for row in parts]
+        sums = [[call("sum4", p) if aligned else p for p in row] for row in parts]
+        return [
+            [
+                body.let(f"dot{i}_{v}", call("vec4", *row[4 * v : 4 * v + 4]))
+                for v in range(len(keys) // 4)
+            ]
+            for i, row in enumerate(sums)
+        ]
 
-    def weights(
-        self, body: Scope, row: int, t: Dim, keys: list[Dim], dots: Expr, whole: bool
-    ) -> Expr:
-        """exp(score - top) of one row and four keys; updates top, sum and the values so far."""
-        problem = self.problem
-        points = quad(dims.floor_div(t, 4)) if whole else (keys[0], keys[1], keys[2], keys[3])
-        extents = {**body.extents, "q": problem.q}
-        score = vectorise(problem.score, "t", points, extents, {"score": dots})
-        score = body.share(substitute(score, {"q": self.row[row]}))
+    def weights(self, body: Scope, row: int, first: Dim, dots: list[Expr]) -> list[Expr]:
+        """exp(score - top) of one row and a block; updates top, sum and the values so far."""
         limit = call("splat", f32(MASKED))
-        score = body.let(f"score{row}", call("max", wide(cast(score, DType.F32)), limit))
-        pairs = [call("max", lane(score, c), lane(score, c + 1)) for c in (0, 2)]
+        scores: list[Expr] = []
+        for v, dot in enumerate(dots):
+            score = call("max", wide(self.score(body, row, self.quads[v], dot)), limit)
+            scores.append(body.let(f"score{row}_{v}", score))
+        highest = scores[0]
+        for score in scores[1:]:
+            highest = call("max", highest, score)
+        highest = highest if len(scores) == 1 else body.let(f"highest{row}", highest)
+        pairs = [call("max", lane(highest, c), lane(highest, c + 1)) for c in (0, 2)]
         top = self.top[row]
         new = body.let(f"new{row}", call("max", top, call("max", *pairs)))
         scale = body.let(f"scale{row}", call("exp", call("sub", top, new)))
-        weight = call("exp", call("sub", score, call("splat", new)))
-        if not whole:
-            ahead = call("vec4", *(as_index(t + j) for j in range(KEYS)))
-            inside = call("lt", ahead, call("splat", as_index(problem.t)))
-            weight = call("select", inside, weight, call("splat", f32(0.0)))
-        weight = body.let(f"weight{row}", weight)
+        weights: list[Expr] = []
+        for v, score in enumerate(scores):
+            weight = call("exp", call("sub", score, call("splat", new)))
+            if not self.whole:
+                ahead = call("vec4", *(as_index(first + 4 * v + c) for c in range(4)))
+                inside = call("lt", ahead, call("splat", as_index(self.problem.t)))
+                weight = call("select", inside, weight, call("splat", f32(0.0)))
+            weights.append(body.let(f"weight{row}_{v}", weight))
         body.assign(top, new)
-        total = self.sum[row]
-        body.assign(total, call("add", call("mul", total, scale), call("sum4", weight)))
+        total = call("mul", self.sum[row], scale)
+        for weight in weights:
+            total = call("add", total, call("sum4", weight))
+        body.assign(self.sum[row], total)
         for acc in self.acc[row]:
             body.assign(acc, call("mul", acc, call("splat", scale)))
-        return weight
+        return weights
+
+    def score(self, body: Scope, row: int, keys: Quad, dots: Expr) -> Expr:
+        """The modified scores of one row and four keys."""
+        problem = self.problem
+        extents = {**body.extents, "q": problem.q}
+        score = vectorise(problem.score, "t", keys, extents, {"score": dots})
+        return cast(body.share(substitute(score, {"q": self.row[row]})), DType.F32)
 
     # The results
 
