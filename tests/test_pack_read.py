@@ -22,7 +22,11 @@ from webrt.pack.read import check_shard, map_file, parse_manifest, read_pack
 
 VECTORS = Path(__file__).parent / "vectors" / "pack"
 BASE = json.loads((VECTORS / "base.json").read_text())
-CASES = json.loads((VECTORS / "malformed.json").read_text())
+CASES = [
+    case
+    for file in ("malformed.json", "problems.json")
+    for case in json.loads((VECTORS / file).read_text())
+]
 
 
 def sealed(body: object) -> bytes:

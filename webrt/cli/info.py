@@ -8,6 +8,7 @@ from typing import Any
 from webrt import dims
 from webrt.dims import Dim
 from webrt.errors import PackError, UsageError
+from webrt.kernel.text import print_kernel, print_problem
 from webrt.lower import lower
 from webrt.pack.format import MANIFEST, Pack
 from webrt.pack.read import read_pack
@@ -84,8 +85,6 @@ def _shown(plan: Plan, dim: Dim) -> int | str:
 
 def describe_kernel(folder: Path, wanted: str) -> Result:
     """One kernel by its name or number: problem, schedule, loop IR and WGSL."""
-    from webrt.kernel.text import print_kernel, print_problem
-
     pack = read_pack(folder)
     number = _find(pack, wanted)
     entry, problem = pack.kernels[number], pack.plan.problems[number]

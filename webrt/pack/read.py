@@ -31,7 +31,7 @@ from webrt.pack.format import (
     Placement,
     Shard,
 )
-from webrt.pack.problems import parse_problem
+from webrt.pack.problems import check_kernel, read_problem
 from webrt.plan.plan import Home, ModelSymbol, Plan, Port, Step, Tensor
 
 MAX_RANK = 8
@@ -84,13 +84,11 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> Pack:
     known = frozenset(s.id for s in symbols)
     shards = tuple(_shard(f, i) for i, f in enumerate(root.member("shards").items()))
     tensors, placements = _tensors(root.member("tensors"), shards, known)
-    problems = tuple(
-        parse_problem(f.member("text").text(MAX_WGSL_BYTES), f.member("text"))
-        for f in root.member("problems").items()
-    )
-    kernels = tuple(
-        _kernel(f, known) for f in root.member("kernels").items(len(problems), len(problems))
-    )
+    problems = tuple(read_problem(f.member("text")) for f in root.member("problems").items())
+    fields = root.member("kernels").items(len(problems), len(problems))
+    kernels = tuple(_kernel(f, known) for f in fields)
+    for field, problem, kernel in zip(fields, problems, kernels, strict=True):
+        check_kernel(field, problem, kernel)
     steps = _steps(root.member("steps"), tensors, kernels)
     inputs = _ports(root.member("inputs"), tensors, known, Home.INPUT)
     outputs = _ports(root.member("outputs"), tensors, known, Home.OUTPUT)

@@ -18,6 +18,7 @@ from webrt import dims
 from webrt.dtypes import DType
 from webrt.errors import PackError
 from webrt.kernel.loop import Binding
+from webrt.kernel.text import print_problem
 from webrt.pack.format import (
     MANIFEST,
     MAX_SHARD_BYTES,
@@ -30,11 +31,6 @@ from webrt.pack.format import (
     Shard,
 )
 from webrt.plan.plan import Home, Plan, Port
-
-try:  # TEMPORARY until the text form of problems lands
-    from webrt.kernel.text import print_problem  # type: ignore[attr-defined,unused-ignore]
-except ImportError:
-    print_problem = repr
 
 SAFETENSORS_DTYPE = {DType.F32: "F32", DType.F16: "F16", DType.I32: "I32", DType.U32: "U32"}
 _ENTRY_SLACK = 40  # two offsets, a comma, quotes: more than a header entry's varying part can take
