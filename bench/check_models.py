@@ -53,7 +53,7 @@ def example(session: object, batch: int, length: int, seed: int) -> dict[str, np
     return feeds
 
 
-def check_one(model: Path, pack: Path) -> list[dict[str, object]]:
+def check_one(model: Path, pack: Path, lengths: list[int]) -> list[dict[str, object]]:
     """Every batch and length of one model in one session, on the driver of the environment."""
     import onnxruntime
 
@@ -61,7 +61,7 @@ def check_one(model: Path, pack: Path) -> list[dict[str, object]]:
 
     oracle = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     rows: list[dict[str, object]] = []
-    lengths = (2048,) if model.stem == "magika" else LENGTHS
+    lengths = [2048] if model.stem == "magika" else lengths
     with webrt.load(pack, device="webgpu") as session:
         compiled = None
         for batch in BATCHES:
@@ -109,11 +109,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--adapters", nargs="+", default=list(DRIVERS), choices=list(DRIVERS))
+    parser.add_argument("--lengths", nargs="+", type=int, default=list(LENGTHS))
     parser.add_argument("--model-dir", type=Path, default=DEFAULT_DIR)
     parser.add_argument("--one", nargs=2, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(check_one(*arguments.one)))
+        print(json.dumps(check_one(*arguments.one, arguments.lengths)))
         return
     import webrt
 
@@ -126,6 +127,7 @@ def main() -> None:
         for adapter in arguments.adapters:
             environment = os.environ | {"VK_DRIVER_FILES": DRIVERS[adapter]}
             command = [sys.executable, __file__, "--one", str(model), str(pack)]
+            command += ["--lengths", *map(str, arguments.lengths)]
             run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
             for row in json.loads(run.stdout):
                 figures.append({"model": name, "dispatches": report.dispatches} | row)
