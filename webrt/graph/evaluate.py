@@ -61,6 +61,8 @@ def known(value: Value, arrays: Mapping[Value, Array], bindings: Mapping[str, in
         return arrays[value]
     if value.data is not None:
         return value.data
+    if 0 in value.shape:  # nothing computes what holds nothing
+        return np.empty([dims.evaluate(d, bindings) for d in value.shape], value.dtype.onnx_name)
     assert value.content is not None, value.name
     numbers = [dims.evaluate(d, bindings) for d in value.content]
     shape = [dims.evaluate(d, bindings) for d in value.shape]

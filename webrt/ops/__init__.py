@@ -3,6 +3,7 @@
 from webrt.ops import (
     activation,
     attention,
+    blocks,
     conv,
     elementwise,
     gather,
@@ -10,11 +11,12 @@ from webrt.ops import (
     matmul,
     movement,
     norm,
+    pad,
     reduce,
     views,
 )
 
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
-    attention,
+    attention, blocks, pad,
 )  # fmt: skip

@@ -72,9 +72,9 @@ def _np_line(site: Site, x: Tensor) -> Tensor:
 
 def _activation(
     name: str, element: Callable[[Site, Expr], Expr], reference: Callable[[Site, Tensor], Tensor],
-    *attributes: Attr,
+    *attributes: Attr, since: int = 1,
 ) -> None:  # fmt: skip
-    elementwise(name, element, reference, *attributes)
+    elementwise(name, element, reference, *attributes, since=since)
 
 
 _activation(
@@ -100,6 +100,7 @@ _activation(
     lambda site, x: select(call("gt", x, f32(site.number("alpha"))), x, ZERO),
     lambda site, x: np.where(x > site.number("alpha"), x, 0),
     Attr("alpha", 1.0),
+    since=10,
 )
 _activation(
     "Elu",
@@ -115,6 +116,7 @@ _activation(
         + np.minimum(0, site.number("alpha") * np.expm1(x / np.float32(site.number("alpha"))))
     ),
     Attr("alpha", 1.0),
+    since=12,
 )
 _activation(
     "Selu",
@@ -134,19 +136,22 @@ _activation(
     "HardSwish",
     lambda _, x: call("mul", x, _clamped_line(x, 1 / 6, 0.5)),
     lambda _, x: x * np.clip(x / np.float32(6) + np.float32(0.5), 0, 1),
+    since=14,
 )
 _activation(
     "Mish",
     lambda _, x: call("mul", x, call("tanh", _softplus(x))),
     lambda _, x: x * np.tanh(_np_softplus(x)),
+    since=18,
 )
 _activation(
     "Swish",
     lambda site, x: call("mul", x, _sigmoid(call("mul", x, f32(site.number("alpha"))))),
     lambda site, x: x * _np_sigmoid(x * np.float32(site.number("alpha"))),
     Attr("alpha", 1.0),
+    since=24,
 )
-_activation("Gelu", _gelu, _gelu_reference, Attr("approximate", "none"))
+_activation("Gelu", _gelu, _gelu_reference, Attr("approximate", "none"), since=20)
 
 
 def _elu_over(x: Expr, alpha: float) -> Expr:

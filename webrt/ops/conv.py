@@ -219,10 +219,13 @@ def _lower_conv(site: Site, emit: Emitter, window: Window) -> None:
     emit.problem(problem, operands, emit.outputs)
 
 
-def windows(x: Tensor, window: Window, fill: float) -> Tensor:
+def windows(
+    x: Tensor, window: Window, fill: float, out: Sequence[int] | None = None
+) -> Tensor:
     """[n, c, out…, taps…]: every window of a padded array."""
     rank = len(window.kernel)
-    out = [dims.evaluate(d, {}) for d in window.output(x.shape[2:])]
+    if out is None:
+        out = [dims.evaluate(d, {}) for d in window.output(x.shape[2:])]
     pads = [(0, 0), (0, 0)]
     for axis in range(rank):
         before = dims.evaluate(window.before[axis], {})
@@ -264,7 +267,8 @@ def _pool(name: str, average: bool, *attributes: Attr) -> None:
                 lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
                 return (windows(x, window, lowest).max(axis=axes),)
             total = windows(x, window, 0).sum(axis=axes)
-            counted = windows(_counted(site, x, window), _bare(site, window), 0).sum(axis=axes)
+            counts = windows(_counted(site, x, window), _bare(site, window), 0, total.shape[2:])
+            counted = counts.sum(axis=axes)
             return ((total / counted).astype(x.dtype),)
 
         @staticmethod

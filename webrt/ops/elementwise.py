@@ -26,7 +26,7 @@ def elementwise(
     *attributes: Attr,
     result: DType | None = None,
     content: Numpy | None = None,
-    domain: str = "",
+    since: int = 1,
 ) -> None:
     """Register an operator: `element(site, *inputs)`; a `result` of None: the inputs' dtype."""
 
@@ -62,12 +62,12 @@ def elementwise(
 
     if content is None:
         del Elementwise.symbolic
-    operator(name, *attributes, domain=domain)(Elementwise)
+    operator(name, *attributes, since=since)(Elementwise)
 
 
-def unary(name: str, op: str, reference: Numpy) -> None:
+def unary(name: str, op: str, reference: Numpy, since: int = 1) -> None:
     """An operator that is one call of the kernel IR."""
-    elementwise(name, lambda _, x: ex.call(op, x), lambda _, x: reference(x))
+    elementwise(name, lambda _, x: ex.call(op, x), lambda _, x: reference(x), since=since)
 
 
 unary("Exp", "exp", np.exp)
@@ -79,7 +79,7 @@ unary("Sin", "sin", np.sin)
 unary("Cos", "cos", np.cos)
 unary("Floor", "floor", np.floor)
 unary("Ceil", "ceil", np.ceil)
-unary("Round", "round", np.rint)
+unary("Round", "round", np.rint, since=11)
 unary("Reciprocal", "reciprocal", np.reciprocal)
 unary("Sign", "sign", np.sign)
 unary("Not", "not", np.logical_not)
@@ -94,7 +94,7 @@ elementwise("Cosh", lambda _, x: scalar.half_sum(x, "add"), lambda _, x: np.cosh
 elementwise("IsNaN", lambda _, x: ex.call("is_nan", x), lambda _, x: np.isnan(x), result=DType.BOOL)
 elementwise(
     "IsInf", scalar.is_inf, scalar.is_inf_reference,
-    Attr("detect_negative", 1), Attr("detect_positive", 1), result=DType.BOOL,
+    Attr("detect_negative", 1), Attr("detect_positive", 1), result=DType.BOOL, since=10,
 )  # fmt: skip
 
 _ADD_PAIR: list[tuple[str, str, Numpy]] = [
@@ -108,7 +108,9 @@ for _name, _op, _function in _ADD_PAIR:
         content=_function,
     )
 elementwise("Div", lambda _, x, y: ex.call("div", x, y), scalar.divide, content=symbolic.divide)
-elementwise("Mod", scalar.mod, scalar.mod_reference, Attr("fmod", 0), content=symbolic.modulo)
+elementwise(
+    "Mod", scalar.mod, scalar.mod_reference, Attr("fmod", 0), content=symbolic.modulo, since=10
+)
 
 _COMPARISONS: list[tuple[str, str, Numpy, Numpy | None]] = [
     ("Equal", "eq", np.equal, symbolic.equal),
@@ -127,6 +129,7 @@ for _name, _op, _function, _symbolic in _COMPARISONS:
         lambda _, x, y, f=_function: f(x, y),
         result=DType.BOOL,
         content=_symbolic,
+        since=12 if _name.endswith("OrEqual") else 1,
     )
 
 _VARIADIC: list[tuple[str, str, Numpy, Numpy | None]] = [

@@ -52,7 +52,7 @@ class ConstantOfShape:
         emit.map(lambda operands, at: emit.constant(fill[0], _dtype_of(fill)))
 
 
-@operator("Range", since=11)
+@operator("Range", Attr("stash_type", 1, since=27), since=11)
 class Range:
     """start, start + delta, … below limit."""
 

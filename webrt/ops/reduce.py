@@ -13,7 +13,7 @@ from webrt.dtypes import DType
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Ref, call
 from webrt.kernel.problem import Pass, Reduce
-from webrt.ops.emit import I32_HIGH, Emitter, Operands, flat, index
+from webrt.ops.emit import I32_HIGH, Emitter, Operands, device_dtype, flat, index
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor
 
@@ -100,6 +100,7 @@ def reduction(
             operands = emit.operands()
             found = before(operands.at(value, rows.place))
             result = after(Ref("p0", found.dtype), rows)
+            result = ex.cast(result, device_dtype(value.dtype))
             lower_rows(emit, rows, operands, [Pass(combine, found)], [(0, result)])
 
     operator(

@@ -120,13 +120,15 @@ def divide(_: Site, x: Tensor, y: Tensor) -> Tensor:
 
 
 def mod(site: Site, x: Expr, y: Expr) -> Expr:
+    if x.dtype.is_float and not site.integer("fmod"):
+        return ex.call("sub", x, ex.call("mul", y, ex.call("floor", ex.call("div", x, y))))
     if x.dtype.is_float or not site.integer("fmod"):
         return ex.call("mod", x, y)
     return ex.call("sub", x, ex.call("mul", ex.call("div", x, y), y))
 
 
 def mod_reference(site: Site, x: Tensor, y: Tensor) -> Tensor:
-    return np.fmod(x, y) if site.integer("fmod") or x.dtype.kind == "f" else np.mod(x, y)
+    return np.fmod(x, y) if site.integer("fmod") else np.mod(x, y)
 
 
 def erf(x: Tensor) -> Tensor:

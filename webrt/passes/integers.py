@@ -62,6 +62,7 @@ class Integers:
     _sources: dict[Value, Value] = field(default_factory=dict)
     _roots: dict[Value, frozenset[Value]] = field(default_factory=dict)
     _overflows: dict[str, frozenset[Value]] = field(default_factory=dict)
+    _narrowed: set[Value] = field(default_factory=set)
     _sizes: tuple[Dim, ...] = ()
     _changed: bool = False
 
@@ -126,17 +127,22 @@ class Integers:
             )
         done = not self._changed
         self._changed = False
-        for facts in (self.known, self.tops, self._sources, self._roots, self._overflows):
+        for facts in (self.known, self.tops, self._sources, self._roots):
             facts.clear()
+        self._overflows.clear()
+        self._narrowed.clear()
         return done
 
     def _narrow(self, roots: frozenset[Value]) -> bool:
-        """Hold the widest of the inputs to the next step below its range."""
+        """Hold the widest of the inputs to the next step below its range, once a round."""
+        if not self._narrowed.isdisjoint(roots):
+            return True
         widest = max(roots, key=lambda v: max(map(abs, self.interval(v))), default=None)
         if widest is None:
             return False
         size = max(map(abs, self.interval(widest)))
         step = next((s for s in STEPS if s < size), None)
+        self._narrowed.add(widest)
         return step is not None and self._hold(widest, -step, step)
 
     def visit(self, node: ProblemNode) -> None:

@@ -37,9 +37,7 @@ def _lower_nodes(graph: Graph, integers: Integers) -> tuple[ProblemNode, ...]:
     result: list[ProblemNode] = []
     refused: list[str] = []
     for node in graph.nodes:
-        if all(v.data is not None or v.content is not None for v in node.outputs):
-            continue
-        if any(d == 0 for v in node.outputs for d in v.shape):
+        if all(_needs_nothing(v) for v in node.outputs):
             continue
         try:
             made, limits = lower_node(node, integers)
@@ -59,6 +57,10 @@ def _lower_nodes(graph: Graph, integers: Integers) -> tuple[ProblemNode, ...]:
             done.add(value)
             result.append(_known_output(value, integers))
     return tuple(result)
+
+
+def _needs_nothing(value: Value) -> bool:
+    return value.data is not None or value.content is not None or 0 in value.shape
 
 
 def lower_node(
