@@ -72,7 +72,9 @@ class Operation(Atom):
     def __str__(self) -> str:
         if self.op in ("min", "max"):
             return f"{self.op}({self.left}, {self.right})"
-        return f"({_bracket(self.left)} {self.op} {_bracket(self.right)})"
+        right = _bracket(self.right)
+        right = f"({right})" if "*" in right and not right.startswith("(") else right
+        return f"({_bracket(self.left)} {self.op} {right})"
 
     def evaluate(self, bindings: Mapping[str, int]) -> int:
         result = _OPERATIONS[self.op](evaluate(self.left, bindings), evaluate(self.right, bindings))

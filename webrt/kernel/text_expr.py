@@ -330,7 +330,7 @@ def _read_brackets(tokens: Tokens) -> Dim:
         left = _read_term(tokens)
         if tokens.text in ("//", "%"):
             op = tokens.take()
-            right = _read_term(tokens)
+            right = (-1 if tokens.accept("-") else 1) * _read_factor(tokens)
             if isinstance(right, int) and right <= 0:
                 raise tokens.error(f"{op} by {right}")
             left = dims.atom_dim(dims.Operation(op, left, right))
