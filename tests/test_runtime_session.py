@@ -165,7 +165,7 @@ IDS = np.array([[1, 2, 3]])
         ),
         (
             {"ids": IDS, "scale": SCALE.astype(np.float64)},
-            "input 'scale': expected float32 [4], found float64",
+            "input 'scale': expected float32 [4], found float64 [4]",
         ),
         (
             {"ids": IDS[0], "scale": SCALE},

@@ -44,7 +44,7 @@ class Site:
         """The file behind a request's path; None for anything that isn't plainly one of ours."""
         parts = [unquote(p) for p in urlsplit(url).path.split("/")[1:]]
         if parts == [""]:
-            return self.page
+            return self.page if self.page.is_file() else None
         root = self.roots.get(parts[0])
         if root is None:  # the page's own files, by relative names
             root = self.page.parent

@@ -94,7 +94,8 @@ def _dtype_of(view: memoryview) -> DType:
         return _OTHERS[code]
     if len(code) == 1 and code in _SIGNED + _UNSIGNED:
         return _INTEGERS[code in _SIGNED, view.itemsize]
-    raise NotAnArrayError(_FOREIGN.get(code, f"elements of format {view.format!r}"))
+    name = _FOREIGN.get(code, f"elements of format {view.format!r}")
+    raise NotAnArrayError(f"{name} {list(view.shape or ())}")
 
 
 def _flat(view: memoryview) -> memoryview:
