@@ -10,7 +10,6 @@ from webrt.kernel.expr import Const, Expr, Ref, as_index, call, cast, f32, subst
 from webrt.kernel.problem import Attention
 from webrt.lower.common import (
     Quad,
-    Scope,
     below,
     fold_grid,
     is_aligned,
@@ -22,6 +21,7 @@ from webrt.lower.common import (
     vectorise,
     wide,
 )
+from webrt.lower.scope import Scope
 from webrt.schedule.attention import AttentionSchedule
 
 MASKED = -3.0e38

@@ -27,7 +27,6 @@ from webrt.kernel.problem import Contract
 from webrt.kernel.problem import extents as extents_of
 from webrt.lower.common import (
     Quad,
-    Scope,
     below,
     fold_grid,
     is_aligned,
@@ -39,6 +38,7 @@ from webrt.lower.common import (
     vectorise,
     wide,
 )
+from webrt.lower.scope import Scope
 from webrt.schedule.contract import ContractSchedule
 
 

@@ -12,7 +12,6 @@ from webrt.kernel.expr import Expr, substitute
 from webrt.kernel.expr import simplify as simplify_expr
 from webrt.kernel.problem import Map
 from webrt.lower.common import (
-    Scope,
     below,
     fold_grid,
     is_aligned,
@@ -23,6 +22,7 @@ from webrt.lower.common import (
     vectorise,
     wide,
 )
+from webrt.lower.scope import Scope
 from webrt.schedule.map import MapSchedule
 
 

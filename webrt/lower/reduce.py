@@ -29,7 +29,6 @@ from webrt.kernel.expr import (
 from webrt.kernel.expr import simplify as simplify_expr
 from webrt.kernel.problem import Output, Pass, Reduce
 from webrt.lower.common import (
-    Scope,
     fold_grid,
     is_aligned,
     kernel,
@@ -39,6 +38,7 @@ from webrt.lower.common import (
     wide,
 )
 from webrt.lower.map import decode_named, store_quad
+from webrt.lower.scope import Scope
 from webrt.schedule.reduce import ReduceSchedule
 
 _COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}

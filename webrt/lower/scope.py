@@ -1,0 +1,306 @@
+"""Blocks of loop IR under construction: index arithmetic is named once, as far out as it can be.
+
+So a printer has nothing left to optimise: common subexpressions and loop-invariant parts of
+addresses are `Let`s of the outermost block where all their symbols are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from webrt import dims
+from webrt.dims import Dim, symbol
+from webrt.kernel import loop
+from webrt.kernel.expr import (
+    Call,
+    Expr,
+    Index,
+    Load,
+    Ref,
+    Value,
+    as_index,
+    call,
+    lanes_of,
+    own_dims,
+    walk,
+)
+
+
+class Names:
+    """Fresh local names of one kernel: `hint`, `hint_1`, `hint_2` …"""
+
+    def __init__(self, taken: Sequence[str] = ()) -> None:
+        self._used: dict[str, int] = dict.fromkeys(taken, 0)
+
+    def fresh(self, hint: str) -> str:
+        while True:
+            count = self._used.get(hint)
+            self._used[hint] = 0 if count is None else count + 1
+            name = hint if count is None else f"{hint}_{count + 1}"
+            if count is None or name not in self._used:
+                self._used.setdefault(name, 0)
+                return name
+
+
+@dataclass
+class Scope:
+    """A block being built; `parent` is the block around it."""
+
+    names: Names
+    parent: Scope | None = None
+    statements: list[loop.Stmt] = field(default_factory=list)
+    defined: set[str] = field(default_factory=set)
+    registers: set[str] = field(default_factory=set)
+    _memo: dict[Dim, Dim] = field(default_factory=dict)
+    _extents: dict[str, Dim] = field(default_factory=dict)
+
+    @property
+    def depth(self) -> int:
+        return 0 if self.parent is None else self.parent.depth + 1
+
+    @property
+    def extents(self) -> dict[str, Dim]:
+        """Extents of every symbol named with one, here and around."""
+        around = {} if self.parent is None else self.parent.extents
+        return around | self._extents
+
+    # Statements
+
+    def let(self, hint: str, expr: Expr) -> Ref:
+        """Name a value here."""
+        name = self.names.fresh(hint)
+        self.defined.add(name)
+        self.statements.append(loop.Let(name, self.expr(expr)))
+        return Ref(name, expr.dtype, lanes_of(expr))
+
+    def symbol(self, hint: str, dim: Dim, extent: Dim | None = None) -> Dim:
+        """Name a dim here, unless it is a literal or a symbol; with its extent, if it is known."""
+        if isinstance(dim, int):
+            return dim
+        named = dim if _is_symbol(dim) else self._named(dim, hint)
+        if extent is not None:
+            (name,) = dims.free_symbols(named)
+            self._extents[name] = extent
+        return named
+
+    def bind(self, name: str, dim: Dim, extent: Dim) -> None:
+        """Name a dim here by the name that the problem's expressions use."""
+        self.statements.append(loop.Let(name, as_index(self.index(dim))))
+        self.defined.add(name)
+        self._extents[name] = extent
+
+    def var(self, hint: str, expr: Expr) -> Ref:
+        """Declare a register here."""
+        name = self.names.fresh(hint)
+        self.defined.add(name)
+        self.registers.add(name)
+        self.statements.append(loop.Var(name, self.expr(expr)))
+        return Ref(name, expr.dtype, lanes_of(expr))
+
+    def assign(self, register: Ref, expr: Expr) -> None:
+        self.statements.append(loop.Assign(register.name, self.expr(expr)))
+
+    def store(self, memory: int | str, offset: Dim, expr: Expr) -> None:
+        """Store a value; of four lanes only where `is_aligned(offset)`."""
+        address = self._quad(offset) if lanes_of(expr) == 4 else self.index(offset)
+        self.statements.append(loop.Store(memory, address, self.expr(expr)))
+
+    def barrier(self) -> None:
+        self.statements.append(loop.Barrier())
+
+    @contextmanager
+    def loop(
+        self, hint: str, start: Dim, stop: Dim, step: int = 1, extent: Dim | None = None
+    ) -> Iterator[tuple[Scope, Dim]]:
+        """A serial loop: gives the block inside and the loop's symbol."""
+        name = self.names.fresh(hint)
+        inner = Scope(self.names, self, defined={name})
+        inner._extents[name] = stop if extent is None else extent
+        start, stop = self.index(start), self.index(stop)
+        yield inner, symbol(name)
+        self.statements.append(loop.For(name, start, stop, step, tuple(inner.statements)))
+
+    @contextmanager
+    def when(self, *conditions: Expr | None) -> Iterator[Scope]:
+        """A block that runs where all conditions hold; this very block where there is none."""
+        kept = [c for c in conditions if c is not None]
+        if not kept:
+            yield self
+            return
+        test = kept[0]
+        for condition in kept[1:]:
+            test = call("and", test, condition)
+        inner = Scope(self.names, self)
+        test = self.expr(test)
+        yield inner
+        self.statements.append(loop.If(test, tuple(inner.statements)))
+
+    # Index arithmetic
+
+    def expr(self, expr: Expr) -> Expr:
+        """`expr` with the arithmetic of its indices named, each part as far out as it can be."""
+        match expr:
+            case Load(memory, offset, dtype, lanes):
+                address = self._quad(offset) if lanes == 4 else self.index(offset)
+                return Load(memory, address, dtype, lanes)
+            case Index(dim):
+                return as_index(self.index(dim))
+            case Call(op, args, dtype, lanes):
+                return Call(op, tuple(self.expr(a) for a in args), dtype, lanes)
+        return expr
+
+    def index(self, dim: Dim) -> Dim:
+        """`dim` with every part that is known in a block further out named there."""
+        if isinstance(dim, int):
+            return dim
+        dim = dims.rebuild(dim, self._named_atom)
+        if isinstance(dim, int):
+            return dim
+        levels: dict[int, Dim] = {}
+        inner: Dim = 0
+        for atoms, coefficient in dim.terms:
+            term = dims.product(tuple(dims.atom_dim(a) for a in atoms)) * coefficient
+            home = self._home(term)
+            if not atoms or home is self:
+                inner = inner + term
+            else:
+                levels[home.depth] = levels.get(home.depth, 0) + term
+        base: Dim = 0
+        for depth in sorted(levels):
+            base = self._around(depth)._named(base + levels[depth], "at")
+        return base + inner
+
+    def _quad(self, offset: Dim) -> Dim:
+        """An address that is divisible by 4, kept so by naming its quarter."""
+        return self.index(dims.floor_div(offset, 4)) * 4
+
+    def _named_atom(self, atom: dims.Atom) -> Dim | None:
+        """Divisions, modulos, minima and loaded indices get names of their own."""
+        if isinstance(atom, dims.Symbol):
+            return dims.atom_dim(atom)
+        if isinstance(atom, Value):
+            if isinstance(atom.expr, Ref):
+                return dims.atom_dim(atom)
+            value = dims.atom_dim(atom)
+            home = self._home(value)
+            if home is not self or not self._changes(value):
+                known = home._memo.get(value)
+                if known is None:
+                    known = symbol(home.let("index", atom.expr).name)
+                    home._memo[value] = known
+                return known
+            return symbol(self.let("index", atom.expr).name)
+        assert isinstance(atom, dims.Operation)
+        whole = dims.atom_dim(atom)
+        return self._home(whole)._named(whole, "part")
+
+    def _named(self, dim: Dim, hint: str) -> Dim:
+        """The symbol of a `Let` of `dim` in this block."""
+        if isinstance(dim, int) or _is_symbol(dim):
+            return dim
+        known = self._memo.get(dim)
+        if known is None:
+            ready = dims.rebuild(dim, self._inner_atom)
+            name = self.names.fresh(hint)
+            self.defined.add(name)
+            self.statements.append(loop.Let(name, as_index(ready)))
+            known = symbol(name)
+            if not self._changes(dim):
+                self._memo[dim] = known
+        return known
+
+    def _inner_atom(self, atom: dims.Atom) -> Dim | None:
+        """Inside a named dim an operation stays, its parts get names."""
+        if isinstance(atom, dims.Operation):
+            left, right = self.index(atom.left), self.index(atom.right)
+            return dims.atom_dim(dims.Operation(atom.op, left, right))
+        return self._named_atom(atom)
+
+    def _home(self, dim: Dim) -> Scope:
+        """The outermost block that knows everything in `dim`."""
+        if self._changes(dim):
+            return self
+        found: Scope = self._around(0)
+        for name in _names_in(dim):
+            scope: Scope | None = self
+            while scope is not None and name not in scope.defined:
+                scope = scope.parent
+            if scope is not None and scope.depth > found.depth:
+                found = scope
+        return found
+
+    def _changes(self, dim: Dim) -> bool:
+        """Whether `dim` reads a register or workgroup memory: its value depends on the moment."""
+        registers: set[str] = set()
+        scope: Scope | None = self
+        while scope is not None:
+            registers |= scope.registers
+            scope = scope.parent
+        return any(
+            (isinstance(e, Ref) and e.name in registers)
+            or (isinstance(e, Load) and isinstance(e.memory, str))
+            for e in walk(Index(dim))
+        )
+
+    def _around(self, depth: int) -> Scope:
+        scope = self
+        while scope.depth > depth:
+            assert scope.parent is not None
+            scope = scope.parent
+        return scope
+
+    # Values
+
+    def share(self, expr: Expr) -> Expr:
+        """`expr` with every load and call that occurs more than once named here, once."""
+        return self.share_all([expr])[0]
+
+    def share_all(self, exprs: Sequence[Expr]) -> list[Expr]:
+        """`share` of several expressions: what two of them have in common is named too."""
+        exprs = [self.expr(e) for e in exprs]
+        uses: dict[Expr, int] = {}
+        for expr in exprs:
+            _count_uses(expr, uses)
+        named: dict[Expr, Expr] = {}
+
+        def visit(e: Expr) -> Expr:
+            if e in named:
+                return named[e]
+            result = e
+            if isinstance(e, Call):
+                result = Call(e.op, tuple(visit(a) for a in e.args), e.dtype, e.lanes)
+            if uses.get(e, 0) > 1 and isinstance(e, Call | Load):
+                name = self.names.fresh("value")
+                self.defined.add(name)
+                self.statements.append(loop.Let(name, result))
+                result = Ref(name, e.dtype, lanes_of(e))
+            named[e] = result
+            return result
+
+        return [visit(e) for e in exprs]
+
+
+def _count_uses(expr: Expr, uses: dict[Expr, int]) -> None:
+    uses[expr] = uses.get(expr, 0) + 1
+    if uses[expr] == 1 and isinstance(expr, Call):
+        for arg in expr.args:
+            _count_uses(arg, uses)
+
+
+def _is_symbol(dim: Dim) -> bool:
+    if isinstance(dim, int) or len(dim.terms) != 1:
+        return False
+    atoms, coefficient = dim.terms[0]
+    return coefficient == 1 and len(atoms) == 1 and isinstance(atoms[0], dims.Symbol)
+
+
+def _names_in(dim: Dim) -> set[str]:
+    names = set(dims.free_symbols(dim))
+    for expr in walk(Index(dim)):
+        if isinstance(expr, Ref):
+            names.add(expr.name)
+        for inner in own_dims(expr):
+            names |= dims.free_symbols(inner)
+    return names
