@@ -19,8 +19,7 @@ from webrt.errors import (
     UsageError,
     WebrtError,
 )
-
-__version__ = "0.1.0"
+from webrt.version import __version__
 
 __all__ = [
     "CompileError",

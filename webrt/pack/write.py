@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import webrt
 from webrt import dims
 from webrt.dtypes import DType
 from webrt.errors import PackError
@@ -31,6 +30,7 @@ from webrt.pack.format import (
     Shard,
 )
 from webrt.plan.plan import Home, Plan, Port
+from webrt.version import __version__
 
 SAFETENSORS_DTYPE = {DType.F32: "F32", DType.F16: "F16", DType.I32: "I32", DType.U32: "U32"}
 _ENTRY_SLACK = 40  # two offsets, a comma, quotes: more than a header entry's varying part can take
@@ -60,7 +60,7 @@ def write_pack(
             placements.update(placed)
             if progress is not None:
                 progress(number + 1, len(groups))
-        generator = f"webrt {webrt.__version__}"
+        generator = f"webrt {__version__}"
         pack = Pack(plan, tuple(kernels), tuple(shards), placements, generator)
         (scratch / MANIFEST).write_bytes(manifest_bytes(pack))
         os.chmod(scratch, 0o755)  # mkdtemp makes it private; a pack is for a web server to read
