@@ -219,9 +219,7 @@ def _lower_conv(site: Site, emit: Emitter, window: Window) -> None:
     emit.problem(problem, operands, emit.outputs)
 
 
-def windows(
-    x: Tensor, window: Window, fill: float, out: Sequence[int] | None = None
-) -> Tensor:
+def windows(x: Tensor, window: Window, fill: float, out: Sequence[int] | None = None) -> Tensor:
     """[n, c, out…, taps…]: every window of a padded array."""
     rank = len(window.kernel)
     if out is None:

@@ -161,13 +161,21 @@ def _gather_nd(site: Site) -> tuple[int, int]:
     return width, batch
 
 
+def _depth(site: Site) -> Dim:
+    """The depth of OneHot, which may come as a float."""
+    value = site.optional(1)
+    if value is not None and value.data is not None:
+        return int(value.data.reshape(-1)[0])  # type: ignore[arg-type]
+    return site.needed(1, "depth")[0]
+
+
 @operator("OneHot", Attr("axis", -1))
 class OneHot:
     """on where the index is here, else off."""
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
-        depth = site.needed(1, "depth")[0]
+        depth = _depth(site)
         shape = list(site.input(0).shape)
         shape.insert(site.axis(site.integer("axis"), len(shape) + 1), depth)
         return (Inferred(site.input(2).dtype, tuple(shape)),)
@@ -183,7 +191,7 @@ class OneHot:
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
         indices = site.input(0)
-        depth = site.needed(1, "depth")[0]
+        depth = _depth(site)
         axis = site.axis(site.integer("axis"), len(indices.shape) + 1)
 
         def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
