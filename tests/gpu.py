@@ -35,7 +35,8 @@ def device(driver: str = "lavapipe") -> wgpu.GPUDevice:
     needle = {"lavapipe": "llvmpipe", "swiftshader": "swiftshader"}[driver]
     for adapter in wgpu.gpu.enumerate_adapters_sync():
         if needle in str(adapter.info["device"]).lower():
-            return adapter.request_device_sync()
+            wanted = [f for f in ("shader-f16",) if f in adapter.features]
+            return adapter.request_device_sync(required_features=wanted)
     raise RuntimeError(f"no {driver} adapter: install mesa-vulkan-drivers or chromium")
 
 

@@ -1,0 +1,36 @@
+"""What all tests share: goldens, and drivers that are found before the first adapter is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")  # keeps the software drivers quiet
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files anew, then read them"
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with `tests/goldens/NAME`; a missing file fails."""
+    update = request.config.getoption("--update-golden")
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDENS / name
+        if update:
+            path.write_text(text, encoding="utf-8")
+        assert path.exists(), f"{path} is missing: run pytest --update-golden and read the change"
+        assert text == path.read_text(encoding="utf-8"), (
+            f"{path} differs: run pytest --update-golden and read the change"
+        )
+
+    return compare
