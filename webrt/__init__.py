@@ -31,6 +31,7 @@ __all__ = [
     "UnsupportedOpError",
     "UsageError",
     "WebrtError",
+    "__version__",
     "errors",
     "load",
     "load_async",

@@ -1,0 +1,372 @@
+"""Symbolic integers in normal form: atoms, polynomials, their arithmetic, evaluation.
+
+A `Dim` is an int or a `Symbolic`: a polynomial with integer coefficients over atoms, kept in a
+normal form, so that equal polynomials are equal objects. An atom is a symbol (a dynamic dim of the
+model `s0`, or an index of an iteration space `i0`, `m`, `k`), a floor division, a modulo, a minimum
+or a maximum; `kernel/expr.py` adds one more, a value that is loaded from memory.
+
+Symbols of a model are at least 1 and at most `MAX_SYMBOL`; an index runs from 0 to its extent - 1.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Union
+
+MAX_SYMBOL = 1 << 20
+"""The largest value that a dynamic dim may be bound to: integer ranges are proven with it."""
+
+
+class Atom(ABC):
+    """An indivisible factor of a monomial. Subclasses are frozen dataclasses."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def __str__(self) -> str: ...
+
+    @abstractmethod
+    def evaluate(self, bindings: Mapping[str, int]) -> int: ...
+
+    @abstractmethod
+    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim:
+        """The atom with every Dim in it changed."""
+
+    @abstractmethod
+    def parts(self) -> tuple[Dim, ...]:
+        """The Dims inside the atom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol(Atom):
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    def evaluate(self, bindings: Mapping[str, int]) -> int:
+        return bindings[self.name]
+
+    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim:
+        return Symbolic((((self,), 1),))
+
+    def parts(self) -> tuple[Dim, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Atom):
+    """`left op right` with op one of `//`, `%` (both floor, as in Python), `min`, `max`."""
+
+    op: str
+    left: Dim
+    right: Dim
+
+    def __str__(self) -> str:
+        if self.op in ("min", "max"):
+            return f"{self.op}({self.left}, {self.right})"
+        right = _bracket(self.right)
+        right = f"({right})" if "*" in right and not right.startswith("(") else right
+        return f"({_bracket(self.left)} {self.op} {right})"
+
+    def evaluate(self, bindings: Mapping[str, int]) -> int:
+        result = OPERATIONS[self.op](evaluate(self.left, bindings), evaluate(self.right, bindings))
+        assert isinstance(result, int)
+        return result
+
+    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim:
+        return OPERATIONS[self.op](change(self.left), change(self.right))
+
+    def parts(self) -> tuple[Dim, ...]:
+        return (self.left, self.right)
+
+
+Monomial = tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Symbolic:
+    """A polynomial that is no constant: sorted pairs of (sorted atoms, nonzero coefficient)."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __add__(self, other: Dim) -> Dim:
+        return self if other == 0 else sum_terms([*self.terms, *terms_of(other)])
+
+    def __mul__(self, other: Dim) -> Dim:
+        if isinstance(other, int):
+            if other in (0, 1):
+                return self if other else 0
+            return Symbolic(tuple((atoms, c * other) for atoms, c in self.terms))
+        return sum_terms(
+            [
+                (tuple(sorted(a + b, key=str)), x * y)
+                for a, x in self.terms
+                for b, y in terms_of(other)
+            ]
+        )
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + other * -1
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return self * -1 + other
+
+    def __floordiv__(self, other: Dim) -> Dim:
+        return floor_div(self, other)
+
+    def __rfloordiv__(self, other: Dim) -> Dim:
+        return floor_div(other, self)
+
+    def __mod__(self, other: Dim) -> Dim:
+        return modulo(self, other)
+
+    def __rmod__(self, other: Dim) -> Dim:
+        return modulo(other, self)
+
+    def __str__(self) -> str:
+        text = ""
+        for atoms, coefficient in self.terms:
+            factors = [str(a) for a in atoms]
+            if abs(coefficient) != 1 or not atoms:
+                factors.insert(0, str(abs(coefficient)))
+            sign = (
+                ("-" if coefficient < 0 else "")
+                if not text
+                else " - "
+                if coefficient < 0
+                else " + "
+            )
+            text += sign + "*".join(factors)
+        return text
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+
+Dim = Union[int, Symbolic]
+
+
+def symbol(name: str) -> Symbolic:
+    """The Dim that is one symbol."""
+    return Symbolic((((Symbol(name),), 1),))
+
+
+def atom_dim(atom: Atom) -> Symbolic:
+    """The Dim that is one atom."""
+    return Symbolic((((atom,), 1),))
+
+
+def terms_of(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    if isinstance(dim, int):
+        return (((), dim),) if dim else ()
+    return dim.terms
+
+
+def sum_terms(terms: list[tuple[Monomial, int]]) -> Dim:
+    total: dict[Monomial, int] = {}
+    for atoms, coefficient in terms:
+        total[atoms] = total.get(atoms, 0) + coefficient
+    kept = {atoms: c for atoms, c in total.items() if c}
+    if not kept:
+        return 0
+    if len(kept) == 1 and () in kept:
+        return kept[()]
+    kept = _fold_div_mod(kept)
+    if len(kept) == 1 and () in kept:
+        return kept[()]
+    order = sorted(kept.items(), key=lambda t: (not t[0], [str(a) for a in t[0]]))
+    return Symbolic(tuple(order)) if order else 0
+
+
+def _fold_div_mod(total: dict[Monomial, int]) -> dict[Monomial, int]:
+    """Apply c·d·(x // d) + c·(x % d) = c·x wherever both terms are present."""
+    for atoms, coefficient in list(total.items()):
+        for position, atom in enumerate(atoms):
+            if not (isinstance(atom, Operation) and atom.op == "%") or atoms not in total:
+                continue
+            quotient = Operation("//", atom.left, atom.right)
+            rest = atoms[:position] + atoms[position + 1 :]
+            wanted = multiply_terms([((*rest, quotient), coefficient)], terms_of(atom.right))
+            if all(total.get(a) == c for a, c in wanted):
+                for a, _ in [*wanted, (atoms, coefficient)]:
+                    total.pop(a)
+                merged = multiply_terms([(rest, coefficient)], terms_of(atom.left))
+                folded = sum_terms([*total.items(), *merged])
+                return dict(terms_of(folded))
+    return total
+
+
+def multiply_terms(
+    left: list[tuple[Monomial, int]], right: tuple[tuple[Monomial, int], ...]
+) -> list[tuple[Monomial, int]]:
+    return [(tuple(sorted(a + b, key=str)), x * y) for a, x in left for b, y in right]
+
+
+def divide_exactly(dim: Dim, divisor: Dim) -> tuple[Dim, Dim]:
+    """Split `dim` into (quotient, rest) with dim = quotient·divisor + rest, term by term.
+
+    A term that a divisor of one term doesn't divide goes to the rest, as does the remainder
+    (0 <= r < divisor) of an integer coefficient.
+    """
+    parts = terms_of(divisor)
+    if len(parts) != 1:
+        return _divide_by_sum(dim, divisor)
+    divisor_atoms, divisor_coefficient = parts[0]
+    quotient: list[tuple[Monomial, int]] = []
+    rest: list[tuple[Monomial, int]] = []
+    for atoms, coefficient in terms_of(dim):
+        left = list(atoms)
+        for atom in divisor_atoms:
+            if atom not in left:
+                break
+            left.remove(atom)
+        else:
+            whole, remainder = divmod(coefficient, divisor_coefficient)
+            if remainder and (divisor_atoms or atoms):
+                whole, remainder = 0, coefficient
+            quotient.append((tuple(left), whole))
+            rest.append((atoms, remainder))
+            continue
+        rest.append((atoms, coefficient))
+    return sum_terms(quotient), sum_terms(rest)
+
+
+def _divide_by_sum(dim: Dim, divisor: Dim) -> tuple[Dim, Dim]:
+    """`divide_exactly` by several terms: take out multiples while that leaves fewer terms."""
+    lead, lead_coefficient = max(terms_of(divisor), key=lambda t: len(t[0]))
+    quotient: Dim = 0
+    for atoms, coefficient in terms_of(dim):
+        if coefficient % lead_coefficient or any(atoms.count(a) < lead.count(a) for a in lead):
+            continue
+        left = list(atoms)
+        for atom in lead:
+            left.remove(atom)
+        factor = sum_terms([(tuple(left), coefficient // lead_coefficient)])
+        rest = dim - factor * divisor
+        if len(terms_of(rest)) < len(terms_of(dim)):
+            quotient, dim = quotient + factor, rest
+    return quotient, dim
+
+
+def floor_div(left: Dim, right: Dim) -> Dim:
+    """`left // right`, rounding down; `right` must be positive."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left // right
+    if right == 1 or left == 0:
+        return left
+    quotient, rest = divide_exactly(left, right)
+    if rest == 0:
+        return quotient
+    if quotient != 0:
+        return quotient + floor_div(rest, right)
+    return atom_dim(Operation("//", left, right))
+
+
+def modulo(left: Dim, right: Dim) -> Dim:
+    """`left % right`, never negative; `right` must be positive."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left % right
+    if right == 1 or left == 0:
+        return 0
+    _, rest = divide_exactly(left, right)
+    if rest != left:
+        return modulo(rest, right)
+    return atom_dim(Operation("%", left, right))
+
+
+def ceil_div(left: Dim, right: Dim) -> Dim:
+    """`left / right` rounded up."""
+    if isinstance(left, int) and isinstance(right, int):
+        return -(-left // right)
+    return floor_div(left + right - 1, right)
+
+
+def dim_min(left: Dim, right: Dim) -> Dim:
+    if isinstance(left, int) and isinstance(right, int):
+        return min(left, right)
+    return left if left == right else atom_dim(Operation("min", left, right))
+
+
+def dim_max(left: Dim, right: Dim) -> Dim:
+    if isinstance(left, int) and isinstance(right, int):
+        return max(left, right)
+    return left if left == right else atom_dim(Operation("max", left, right))
+
+
+OPERATIONS: dict[str, Callable[[Dim, Dim], Dim]] = {
+    "//": floor_div,
+    "%": modulo,
+    "min": dim_min,
+    "max": dim_max,
+}
+
+
+def product(dims: tuple[Dim, ...]) -> Dim:
+    """The product of dims, 1 for none: the number of elements of a shape."""
+    result: Dim = 1
+    for dim in dims:
+        result = result * dim
+    return result
+
+
+def evaluate(dim: Dim, bindings: Mapping[str, int]) -> int:
+    """The integer that `dim` is under `bindings`; raises KeyError for an unbound symbol."""
+    if isinstance(dim, int):
+        return dim
+    total = 0
+    for atoms, coefficient in dim.terms:
+        for atom in atoms:
+            coefficient *= atom.evaluate(bindings)
+        total += coefficient
+    return total
+
+
+def rebuild(dim: Dim, atom_change: Callable[[Atom], Dim | None]) -> Dim:
+    """Replace atoms bottom up; `atom_change` returns None for one whose parts are to be visited."""
+    if isinstance(dim, int):
+        return dim
+    result: Dim = 0
+    for atoms, coefficient in dim.terms:
+        factor: Dim = coefficient
+        for atom in atoms:
+            changed = atom_change(atom)
+            if changed is None:
+                changed = atom.rebuild(lambda part: rebuild(part, atom_change))
+            factor = factor * changed
+        result = result + factor
+    return result
+
+
+def substitute(dim: Dim, mapping: Mapping[str, Dim]) -> Dim:
+    """Replace symbols by dims, everywhere in `dim`."""
+    if not mapping:
+        return dim
+    return rebuild(dim, lambda a: mapping.get(a.name) if isinstance(a, Symbol) else None)
+
+
+def atoms_of(dim: Dim) -> Iterator[Atom]:
+    """Every atom in `dim`, the nested ones included."""
+    for monomial, _ in terms_of(dim):
+        for atom in monomial:
+            yield atom
+            for part in atom.parts():
+                yield from atoms_of(part)
+
+
+def free_symbols(dim: Dim) -> set[str]:
+    """Names of all symbols in `dim`."""
+    return {a.name for a in atoms_of(dim) if isinstance(a, Symbol)}
+
+
+def _bracket(dim: Dim) -> str:
+    text = str(dim)
+    return f"({text})" if " " in text and not isinstance(dim, int) else text

@@ -1,0 +1,169 @@
+"""What is known of a dim from the extents of its indices, and what that makes needless."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+
+from webrt.dims.algebra import (
+    MAX_SYMBOL,
+    OPERATIONS,
+    Atom,
+    Dim,
+    Operation,
+    Symbol,
+    Symbolic,
+    atom_dim,
+    divide_exactly,
+    floor_div,
+    modulo,
+    rebuild,
+    sum_terms,
+    symbol,
+    terms_of,
+)
+
+
+def upper_bound(dim: Dim, extents: Mapping[str, Dim]) -> Dim | None:
+    """The largest value of `dim` while each index stays below its extent; None if unknown."""
+    result: Dim = 0
+    for atoms, coefficient in terms_of(dim):
+        bounded: Dim = coefficient
+        for atom in atoms:
+            if isinstance(atom, Symbol):
+                extent = extents.get(atom.name)
+                if extent is None:
+                    bounded = bounded * symbol(atom.name)
+                elif coefficient < 0:
+                    bounded = 0
+                else:
+                    bounded = bounded * (extent - 1)
+            elif isinstance(atom, Operation) and all(
+                is_nonnegative(part, extents) for part in atom.parts()
+            ):
+                if coefficient < 0:
+                    bounded = 0
+                    continue
+                if atom.op == "%":
+                    bounded = bounded * (atom.right - 1)
+                elif atom.op == "//" and isinstance(atom.right, int):
+                    top = upper_bound(atom.left, extents)
+                    if top is None:
+                        return None
+                    bounded = bounded * floor_div(top, atom.right)
+                else:
+                    return None
+            else:
+                return None
+        result = result + bounded
+    return result
+
+
+def is_nonnegative(dim: Dim, extents: Mapping[str, Dim]) -> bool:
+    """Whether `dim` is proven to be >= 0; symbols without an extent are taken as >= 1."""
+    if isinstance(dim, int):
+        return dim >= 0
+    shifted: Dim = 0
+    for atoms, coefficient in dim.terms:
+        factor: Dim = coefficient
+        for atom in atoms:
+            if isinstance(atom, Symbol):
+                base = 0 if atom.name in extents else 1
+                factor = factor * (symbol(atom.name) + base)
+            elif isinstance(atom, Operation) and (any if atom.op == "max" else all)(
+                is_nonnegative(part, extents) for part in atom.parts()
+            ):
+                factor = factor * atom_dim(atom)
+            else:
+                return False
+        shifted = shifted + factor
+    return all(coefficient >= 0 for _, coefficient in terms_of(shifted))
+
+
+def is_below(dim: Dim, limit: Dim, extents: Mapping[str, Dim]) -> bool:
+    """Whether `0 <= dim < limit` is proven."""
+    if not is_nonnegative(dim, extents):
+        return False
+    if isinstance(dim, Symbolic) and len(dim.terms) == 1 and len(dim.terms[0][0]) == 1:
+        atom, coefficient = dim.terms[0][0][0], dim.terms[0][1]
+        if isinstance(atom, Operation) and atom.op in ("min", "max") and coefficient == 1:
+            fits = [is_at_most(part, limit - 1, extents) for part in atom.parts()]
+            return any(fits) if atom.op == "min" else all(fits)
+    top = upper_bound(dim, extents)
+    return top is not None and is_nonnegative(limit - 1 - top, {})
+
+
+def is_at_most(left: Dim, right: Dim, extents: Mapping[str, Dim]) -> bool:
+    """Whether `left <= right` is proven, for all values of indices and symbols."""
+    top = upper_bound(left - right, extents)
+    if top is None:
+        return False
+    if is_nonnegative(-top, {}):
+        return True
+    largest = 0
+    for atoms, coefficient in terms_of(top):
+        if not all(isinstance(a, Symbol) for a in atoms):
+            return False
+        largest += coefficient * (MAX_SYMBOL ** len(atoms) if coefficient > 0 else 1)
+    return largest <= 0
+
+
+def simplify(dim: Dim, extents: Mapping[str, Dim]) -> Dim:
+    """Remove operations that the extents of the indices make needless."""
+    if isinstance(dim, int):
+        return dim
+
+    def change(atom: Atom) -> Dim | None:
+        if not isinstance(atom, Operation):
+            return None
+        left, right = simplify(atom.left, extents), simplify(atom.right, extents)
+        if atom.op in ("min", "max"):
+            for less, more in ((left, right), (right, left)):
+                if is_at_most(less, more, extents):
+                    return less if atom.op == "min" else more
+            return OPERATIONS[atom.op](left, right)
+        quotient, rest = divide_exactly(left, right)
+        if is_below(rest, right, extents):
+            return quotient if atom.op == "//" else rest
+        nested = _nested_quotient(atom.op, left, right) or _split_by_gcd(
+            atom.op, left, right, extents
+        )
+        if nested is not None:
+            return simplify(nested, extents)
+        return OPERATIONS[atom.op](left, right)
+
+    return rebuild(dim, change)
+
+
+def _nested_quotient(op: str, left: Dim, right: Dim) -> Dim | None:
+    """(x // a) // b = x // (a·b)."""
+    if op == "//" and isinstance(left, Symbolic) and len(left.terms) == 1:
+        (atoms, coefficient) = left.terms[0]
+        if coefficient == 1 and len(atoms) == 1:
+            inner = atoms[0]
+            if isinstance(inner, Operation) and inner.op == "//":
+                return floor_div(inner.left, inner.right * right)
+    return None
+
+
+def _split_by_gcd(op: str, left: Dim, right: Dim, extents: Mapping[str, Dim]) -> Dim | None:
+    """(g·x + c) // (g·d) = x // d and (g·x + c) % (g·d) = g·(x % d) + c, where 0 <= c < g."""
+    for g in _common_factors(left, right):
+        big, small = divide_exactly(left, g)
+        if big != 0 and is_below(small, g, extents):
+            divisor, _ = divide_exactly(right, g)
+            return floor_div(big, divisor) if op == "//" else modulo(big, divisor) * g + small
+    return None
+
+
+def _common_factors(left: Dim, right: Dim) -> Iterator[Dim]:
+    """Single terms other than 1 that divide `right` and perhaps a part of `left`."""
+    content = math.gcd(*(c for _, c in terms_of(right)))
+    numbers = sorted({math.gcd(c, content) for _, c in terms_of(left)}, reverse=True)
+    atoms = terms_of(right)[0][0] if len(terms_of(right)) == 1 else ()
+    for count in range(len(atoms), -1, -1):
+        for chosen in dict.fromkeys(itertools.combinations(atoms, count)):
+            for number in numbers:
+                if chosen or number != 1:
+                    yield sum_terms([(chosen, number)])
