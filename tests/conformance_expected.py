@@ -1,6 +1,6 @@
 """Backend cases that are known to fail, by glob; the reason stands in the error's message.
 
-A reason that isn't a message's is of numbers that differ, or of an input that is made constant here.
+Where no error is raised, the numbers differ and a comment says why.
 """
 
 _TYPE = "elements of type"

@@ -9,6 +9,7 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import ModelError, UnsupportedOpError
+from webrt.frontend.schema import check_node, check_types, schema_of
 from webrt.frontend.structure import Named
 from webrt.frontend.tensors import Reader, element_type, type_name
 from webrt.graph.ir import Array, Attribute, Graph, Node, Value
@@ -37,6 +38,10 @@ def refuse_unsupported(ordered: list[Named], opsets: dict[str, int], file: str) 
             refused.append(f"node {name!r} ({shown}) {why}")
     if refused:
         raise UnsupportedOpError(f"{file}: {'; '.join(refused)}")
+    for name, node in ordered:
+        schema = schema_of(node.op_type, _domain(node), opsets[_domain(node)])
+        if schema is not None:
+            check_node(name, node, schema)
 
 
 def _why_unsupported(node: NodeProto, opsets: dict[str, int]) -> str | None:
@@ -150,6 +155,9 @@ class Builder:
         outputs = list(node.output)
         while outputs and not outputs[-1]:
             outputs.pop()
+        schema = schema_of(node.op_type, domain, self.opsets[domain])
+        if schema is not None:
+            check_types(name, node.op_type, schema, inputs)
         try:
             attributes = {a.name: self._attribute(name, node, a) for a in node.attribute}
             made = apply(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,19 +35,28 @@ def load_model(path: Path | str) -> Graph:
     """
     place = Path(path)
     try:
-        content = place.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{place}: can't be read ({error.strerror or error})") from error
-    return load_bytes(content, place.name, place.parent)
+        with open(place, "rb") as file:
+            # Mapped, so that a large model isn't in memory twice while it is parsed.
+            size = os.fstat(file.fileno()).st_size
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{place}: can't be read ({reason})") from error
+    model = _parsed(content, place.name)
+    del content
+    return from_proto(model, place.name, place.parent)
 
 
 def load_bytes(content: bytes, file: str, folder: Path | None = None) -> Graph:
     """A model from its bytes; `folder` is where its external data may lie (nowhere for None)."""
+    return from_proto(_parsed(content, file), file, folder)
+
+
+def _parsed(content: bytes | mmap.mmap, file: str) -> onnx.ModelProto:
     try:
-        model = onnx.ModelProto.FromString(content)
+        return onnx.ModelProto.FromString(memoryview(content))
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(f"{file}: isn't an ONNX model, or is cut short") from error
-    return from_proto(model, file, folder)
 
 
 def from_proto(model: onnx.ModelProto, file: str, folder: Path | None = None) -> Graph:
@@ -53,10 +64,10 @@ def from_proto(model: onnx.ModelProto, file: str, folder: Path | None = None) ->
     try:
         return _convert(model, file, folder)
     except WebrtError as error:
-        message = str(error)
-        if message.startswith(file):
+        message = _one_line(str(error))
+        if message.startswith(file) and message == str(error):
             raise
-        renamed = type(error)(f"{file}: {message}")
+        renamed = type(error)(message if message.startswith(file) else f"{file}: {message}")
         for note in getattr(error, "__notes__", ()):
             renamed.add_note(note)
         raise renamed from error
@@ -75,6 +86,11 @@ def _convert(model: onnx.ModelProto, file: str, folder: Path | None) -> Graph:
     ordered = structure.sorted_nodes(model.graph, file)
     nodes.refuse_unsupported(ordered, opsets, file)
     return nodes.Builder(model.graph, opsets, Reader(file, folder), file).build(ordered)
+
+
+def _one_line(message: str) -> str:
+    """The message with what can't be printed escaped: names in a model may be anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
 
 
 def _opsets(imports: Sequence[onnx.OperatorSetIdProto], file: str) -> dict[str, int]:

@@ -165,7 +165,7 @@ def _depth(site: Site) -> Dim:
     """The depth of OneHot, which may come as a float."""
     value = site.optional(1)
     if value is not None and value.data is not None:
-        return int(value.data.reshape(-1)[0])  # type: ignore[arg-type]
+        return int(value.data.reshape(-1)[0])
     return site.needed(1, "depth")[0]
 
 

@@ -1,4 +1,4 @@
-"""Operators that move elements: transpose, slice, concat, expand and their kin, all of them Maps."""
+"""Operators that move elements: transpose, slice, concat, expand and their kin, all Maps."""
 
 from __future__ import annotations
 

@@ -1,0 +1,69 @@
+"""Holds nodes to ONNX's own schemas: how many inputs, which attributes, which dtypes."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from onnx import NodeProto, defs
+from onnx.defs import OpSchema
+
+from webrt.dtypes import DType
+from webrt.errors import ModelError, ShapeError
+from webrt.graph.ir import Value
+
+_WIDENED = ("tensor(float16)", "tensor(double)")
+_TYPES = {d: (f"tensor({d.onnx_name})",) for d in DType} | {DType.F32: ("tensor(float)", *_WIDENED)}
+
+
+@cache
+def schema_of(op: str, domain: str, version: int) -> OpSchema | None:
+    """The schema that a node in that opset is held to; None where ONNX has none."""
+    try:
+        return defs.get_schema(op, version, domain)
+    except defs.SchemaError:
+        return None
+
+
+def check_node(name: str, node: NodeProto, schema: OpSchema) -> None:
+    """Raise ModelError for a node whose inputs, outputs or attributes aren't the operator's."""
+    where = f"node {name!r} ({node.op_type})"
+    inputs = list(node.input)
+    while inputs and not inputs[-1]:
+        inputs.pop()
+    _check_count(where, "inputs", len(inputs), schema.min_input, schema.max_input)
+    _check_count(where, "outputs", len(node.output), schema.min_output, schema.max_output)
+    for position, formal in enumerate(schema.inputs):
+        single = formal.option == OpSchema.FormalParameterOption.Single
+        if single and not (position < len(inputs) and inputs[position]):
+            raise ModelError(f"{where}: expected an input {formal.name!r}, found none")
+    given = {a.name: a for a in node.attribute}
+    if len(given) < len(node.attribute):
+        raise ModelError(f"{where}: an attribute is given twice")
+    for attribute, formal_attribute in schema.attributes.items():
+        if attribute in given and given[attribute].type != formal_attribute.type.value:  # type: ignore[attr-defined]
+            expected = formal_attribute.type.name.lower()  # type: ignore[attr-defined]
+            raise ModelError(f"{where}: expected attribute {attribute!r} to be of type {expected}")
+        if formal_attribute.required and attribute not in given:
+            raise ModelError(f"{where}: expected an attribute {attribute!r}, found none")
+
+
+def _check_count(where: str, what: str, found: int, least: int, most: int) -> None:
+    if not least <= found <= most:
+        expected = f"{least}" if least == most else f"{least} to {most}"
+        raise ModelError(f"{where}: expected {expected} {what}, found {found}")
+
+
+def check_types(name: str, op: str, schema: OpSchema, inputs: list[Value | None]) -> None:
+    """Raise ShapeError for inputs whose dtypes the operator doesn't take, or not together."""
+    bound: dict[str, DType] = {}
+    for position, value in enumerate(inputs):
+        if value is None:
+            continue
+        formal = schema.inputs[min(position, len(schema.inputs) - 1)]
+        where = f"node {name!r} ({op}): input {position}"
+        if formal.types.isdisjoint(_TYPES[value.dtype]):
+            raise ShapeError(f"{where} may not be of dtype {value.dtype}")
+        if formal.is_homogeneous:
+            first = bound.setdefault(formal.type_str, value.dtype)
+            if first is not value.dtype:
+                raise ShapeError(f"{where}: expected dtype {first}, found {value.dtype}")
