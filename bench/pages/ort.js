@@ -1,0 +1,38 @@
+// onnxruntime-web's side of the comparison; bench/browser.py calls `bench`.
+
+import { bertFeeds, timed } from "./feeds.js";
+
+/** The package is not part of this repository, so it has no types here. */
+const path = "/ort/ort.webgpu.min.mjs";
+
+/** @type {any} */
+let ort;
+/** @type {any} */
+let session;
+
+/** @param {string} url of the ONNX file */
+async function load(url) {
+  ort = await import(path);
+  ort.env.wasm.wasmPaths = "/ort/";
+  ort.env.wasm.numThreads = 1;
+  const options = { executionProviders: ["webgpu"] };
+  const { ms, value } = await timed(() => ort.InferenceSession.create(url, options));
+  session = value;
+  return { ms, version: ort.env.versions.web };
+}
+
+/** @param {number} batch @param {number} length */
+async function run(batch, length) {
+  const feeds = Object.fromEntries(Object.entries(bertFeeds(batch, length))
+    .filter(([name]) => session.inputNames.includes(name))
+    .map(([name, data]) => [name, new ort.Tensor("int64", data, [batch, length])]));
+  const { ms, value } = await timed(async () => {
+    const outputs = await session.run(feeds);
+    await Promise.all(Object.values(outputs).map((/** @type {any} */ tensor) => tensor.getData()));
+    return outputs;
+  });
+  const first = value[session.outputNames[0]];
+  return { ms, dims: [...first.dims], values: Array.from(await first.getData(), Number).slice(0, 256) };
+}
+
+Object.assign(globalThis, { bench: { load, run } });

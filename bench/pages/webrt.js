@@ -1,0 +1,60 @@
+// webrt's side of the comparison; bench/browser.py calls `bench`.
+
+import { Shapes } from "../../web/bound.js";
+import { Device } from "../../web/device.js";
+import { loadPack, loadWeights } from "../../web/load.js";
+import { InferenceSession, Tensor } from "../../web/webrt.js";
+import { bertFeeds, timed } from "./feeds.js";
+
+/** @type {InferenceSession} */
+let session;
+
+/** @param {string} url */
+async function load(url) {
+  const { ms, value } = await timed(() => InferenceSession.create(url, { device: "webgpu" }));
+  session = value;
+  return { ms, adapter: value.deviceInfo.adapter };
+}
+
+/** @param {number} batch @param {number} length */
+async function run(batch, length) {
+  const feeds = Object.fromEntries(Object.entries(bertFeeds(batch, length))
+    .map(([name, data]) => [name, new Tensor("int64", data, [batch, length])]));
+  const { ms, value } = await timed(() => session.run(feeds));
+  const first = value[session.outputNames[0]];
+  return { ms, dims: [...first.dims], values: Array.from(first.data, Number).slice(0, 256) };
+}
+
+/**
+ * What a replay costs the page: encoding and submitting without waiting for the GPU. The queue is
+ * empty before each measurement, so no back pressure is in it; the shape is the smallest one.
+ * @param {string} url @param {number} repeats
+ */
+async function hostCost(url, repeats) {
+  const base = new URL(`${url}/`, location.href);
+  const pack = await loadPack(base);
+  const device = await Device.open();
+  const codes = pack.kernels.map((k) => ({ name: k.name, source: k.wgsl, bindings: k.bindings }));
+  const pipelines = await device.compile(codes);
+  const constants = await loadWeights(base, pack, device, () => {});
+  const shapes = new Shapes(pack, device, pipelines, constants);
+  const { recording } = shapes.get(Object.fromEntries(pack.symbols.map((s) => [s.id, 1])));
+  const times = [];
+  for (let j = 0; j < repeats; j++) {
+    await device.gpu.queue.onSubmittedWorkDone();
+    const start = performance.now();
+    device.replay(recording);
+    times.push(performance.now() - start);
+    device.scopes = []; // nothing is read here
+  }
+  device.close();
+  times.sort((a, b) => a - b);
+  const dispatches = recording.steps.length;
+  return {
+    dispatches,
+    submissions: recording.ends?.length,
+    microseconds: (times[times.length >> 1] * 1e3) / dispatches,
+  };
+}
+
+Object.assign(globalThis, { bench: { load, run, hostCost } });
