@@ -54,7 +54,8 @@ def load_bytes(content: bytes, file: str, folder: Path | None = None) -> Graph:
 
 def _parsed(content: bytes | mmap.mmap, file: str) -> onnx.ModelProto:
     try:
-        return onnx.ModelProto.FromString(memoryview(content))
+        model: onnx.ModelProto = onnx.ModelProto.FromString(memoryview(content))
+        return model
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(f"{file}: isn't an ONNX model, or is cut short") from error
 

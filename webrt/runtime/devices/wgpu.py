@@ -30,6 +30,9 @@ from webrt.runtime.sync import is_blocking
 SUBMISSION_MS = 200.0
 """Estimated milliseconds after which a recording is cut: other users of the GPU get their turn."""
 
+MAX_STAGED_BYTES = 32 << 20
+"""Uploads are copied and the copies held until a submission: weights come in hundreds of MB."""
+
 # WebGPU runs on these three; wgpu's OpenGL backend lacks parts of it.
 _BACKENDS = ("Vulkan", "Metal", "D3D12")
 _CLASSES = {"DiscreteGPU": "discrete", "IntegratedGPU": "integrated", "CPU": "cpu"}
@@ -173,6 +176,7 @@ class WgpuDevice:
         self._layouts: dict[tuple[BindingLayout, ...], Any] = {}
         self._buffers: set[WgpuBuffer] = set()
         self._staging: Any = None
+        self._staged = 0
         self._closed = False
 
     def allocate(self, size: int, label: str) -> WgpuBuffer:
@@ -194,6 +198,10 @@ class WgpuDevice:
         with _translated("upload"):
             self._check_open()
             self.raw.queue.write_buffer(_raw(buffer), offset, data)
+            self._staged += data.nbytes
+            if self._staged > MAX_STAGED_BYTES:
+                self.raw.queue.submit([])
+                self._staged = 0
 
     async def read(self, buffer: Buffer, size: int) -> bytes:
         return (await self.read_many([(buffer, size)]))[0]
