@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from webrt.graph.ir import Graph
-from webrt.graph.program import Program
+from webrt.graph.program import ProblemNode, Program
+from webrt.kernel.text import print_problem
 from webrt.passes.assemble import Built, assemble
 from webrt.passes.attention import recognise_attention
 from webrt.passes.clean import clean
@@ -44,8 +45,21 @@ def finish(program: Program) -> Built:
 
 def _dump(name: str, wanted: str | None, ir: Graph | Program) -> None:
     if name == wanted:
-        for node in ir.nodes:
-            print(node)
+        print("\n".join(_lines(ir)))
+
+
+def _lines(ir: Graph | Program) -> Iterator[str]:
+    """One line a node of a graph, the text form of each problem of a program."""
+    for node in ir.nodes:
+        made = ", ".join(
+            f"{v.name}: {v.dtype}[{', '.join(map(str, v.shape))}]" for v in node.outputs
+        )
+        read = ", ".join("-" if v is None else v.name for v in node.inputs)
+        if isinstance(node, ProblemNode):
+            yield f"# {made} = ({read})   {node.name}\n{print_problem(node.problem)}\n"
+        else:
+            domain = f"{node.domain}." if node.domain else ""
+            yield f"{made} = {domain}{node.op}({read}) {node.attributes or ''}".rstrip()
 
 
 __all__ = ["GRAPH_PASSES", "Built", "build", "finish"]
