@@ -12,35 +12,25 @@ fn main(
 ) {
   let wg0 = i32(workgroup.x);
   let wg1 = i32(workgroup.y);
-  let wg2 = i32(workgroup.z);
   let lane0 = i32(lane.x);
   let s0 = symbols[0].x;
   let s1 = symbols[0].y;
-  let part = ((s1 + 15) / 16);
-  let part_1 = ((wg1 + wg2 * 65535) / part);
-  let part_2 = (part_1 / 2);
-  let part_3 = (part_1 % 2);
-  let at = wg1 + wg2 * 65535;
-  let part_4 = ((s1 + 3) / 4);
-  if ((wg1 + wg2 * 65535) < (part * s0 * 2)) {
+  let part = (s1 + 15) / 16;
+  let part_1 = (wg0 + wg1 * 65535) / part;
+  let part_2 = part_1 / 2;
+  let part_3 = part_1 % 2;
+  let at = wg0 + wg1 * 65535;
+  let part_4 = (s1 + 3) / 4;
+  if ((wg0 + wg1 * 65535) < (part * s0 * 2)) {
     let b0 = part_2;
     let b1 = part_3;
     let row = (at % part) * 16 + lane0 * 2;
     let q0 = min(row, s1 - 1);
     let q1 = min(row + 1, s1 - 1);
-    let column = wg0 * 2;
-    let e0 = min(column, 1);
-    let e1 = min(column + 1, 1);
     let at_1 = b0 * s1 * 4 + b1 * 2 + q0 * 4;
     let at_2 = b0 * s1 * 4 + b1 * 2 + q1 * 4;
     let at_3 = b0 * s1 * 4 + b1 * 2;
     let at_8 = b0 * s1;
-    let at_10 = b0 * s1 * 4 + b1 * 2 + e0;
-    let at_11 = b0 * s1 * 4 + b1 * 2 + e1;
-    let at_12 = b0 * s1 * 4 + b1 * 2 + e0 + q0 * 4;
-    let at_13 = b0 * s1 * 4 + b1 * 2 + e1 + q0 * 4;
-    let at_14 = b0 * s1 * 4 + b1 * 2 + e0 + q1 * 4;
-    let at_15 = b0 * s1 * 4 + b1 * 2 + e1 + q1 * 4;
     if (row < s1) {
       var top0 = -3e+38f;
       var sum0 = 0.0f;
@@ -71,72 +61,63 @@ fn main(
           let q0_d = x0[at_1 + depth];
           let q1_d = x0[at_2 + depth];
           let k0_d = x1[at_4 + depth];
-          part0_0 = part0_0 + (q0_d * k0_d);
-          part1_0 = part1_0 + (q1_d * k0_d);
+          part0_0 += q0_d * k0_d;
+          part1_0 += q1_d * k0_d;
           let k1_d = x1[at_5 + depth];
-          part0_1 = part0_1 + (q0_d * k1_d);
-          part1_1 = part1_1 + (q1_d * k1_d);
+          part0_1 += q0_d * k1_d;
+          part1_1 += q1_d * k1_d;
           let k2_d = x1[at_6 + depth];
-          part0_2 = part0_2 + (q0_d * k2_d);
-          part1_2 = part1_2 + (q1_d * k2_d);
+          part0_2 += q0_d * k2_d;
+          part1_2 += q1_d * k2_d;
           let k3_d = x1[at_7 + depth];
-          part0_3 = part0_3 + (q0_d * k3_d);
-          part1_3 = part1_3 + (q1_d * k3_d);
+          part0_3 += q0_d * k3_d;
+          part1_3 += q1_d * k3_d;
         }
-        let dot0_0 = vec4<f32>(dot(part0_0, vec4<f32>(1.0f)), dot(part0_1, vec4<f32>(1.0f)), dot(part0_2, vec4<f32>(1.0f)), dot(part0_3, vec4<f32>(1.0f)));
-        let dot1_0 = vec4<f32>(dot(part1_0, vec4<f32>(1.0f)), dot(part1_1, vec4<f32>(1.0f)), dot(part1_2, vec4<f32>(1.0f)), dot(part1_3, vec4<f32>(1.0f)));
-        let score0_0 = max((dot0_0 * 0.35355338f) + vec4<f32>(x3[at_8 + t0], x3[at_8 + t1], x3[at_8 + t2], x3[at_8 + t3]), vec4<f32>(-3e+38f));
-        let new0 = max(top0, max(max(score0_0.x, score0_0.y), max(score0_0.z, score0_0.w)));
+        let dot0_0 = vec4<f32>(part0_0.x + part0_0.y + part0_0.z + part0_0.w, part0_1.x + part0_1.y + part0_1.z + part0_1.w, part0_2.x + part0_2.y + part0_2.z + part0_2.w, part0_3.x + part0_3.y + part0_3.z + part0_3.w);
+        let dot1_0 = vec4<f32>(part1_0.x + part1_0.y + part1_0.z + part1_0.w, part1_1.x + part1_1.y + part1_1.z + part1_1.w, part1_2.x + part1_2.y + part1_2.z + part1_2.w, part1_3.x + part1_3.y + part1_3.z + part1_3.w);
+        let value = vec4<f32>(x3[at_8 + t0], x3[at_8 + t1], x3[at_8 + t2], x3[at_8 + t3]);
+        let score = max((dot0_0 * 0.35355338f) + value, vec4<f32>(-3e+38f));
+        let score_1 = max((dot1_0 * 0.35355338f) + value, vec4<f32>(-3e+38f));
+        let new0 = max(top0, max(max(score.x, score.y), max(score.z, score.w)));
         let scale0 = exp(top0 - new0);
-        let weight0_0 = select(vec4<f32>(0.0f), exp(score0_0 - vec4<f32>(new0)), vec4<i32>(step * 4, step * 4 + 1, step * 4 + 2, step * 4 + 3) < vec4<i32>(s1));
+        let weight0_0 = select(vec4<f32>(0.0f), exp(score - vec4<f32>(new0)), vec4<i32>(step * 4, step * 4 + 1, step * 4 + 2, step * 4 + 3) < vec4<i32>(s1));
         top0 = new0;
-        sum0 = (sum0 * scale0) + dot(weight0_0, vec4<f32>(1.0f));
-        acc0_0 = acc0_0 * vec4<f32>(scale0);
-        acc0_1 = acc0_1 * vec4<f32>(scale0);
-        let score1_0 = max((dot1_0 * 0.35355338f) + vec4<f32>(x3[at_8 + t0], x3[at_8 + t1], x3[at_8 + t2], x3[at_8 + t3]), vec4<f32>(-3e+38f));
-        let new1 = max(top1, max(max(score1_0.x, score1_0.y), max(score1_0.z, score1_0.w)));
+        sum0 = (sum0 * scale0) + (weight0_0.x + weight0_0.y + weight0_0.z + weight0_0.w);
+        acc0_0 *= vec4<f32>(scale0);
+        acc0_1 *= vec4<f32>(scale0);
+        let new1 = max(top1, max(max(score_1.x, score_1.y), max(score_1.z, score_1.w)));
         let scale1 = exp(top1 - new1);
-        let weight1_0 = select(vec4<f32>(0.0f), exp(score1_0 - vec4<f32>(new1)), vec4<i32>(step * 4, step * 4 + 1, step * 4 + 2, step * 4 + 3) < vec4<i32>(s1));
+        let weight1_0 = select(vec4<f32>(0.0f), exp(score_1 - vec4<f32>(new1)), vec4<i32>(step * 4, step * 4 + 1, step * 4 + 2, step * 4 + 3) < vec4<i32>(s1));
         top1 = new1;
-        sum1 = (sum1 * scale1) + dot(weight1_0, vec4<f32>(1.0f));
-        acc1_0 = acc1_0 * vec4<f32>(scale1);
-        acc1_1 = acc1_1 * vec4<f32>(scale1);
+        sum1 = (sum1 * scale1) + (weight1_0.x + weight1_0.y + weight1_0.z + weight1_0.w);
+        acc1_0 *= vec4<f32>(scale1);
+        acc1_1 *= vec4<f32>(scale1);
         var ring0_0 = weight0_0;
         var ring1_0 = weight1_0;
         let at_9 = step * 4;
         for (var turn = 0i; turn < 4; turn += 1) {
-          let t = min(at_9 + turn, s1 - 1);
-          let v0 = x2[at_10 + t * 4];
-          acc0_0 = acc0_0 + (ring0_0.x * v0);
-          acc1_0 = acc1_0 + (ring1_0.x * v0);
-          let v1 = x2[at_11 + t * 4];
-          acc0_1 = acc0_1 + (ring0_0.x * v1);
-          acc1_1 = acc1_1 + (ring1_0.x * v1);
+          let t_1 = min(at_9 + turn, s1 - 1);
+          let v0 = x2[at_3 + t_1 * 4];
+          acc0_0 += ring0_0.x * v0;
+          acc1_0 += ring1_0.x * v0;
+          let v1 = x2[at_3 + t_1 * 4 + 1];
+          acc0_1 += ring0_0.x * v1;
+          acc1_1 += ring1_0.x * v1;
           ring0_0 = vec4<f32>(ring0_0.y, ring0_0.z, ring0_0.w, ring0_0.x);
           ring1_0 = vec4<f32>(ring1_0.y, ring1_0.z, ring1_0.w, ring1_0.x);
         }
       }
-      if (row < s1) {
-        let inverse0 = 1.0f / sum0;
-        if (column < 2i) {
-          let result0_0 = acc0_0 * vec4<f32>(inverse0);
-          x4[at_12] = result0_0;
-        }
-        if ((column + 1) < 2i) {
-          let result0_1 = acc0_1 * vec4<f32>(inverse0);
-          x4[at_13] = result0_1;
-        }
-      }
+      let inverse0 = 1.0f / sum0;
+      let result0_0 = acc0_0 * vec4<f32>(inverse0);
+      x4[at_1] = result0_0;
+      let result0_1 = acc0_1 * vec4<f32>(inverse0);
+      x4[at_1 + 1] = result0_1;
       if ((row + 1) < s1) {
         let inverse1 = 1.0f / sum1;
-        if (column < 2i) {
-          let result1_0 = acc1_0 * vec4<f32>(inverse1);
-          x4[at_14] = result1_0;
-        }
-        if ((column + 1) < 2i) {
-          let result1_1 = acc1_1 * vec4<f32>(inverse1);
-          x4[at_15] = result1_1;
-        }
+        let result1_0 = acc1_0 * vec4<f32>(inverse1);
+        x4[at_2] = result1_0;
+        let result1_1 = acc1_1 * vec4<f32>(inverse1);
+        x4[at_2 + 1] = result1_1;
       }
     }
   }

@@ -8,14 +8,11 @@ fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(local_invocation_id) lane: vec3<u32>,
 ) {
-  let wg0 = i32(workgroup.x);
-  let wg1 = i32(workgroup.y);
   let lane0 = i32(lane.x);
   let lane1 = i32(lane.y);
-  let row = lane1 * 2 + wg1 * 8;
+  let row = lane1 * 2;
   let m1 = row + 1;
-  let quad = lane0 + wg0 * 4;
-  let n1 = quad + 2;
+  let n1 = lane0 + 2;
   var acc_0_0 = vec4<f32>(0.0f);
   var acc_0_1 = vec4<f32>(0.0f);
   var acc_1_0 = vec4<f32>(0.0f);
@@ -25,33 +22,33 @@ fn main(
   for (var step = 0i; step < 2; step += 1) {
     let a0 = x0[at + step];
     let a1 = x0[at_1 + step];
-    let b0_0 = x1[quad + step * 16];
+    let b0_0 = x1[lane0 + step * 16];
     let b1_0 = x1[n1 + step * 16];
-    acc_0_0 = acc_0_0 + (a0.x * b0_0);
-    acc_0_1 = acc_0_1 + (a0.x * b1_0);
-    acc_1_0 = acc_1_0 + (a1.x * b0_0);
-    acc_1_1 = acc_1_1 + (a1.x * b1_0);
-    let b0_1 = x1[quad + step * 16 + 4];
+    acc_0_0 += a0.x * b0_0;
+    acc_0_1 += a0.x * b1_0;
+    acc_1_0 += a1.x * b0_0;
+    acc_1_1 += a1.x * b1_0;
+    let b0_1 = x1[lane0 + step * 16 + 4];
     let b1_1 = x1[n1 + step * 16 + 4];
-    acc_0_0 = acc_0_0 + (a0.y * b0_1);
-    acc_0_1 = acc_0_1 + (a0.y * b1_1);
-    acc_1_0 = acc_1_0 + (a1.y * b0_1);
-    acc_1_1 = acc_1_1 + (a1.y * b1_1);
-    let b0_2 = x1[quad + step * 16 + 8];
+    acc_0_0 += a0.y * b0_1;
+    acc_0_1 += a0.y * b1_1;
+    acc_1_0 += a1.y * b0_1;
+    acc_1_1 += a1.y * b1_1;
+    let b0_2 = x1[lane0 + step * 16 + 8];
     let b1_2 = x1[n1 + step * 16 + 8];
-    acc_0_0 = acc_0_0 + (a0.z * b0_2);
-    acc_0_1 = acc_0_1 + (a0.z * b1_2);
-    acc_1_0 = acc_1_0 + (a1.z * b0_2);
-    acc_1_1 = acc_1_1 + (a1.z * b1_2);
-    let b0_3 = x1[quad + step * 16 + 12];
+    acc_0_0 += a0.z * b0_2;
+    acc_0_1 += a0.z * b1_2;
+    acc_1_0 += a1.z * b0_2;
+    acc_1_1 += a1.z * b1_2;
+    let b0_3 = x1[lane0 + step * 16 + 12];
     let b1_3 = x1[n1 + step * 16 + 12];
-    acc_0_0 = acc_0_0 + (a0.w * b0_3);
-    acc_0_1 = acc_0_1 + (a0.w * b1_3);
-    acc_1_0 = acc_1_0 + (a1.w * b0_3);
-    acc_1_1 = acc_1_1 + (a1.w * b1_3);
+    acc_0_0 += a0.w * b0_3;
+    acc_0_1 += a0.w * b1_3;
+    acc_1_0 += a1.w * b0_3;
+    acc_1_1 += a1.w * b1_3;
   }
-  x3[quad + row * 4] = acc_0_0 + x2[quad + row * 4];
+  x3[lane0 + row * 4] = acc_0_0 + x2[lane0 + row * 4];
   x3[n1 + row * 4] = acc_0_1 + x2[n1 + row * 4];
-  x3[m1 * 4 + quad] = acc_1_0 + x2[m1 * 4 + quad];
+  x3[lane0 + m1 * 4] = acc_1_0 + x2[lane0 + m1 * 4];
   x3[m1 * 4 + n1] = acc_1_1 + x2[m1 * 4 + n1];
 }

@@ -9,36 +9,28 @@ fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(local_invocation_id) lane: vec3<u32>,
 ) {
-  let wg0 = i32(workgroup.x);
-  let wg1 = i32(workgroup.y);
   let lane0 = i32(lane.x);
-  let lane1 = i32(lane.y);
   let lane2 = i32(lane.z);
-  let row = lane1 + wg1;
-  let quad = lane0 + wg0 * 2;
   var acc_0_0 = vec4<f32>(0.0f);
-  let at = row * 16;
   for (var step = lane2; step < 16; step += 4) {
-    let a0 = x0[at + step];
-    let b0_0 = x1[quad + step * 8];
-    acc_0_0 = acc_0_0 + (a0.x * b0_0);
-    let b0_1 = x1[quad + step * 8 + 2];
-    acc_0_0 = acc_0_0 + (a0.y * b0_1);
-    let b0_2 = x1[quad + step * 8 + 4];
-    acc_0_0 = acc_0_0 + (a0.z * b0_2);
-    let b0_3 = x1[quad + step * 8 + 6];
-    acc_0_0 = acc_0_0 + (a0.w * b0_3);
+    let a0 = x0[step];
+    let b0_0 = x1[lane0 + step * 8];
+    acc_0_0 += a0.x * b0_0;
+    let b0_1 = x1[lane0 + step * 8 + 2];
+    acc_0_0 += a0.y * b0_1;
+    let b0_2 = x1[lane0 + step * 8 + 4];
+    acc_0_0 += a0.z * b0_2;
+    let b0_3 = x1[lane0 + step * 8 + 6];
+    acc_0_0 += a0.w * b0_3;
   }
-  parts[lane0 + lane1 * 2 + lane2 * 2] = acc_0_0;
+  parts[lane0 + lane2 * 2] = acc_0_0;
   workgroupBarrier();
-  let at_1 = lane0 + lane1 * 2;
   if (lane2 == 0i) {
     for (var other = 1i; other < 4; other += 1) {
-      acc_0_0 = acc_0_0 + parts[at_1 + other * 2];
+      acc_0_0 += parts[lane0 + other * 2];
     }
   }
-  let at_2 = quad + row * 2;
   if (lane2 == 0i) {
-    x3[at_2] = acc_0_0 + x2[quad];
+    x3[lane0] = acc_0_0 + x2[lane0];
   }
 }

@@ -16,13 +16,15 @@ fn main(
   let lane1 = i32(lane.y);
   let s0 = symbols[0].x;
   let s1 = symbols[0].y;
-  let part = ((s0 * s1 + 3) / 4);
+  let part = (s0 * s1 + 3) / 4;
   let at = s0 * s1;
   if ((wg1 + wg2 * 65535) < part) {
-    let row = lane1 * 2 + wg1 * 4 + wg2 * 262140;
+    let block_row = wg1 * 4 + wg2 * 262140;
+    let row = block_row + lane1 * 2;
     let m0 = min(row, at - 1);
     let m1 = min(row + 1, at - 1);
-    let quad = lane0 + wg0 * 4;
+    let block_quad = wg0 * 4;
+    let quad = block_quad + lane0;
     let n0 = min(quad, 5);
     let at_1 = m0 * 4;
     let at_2 = m1 * 4;
@@ -35,22 +37,20 @@ fn main(
         let a0 = x0[at_1 + step];
         let a1 = x0[at_2 + step];
         let b0_0 = x1[n0 + step * 24];
-        acc_0_0 = acc_0_0 + (a0.x * b0_0);
-        acc_1_0 = acc_1_0 + (a1.x * b0_0);
+        acc_0_0 += a0.x * b0_0;
+        acc_1_0 += a1.x * b0_0;
         let b0_1 = x1[n0 + step * 24 + 6];
-        acc_0_0 = acc_0_0 + (a0.y * b0_1);
-        acc_1_0 = acc_1_0 + (a1.y * b0_1);
+        acc_0_0 += a0.y * b0_1;
+        acc_1_0 += a1.y * b0_1;
         let b0_2 = x1[n0 + step * 24 + 12];
-        acc_0_0 = acc_0_0 + (a0.z * b0_2);
-        acc_1_0 = acc_1_0 + (a1.z * b0_2);
+        acc_0_0 += a0.z * b0_2;
+        acc_1_0 += a1.z * b0_2;
         let b0_3 = x1[n0 + step * 24 + 18];
-        acc_0_0 = acc_0_0 + (a0.w * b0_3);
-        acc_1_0 = acc_1_0 + (a1.w * b0_3);
+        acc_0_0 += a0.w * b0_3;
+        acc_1_0 += a1.w * b0_3;
       }
-      if (row < at) {
-        if (quad < 6i) {
-          x3[at_3] = acc_0_0 + x2[n0];
-        }
+      if (quad < 6i) {
+        x3[at_3] = acc_0_0 + x2[n0];
       }
       if ((row + 1) < at) {
         if (quad < 6i) {

@@ -134,7 +134,7 @@ class _Printer:
                 assert _NAME.fullmatch(name), name
                 self._emit(depth, f"var {name} = {_bare(self.expr(expr))};")
             case loop.Assign(name, expr):
-                self._emit(depth, f"{name} = {_bare(self.expr(expr))};")
+                self._assign(name, expr, depth)
             case loop.Store(memory, offset, expr):
                 self._store(memory, offset, expr, depth)
             case loop.Barrier():
@@ -163,6 +163,16 @@ class _Printer:
     def _block(self, body: tuple[loop.Stmt, ...], depth: int) -> None:
         for statement in body:
             self._statement(statement, depth + 1)
+
+    def _assign(self, name: str, expr: Expr, depth: int) -> None:
+        match expr:
+            case Call("add" | "mul" as op, (Ref(left) as register, right)) if (
+                left == name and lanes_of(register) >= lanes_of(right)
+            ):
+                operator = f"{_INFIX[op]}="
+                self._emit(depth, f"{name} {operator} {_bare(self.expr(right))};")
+            case _:
+                self._emit(depth, f"{name} = {_bare(self.expr(expr))};")
 
     def _store(self, memory: int | str, offset: Dim, expr: Expr, depth: int) -> None:
         name, dtype, width = self._memory(memory)
@@ -284,6 +294,8 @@ class _Printer:
                 return f"{_type(call.dtype, 4)}({_bare(args[0])})"
             case "vec4":
                 return f"{_type(call.dtype, 4)}({', '.join(map(_bare, args))})"
+            case "sum4" if isinstance(call.args[0], Ref):
+                return "({0}.x + {0}.y + {0}.z + {0}.w)".format(args[0])
             case "sum4":
                 one = self._constant(1.0 if operand.is_float else 1, operand)
                 return f"dot({_bare(args[0])}, {_type(operand, 4)}({one}))"
@@ -341,7 +353,7 @@ class _Printer:
             sign = "-" if coefficient < 0 else "+"
             text += f" {sign} " if text else "-" if coefficient < 0 else ""
             text += " * ".join(factors)
-        return f"({text})" if len(dim.terms) > 1 or text.startswith("-") or " " in text else text
+        return text if (" " not in text and text[0] != "-") or text != _bare(text) else f"({text})"
 
     def _atom(self, atom: dims.Atom) -> str:
         if isinstance(atom, dims.Symbol):
@@ -382,6 +394,9 @@ def _bare(text: str) -> str:
     return text[1:-1]
 
 
+_LARGEST_SINGLE = 3.4028234663852886e38
+
+
 def _signed(text: str) -> str:
     return f"({text})" if text.startswith("-") else text
 
@@ -396,9 +411,12 @@ def _round_single(value: float) -> float:
 
 
 def _shortest(single: float) -> str:
-    """The shortest decimal that rounds to `single`, with a point or an exponent."""
-    for digits in range(1, 10):
+    """The shortest decimal that rounds to `single`, with a point or an exponent.
+
+    It never passes the largest single: Tint refuses 3.4028235e+38f, which would round down to it.
+    """
+    for digits in range(1, 18):
         text = f"{single:.{digits}g}"
-        if _round_single(float(text)) == single:
+        if _round_single(float(text)) == single and abs(float(text)) <= _LARGEST_SINGLE:
             break
     return text if "." in text or "e" in text else f"{text}.0"

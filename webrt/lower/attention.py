@@ -56,6 +56,7 @@ class _Lowering:
             self.columns(inner, grid.index[-1])
             # A lane whose rows are all outside has nothing to do.
             with inner.when(self.row_guard[0]) as busy:
+                self.row_guard[0] = None
                 self.registers(busy)
                 blocks = dims.ceil_div(problem.t, schedule.keys)
                 with busy.loop("step", 0, blocks, extent=blocks) as (body, step):
@@ -68,7 +69,8 @@ class _Lowering:
     def rows(self, scope: Scope, block: Dim) -> None:
         """This lane's query rows, kept inside, and whether they may be stored."""
         schedule, q = self.schedule, self.problem.q
-        first = (block * schedule.lanes + symbol("lane0")) * schedule.rows
+        lane0: Dim = symbol("lane0") if schedule.lanes > 1 else 0
+        first = (block * schedule.lanes + lane0) * schedule.rows
         first = scope.symbol("row", first)
         whole = dims.modulo(q, schedule.rows * schedule.lanes) == 0
         self.row: list[Dim] = []
@@ -163,8 +165,10 @@ class _Lowering:
             products = self.products_by_key(body, step * (count // 4))
         else:
             products = self.products_by_depth(body, [t for keys in self.quads for t in keys])
+        scores = iter(self.scores(body, products))
         weights = [
-            self.weights(body, i, step * count, products[i]) for i in range(self.schedule.rows)
+            self.weights(body, i, step * count, [next(scores) for _ in row])
+            for i, row in enumerate(products)
         ]
         self.add_in_loop(body, step * (count // 4), weights)
 
@@ -250,13 +254,8 @@ class _Lowering:
             for i, row in enumerate(sums)
         ]
 
-    def weights(self, body: Scope, row: int, first: Dim, dots: list[Expr]) -> list[Expr]:
+    def weights(self, body: Scope, row: int, first: Dim, scores: list[Expr]) -> list[Expr]:
         """exp(score - top) of one row and a block; updates top, sum and the values so far."""
-        limit = call("splat", f32(MASKED))
-        scores: list[Expr] = []
-        for v, dot in enumerate(dots):
-            score = call("max", wide(self.score(body, row, self.quads[v], dot)), limit)
-            scores.append(body.let(f"score{row}_{v}", score))
         highest = scores[0]
         for score in scores[1:]:
             highest = call("max", highest, score)
@@ -282,12 +281,19 @@ class _Lowering:
             body.assign(acc, call("mul", acc, call("splat", scale)))
         return weights
 
-    def score(self, body: Scope, row: int, keys: Quad, dots: Expr) -> Expr:
-        """The modified scores of one row and four keys."""
+    def scores(self, body: Scope, products: list[list[Expr]]) -> list[Expr]:
+        """The modified scores, row by row; what the rows have in common is loaded once."""
         problem = self.problem
         extents = {**body.extents, "q": problem.q}
-        score = vectorise(problem.score, "t", keys, extents, {"score": dots})
-        return cast(body.share(substitute(score, {"q": self.row[row]})), DType.F32)
+        scores: list[Expr] = []
+        for i, dots in enumerate(products):
+            for keys, dot in zip(self.quads, dots, strict=True):
+                score = vectorise(problem.score, "t", keys, extents, {"score": dot})
+                scores.append(substitute(cast(score, DType.F32), {"q": self.row[i]}))
+        limit = call("splat", f32(MASKED))
+        return [
+            body.let("score", call("max", wide(score), limit)) for score in body.share_all(scores)
+        ]
 
     # The results
 

@@ -23,7 +23,7 @@ from webrt.kernel.expr import (
     substitute,
     walk,
 )
-from webrt.kernel.problem import Output, Problem, symbols
+from webrt.kernel.problem import Output, Problem, extents, symbols
 from webrt.lower.scope import Names, Scope
 
 Quad = tuple[Dim, Dim, Dim, Dim]
@@ -36,7 +36,7 @@ MAX_GRID = 65535
 def root_scope(problem: Problem) -> Scope:
     """The outermost block of a kernel for `problem`; its bindings' names are taken."""
     reserved = [*loop.GRID, *loop.LANES, *symbols(problem), "workgroup", "lane", "symbols", "main"]
-    reserved += ["stored", "first", "erf", "tanh", "min", "max", "select", "dot", "fma"]
+    reserved += ["stored", "first", *extents(problem)]
     return Scope(Names([*reserved, *(name for name, *_ in _memories(problem))]))
 
 
@@ -239,27 +239,29 @@ def fold_grid(blocks: Sequence[Dim]) -> Grid:
     The last extent is x where it is proven to fit; the others (or all of them) are one number in
     y and z (or x, y), folded where they may exceed `MAX_GRID`.
     """
-    blocks = list(blocks) or [1]
+    many = [extent for extent in blocks if extent != 1]
     wg = [symbol(name) for name in loop.GRID]
-    last = blocks[-1]
-    split = len(blocks) > 1 and isinstance(last, int) and last <= MAX_GRID
-    outer = blocks[:-1] if split else blocks
+    last = many[-1] if many else 1
+    split = len(many) > 1 and isinstance(last, int) and last <= MAX_GRID
+    outer = many[:-1] if split else many
     low, high = (wg[1], wg[2]) if split else (wg[0], wg[1])
     total = dims.product(tuple(outer))
     fits = isinstance(total, int) and total <= MAX_GRID
     number = low if fits else low + high * MAX_GRID
     guard = None if fits else call("lt", as_index(number), as_index(total))
-    folded: tuple[Dim, Dim] = (total, 1) if fits else (
-        dims.dim_min(total, MAX_GRID), dims.ceil_div(total, MAX_GRID),
-    )  # fmt: skip
-    index = decode(number, outer)
-    if split:
-        return Grid((last, *folded), (*index, wg[0]), guard)
-    return Grid((*folded, 1), index, guard)
+    folded: tuple[Dim, Dim] = (total, 1)
+    if not fits:
+        folded = (dims.dim_min(total, MAX_GRID), dims.ceil_div(total, MAX_GRID))
+    decoded = [*decode(number, outer), *([wg[0]] if split else [])]
+    places = iter(decoded)
+    index = tuple(0 if extent == 1 else next(places) for extent in blocks)
+    return Grid((last, *folded) if split else (*folded, 1), index, guard)
 
 
 def decode(number: Dim, extents: Sequence[Dim]) -> tuple[Dim, ...]:
     """The indices that `number` stands for in a row-major space."""
+    if not extents:
+        return ()
     result: list[Dim] = []
     rest = number
     for position in range(len(extents) - 1, 0, -1):

@@ -81,6 +81,7 @@ class _Lowering:
             # A lane whose rows are all outside has nothing to do, unless others wait for it.
             alone = schedule.lanes_k == 1 and not schedule.stage
             with inner.when(self.row_guard[0] if alone else None) as busy:
+                self.row_guard[0] = None if alone else self.row_guard[0]
                 self.accumulate(busy)
                 self.reduce(busy)
                 with busy.when(self.is_first()) as block:
@@ -90,14 +91,19 @@ class _Lowering:
 
     # The tile's place
 
+    def lane(self, axis: int, count: int) -> Dim:
+        """This lane's position along an axis of the workgroup."""
+        return 0 if count == 1 else symbol(loop.LANES[axis])
+
     def rows(self, scope: Scope, block: Dim) -> None:
         """The rows of this lane's tile, kept inside the matrix, and whether they may be stored."""
         schedule, m = self.schedule, self.problem.m
         per_block = schedule.rows * schedule.lanes_m
         extents = {**scope.extents, "lane1": schedule.lanes_m}
-        first = block * per_block + symbol("lane1") * schedule.rows
+        self.block_row = scope.symbol("block_row", block * per_block)
+        first = self.block_row + self.lane(1, schedule.lanes_m) * schedule.rows
         whole = dims.modulo(m, per_block) == 0
-        first = self.first_row = scope.symbol("row", first)
+        first = scope.symbol("row", first)
         self.row: list[Dim] = []
         self.row_guard: list[Expr | None] = []
         for i in range(schedule.rows):
@@ -114,7 +120,8 @@ class _Lowering:
         lanes = schedule.lanes_n
         quads = schedule.columns // 4
         whole = dims.modulo(n, 4 * quads * lanes) == 0
-        first = self.first_quad = scope.symbol("quad", block * (quads * lanes) + symbol("lane0"))
+        self.block_quad = scope.symbol("block_quad", block * (quads * lanes))
+        first = scope.symbol("quad", self.block_quad + self.lane(0, lanes))
         self.column: list[_Columns] = []
         for v in range(quads):
             at = first + v * lanes
@@ -225,12 +232,10 @@ class _Lowering:
         self.shared.append(loop.Shared(tile_a, self.acc, 4, rows * depth))
         self.shared.append(loop.Shared(tile_b, self.acc, 4, quads * schedule.stage))
         whole = dims.floor_div(k, 4)
-        first_row = self.first_row - symbol("lane1") * schedule.rows
-        first_quad = self.first_quad - symbol("lane0")
         with scope.loop("block", 0, whole, depth, extent=whole) as (body, j):
             body.barrier()
             with self.slots(body, rows * depth) as (inner, slot):
-                row = dims.dim_min(first_row + slot // depth, self.problem.m - 1)
+                row = dims.dim_min(self.block_row + slot // depth, self.problem.m - 1)
                 place, inside = self.k_quad(inner, j + slot % depth, whole)
                 space = {**inner.extents, "m": self.problem.m}
                 value = vectorise(self.problem.a, "k", quad(place), space)
@@ -239,7 +244,7 @@ class _Lowering:
                 place, inside = self.k_quad(inner, j + slot // (4 * quads), whole)
                 at_k = substitute(self.problem.b, {"k": place * 4 + slot // quads % 4})
                 last = dims.floor_div(self.problem.n, 4)
-                column = dims.dim_min(first_quad + slot % quads, last - 1)
+                column = dims.dim_min(self.block_quad + slot % quads, last - 1)
                 column = inner.symbol("column", column, last)
                 value = vectorise(at_k, "n", quad(column), inner.extents)
                 self.fill(inner, tile_b, slot, value, inside)
@@ -247,13 +252,17 @@ class _Lowering:
             with body.loop("depth", 0, depth, extent=depth) as (inner, d):
                 self.four_staged(inner, d, tile_a, tile_b)
 
+    def tile(self) -> Dim:
+        """The number of this lane's tile in its workgroup."""
+        across, down = self.schedule.lanes_n, self.schedule.lanes_m
+        return self.lane(0, across) + self.lane(1, down) * across
+
     @contextmanager
     def slots(self, body: Scope, count: int) -> Iterator[tuple[Scope, Dim]]:
         """All lanes together visit the `count` slots of a workgroup array."""
         schedule = self.schedule
         lanes = schedule.lanes
-        lane = body.symbol("lane", symbol("lane0") + symbol("lane1") * schedule.lanes_n)
-        with body.loop("slot", lane, count, lanes, extent=count) as (inner, slot):
+        with body.loop("slot", self.tile(), count, lanes, extent=count) as (inner, slot):
             yield inner, slot
 
     def k_quad(self, scope: Scope, place: Dim, whole: Dim) -> tuple[Dim, Expr | None]:
@@ -275,33 +284,21 @@ class _Lowering:
         """Add the products of quad d of the staged blocks."""
         schedule = self.schedule
         depth, quads = schedule.stage // 4, schedule.columns // 4 * schedule.lanes_n
+        lanes = schedule.lanes_n
+        first = self.lane(1, schedule.lanes_m) * schedule.rows
+        across = self.lane(0, lanes)
         rows = [
-            body.let(
-                f"a{i}",
-                Load(
-                    tile_a,
-                    ((symbol("lane1") * schedule.rows + i) * depth + d) * 4,
-                    self.acc,
-                    4,
-                ),
-            )
+            body.let(f"a{i}", Load(tile_a, ((first + i) * depth + d) * 4, self.acc, 4))
             for i in range(schedule.rows)
         ]
         for c in range(4):
+            row = (d * 4 + c) * quads + across
             columns: list[Expr] = [
-                body.let(
-                    f"b{v}_{c}",
-                    Load(
-                        tile_b,
-                        ((d * 4 + c) * quads + symbol("lane0") + v * schedule.lanes_n) * 4,
-                        self.acc,
-                        4,
-                    ),
-                )
+                body.let(f"b{v}_{c}", Load(tile_b, (row + v * lanes) * 4, self.acc, 4))
                 for v in range(len(self.column))
             ]
-            for i, row in enumerate(rows):
-                self.multiply(body, i, lane(row, c), columns)
+            for i, value in enumerate(rows):
+                self.multiply(body, i, lane(value, c), columns)
 
     def reduce(self, scope: Scope) -> None:
         """Lane 0 along k adds the parts of the others."""
@@ -313,7 +310,7 @@ class _Lowering:
         tiles = schedule.lanes_m * schedule.lanes_n
         count = len(registers) * tiles
         self.shared.append(loop.Shared(parts, self.acc, 4, count * schedule.lanes_k))
-        tile = symbol("lane0") + symbol("lane1") * schedule.lanes_n
+        tile = self.tile()
         for r, register in enumerate(registers):
             place = symbol("lane2") * count + r * tiles + tile
             scope.store(parts, place * 4, register)
