@@ -84,7 +84,7 @@ def _leaf(value: int | str) -> Tree:
     return Tree("leaf", (), value)
 
 
-def trees(names: Sequence[str]) -> st.SearchStrategy[Tree]:
+def trees(names: Sequence[str], leaves_at_most: int = 8) -> st.SearchStrategy[Tree]:
     """Arithmetic over `names`; divisors are positive integers or products of model symbols."""
     leaves = st.one_of(st.integers(-20, 20), st.sampled_from(list(names))).map(_leaf)
     model = [_leaf(n) for n in names if n.startswith("s")]
@@ -100,7 +100,7 @@ def trees(names: Sequence[str]) -> st.SearchStrategy[Tree]:
             st.builds(Tree, st.sampled_from(["//", "%"]), st.tuples(inner, divisors)),
         )
 
-    return st.recursive(leaves, extend, max_leaves=8)
+    return st.recursive(leaves, extend, max_leaves=leaves_at_most)
 
 
 # Expressions
@@ -123,7 +123,7 @@ def exprs(
     draw: st.DrawFn, dtype: DType, names: Sequence[str], lanes: int = 1, depth: int = 3
 ) -> Expr:
     """A well-typed expression that needn't run: any operation, any load, any reference."""
-    flat = trees(names).map(Tree.dim)
+    flat = trees(names, 4).map(Tree.dim)
     choice = draw(st.integers(0, 3 if depth else 2))
     if choice == 0 and lanes == 1:
         return draw(constants(dtype))
@@ -188,7 +188,7 @@ def statements(draw: st.DrawFn, depth: int) -> loop.Stmt:
     dtype = draw(st.sampled_from([DType.F32, DType.I32]))
     lanes = draw(st.sampled_from([1, 4]))
     value = exprs(dtype, NAMES, lanes, 2)
-    flat = trees(NAMES).map(Tree.dim)
+    flat = trees(NAMES, 4).map(Tree.dim)
     kinds = ["let", "var", "assign", "store", "barrier", *(["for", "if"] if depth else [])]
     name = draw(st.sampled_from(["row", "sum_2", "barrier", "let"]))
     match draw(st.sampled_from(kinds)):

@@ -115,8 +115,8 @@ class _Reader:
                     combine = tokens.name()
                     tokens.expect("of")
                     self.passes.append(Pass(combine, _read_checked(tokens)))
-                elif word in self.parts:
-                    raise tokens.error(f"{word} is defined twice")
+                elif word in self.parts or word[1:].isdigit():
+                    raise ValueError(f"no line {word} where p{len(self.passes)} may follow")
                 else:
                     self.parts[word] = _read_checked(tokens)
         tokens.end()
