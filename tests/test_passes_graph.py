@@ -168,3 +168,46 @@ def test_the_ir_is_printed_after_a_pass(capsys: pytest.CaptureFixture[str]) -> N
         "",
         "",
     ]
+
+
+def test_a_concatenation_of_many_is_computed_in_pieces() -> None:
+    inputs = ", ".join(f"float[n, {j + 1}] x{j}" for j in range(12))
+    names = ", ".join(f"x{j}" for j in range(12))
+    proto = model(f"agraph ({inputs}) => (float[n, 78] y) {{ y = Concat <axis = 1> ({names}) }}")
+    built = check(proto, n=3)
+    assert families(built) == ["Map", "Map"]
+    assert all(len(s.inputs) + len(s.outputs) <= 8 for s in built.plan.steps)
+
+
+def test_a_long_chain_does_not_grow_into_one_tree() -> None:
+    """Each step reads its input twice: 2^40 loads if all were inlined."""
+    steps = "".join(f"s{j} = Sigmoid (x{j})  x{j + 1} = Mul (x{j}, s{j})\n" for j in range(40))
+    ports = "agraph (float[n, 4] x, float[4, 4] w) => (float[n, 4] x40)"
+    built = check(model(f"{ports} {{ x0 = MatMul (x, w) {steps} }}"), n=3)
+    assert 1 < len(built.plan.steps) < 40
+
+
+@pytest.mark.parametrize(
+    ("attributes", "weight", "steps"),
+    [
+        ("kernel_shape = [3, 2], pads = [1, 0, 1, 1]", "5, 4, 3, 2", 1),
+        (
+            "kernel_shape = [3, 3], strides = [2, 1], dilations = [1, 2]",
+            "5, 4, 3, 3",
+            2,
+        ),  # s1 - 4 isn't proven to be positive
+        ("kernel_shape = [2, 2], group = 2", "6, 2, 2, 2", 1),
+        ("kernel_shape = [1, 1]", "5, 4, 1, 1", 1),
+        ("kernel_shape = [3, 3], group = 4, pads = [1, 1, 1, 1]", "4, 1, 3, 3", 1),
+    ],
+)
+def test_convolutions_keep_their_meaning(attributes: str, weight: str, steps: int) -> None:
+    channels = weight.split(",")[0]
+    proto = model(f"""
+        agraph (float[n, 4, 7, h] x, float[{weight}] w, float[{channels}] wb) => (float[] z) {{
+            y = Conv <{attributes}> (x, w, wb)
+            r = Relu (y)
+            z = Transpose <perm = [0, 2, 3, 1]> (r)
+        }}""")
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    assert len(check(proto, n=2, h=9).plan.steps) == steps

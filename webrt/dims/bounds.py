@@ -24,39 +24,55 @@ from webrt.dims.algebra import (
     terms_of,
 )
 
+_MOST_PARTS = 64  # quotients of a sum that are tried as common factors
+
 
 def upper_bound(dim: Dim, extents: Mapping[str, Dim]) -> Dim | None:
     """The largest value of `dim` while each index stays below its extent; None if unknown."""
     result: Dim = 0
+    for moving, factor in _by_moving_atoms(dim, extents).items():
+        if not moving:
+            result = result + factor
+            continue
+        largest = _largest(moving, extents)
+        if largest is None:
+            return None
+        if is_nonnegative(factor, {}):
+            result = result + factor * largest
+        elif not is_nonnegative(-factor, {}):
+            positive = sum_terms([(atoms, c) for atoms, c in terms_of(factor) if c > 0])
+            result = result + positive * largest
+    return result
+
+
+def _by_moving_atoms(dim: Dim, extents: Mapping[str, Dim]) -> dict[tuple[Atom, ...], Dim]:
+    """The coefficients, polynomials of the model's symbols, of what depends on indices."""
+    groups: dict[tuple[Atom, ...], Dim] = {}
     for atoms, coefficient in terms_of(dim):
-        bounded: Dim = coefficient
-        for atom in atoms:
-            if isinstance(atom, Symbol):
-                extent = extents.get(atom.name)
-                if extent is None:
-                    bounded = bounded * symbol(atom.name)
-                elif coefficient < 0:
-                    bounded = 0
-                else:
-                    bounded = bounded * (extent - 1)
-            elif isinstance(atom, Operation) and all(
-                is_nonnegative(part, extents) for part in atom.parts()
-            ):
-                if coefficient < 0:
-                    bounded = 0
-                    continue
-                if atom.op == "%":
-                    bounded = bounded * (atom.right - 1)
-                elif atom.op == "//" and isinstance(atom.right, int):
-                    top = upper_bound(atom.left, extents)
-                    if top is None:
-                        return None
-                    bounded = bounded * floor_div(top, atom.right)
-                else:
-                    return None
-            else:
-                return None
-        result = result + bounded
+        fixed = tuple(a for a in atoms if isinstance(a, Symbol) and a.name not in extents)
+        moving = tuple(a for a in atoms if not (isinstance(a, Symbol) and a.name not in extents))
+        groups[moving] = groups.get(moving, 0) + sum_terms([(fixed, coefficient)])
+    return groups
+
+
+def _largest(atoms: tuple[Atom, ...], extents: Mapping[str, Dim]) -> Dim | None:
+    """The largest product of atoms that are indices or non-negative divisions and remainders."""
+    result: Dim = 1
+    for atom in atoms:
+        if isinstance(atom, Symbol):
+            result = result * (extents[atom.name] - 1)
+            continue
+        if not isinstance(atom, Operation) or not all(
+            is_nonnegative(part, extents) for part in atom.parts()
+        ):
+            return None
+        if atom.op == "%":
+            result = result * (atom.right - 1)
+            continue
+        top = upper_bound(atom.left, extents) if atom.op == "//" else None
+        if top is None or not isinstance(atom.right, int):
+            return None
+        result = result * floor_div(top, atom.right)
     return result
 
 
@@ -90,6 +106,8 @@ def is_below(dim: Dim, limit: Dim, extents: Mapping[str, Dim]) -> bool:
         if isinstance(atom, Operation) and atom.op in ("min", "max") and coefficient == 1:
             fits = [is_at_most(part, limit - 1, extents) for part in atom.parts()]
             return any(fits) if atom.op == "min" else all(fits)
+        if isinstance(atom, Operation) and atom.op == "//" and coefficient == 1:
+            return is_below(atom.left, limit * atom.right, extents)
     top = upper_bound(dim, extents)
     return top is not None and is_nonnegative(limit - 1 - top, {})
 
@@ -158,8 +176,12 @@ def _split_by_gcd(op: str, left: Dim, right: Dim, extents: Mapping[str, Dim]) ->
 
 
 def _common_factors(left: Dim, right: Dim) -> Iterator[Dim]:
-    """Single terms other than 1 that divide `right` and perhaps a part of `left`."""
+    """Terms (and sums, other than 1) that divide `right` and perhaps a part of `left`."""
     content = math.gcd(*(c for _, c in terms_of(right)))
+    if len(terms_of(right)) > 1:
+        for number in range(2, min(content, _MOST_PARTS) + 1):
+            if content % number == 0:
+                yield floor_div(right, number)
     numbers = sorted({math.gcd(c, content) for _, c in terms_of(left)}, reverse=True)
     atoms = terms_of(right)[0][0] if len(terms_of(right)) == 1 else ()
     for count in range(len(atoms), -1, -1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import islice
 
 from webrt import dims
 from webrt.dims import Dim, Operation
@@ -10,6 +11,7 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Call, Const, Expr, Index, Load
 
 _SLOW = frozenset(["exp", "log", "tanh", "erf", "sin", "cos", "pow", "div", "mod", "sqrt"])
+MAX_TREE = 300  # far above any activation function; well inside Python's recursion limit
 _TYPICAL = 64  # what a symbol is taken to be where two symbolic sizes are compared
 
 
@@ -37,9 +39,9 @@ def divisions(dim: Dim) -> int:
     return sum(isinstance(a, Operation) and a.op in ("//", "%") for a in dims.atoms_of(dim))
 
 
-def size(expr: Expr) -> int:
-    """The number of expressions in the tree: fusion stops before trees explode."""
-    return sum(1 for _ in ex.walk(expr))
+def is_large(*exprs: Expr) -> bool:
+    """Whether a tree has too many expressions: fusion repeats subtrees, and stops before that."""
+    return any(next(islice(ex.walk(expr), MAX_TREE, None), None) is not None for expr in exprs)
 
 
 def is_move(expr: Expr) -> bool:
@@ -50,13 +52,6 @@ def is_move(expr: Expr) -> bool:
         case Const() | Index():
             return True
     return False
-
-
-def is_choice(expr: Expr) -> bool:
-    """A move, or a choice among moves by position: concat, pad, a guarded row."""
-    if isinstance(expr, Call) and expr.op == "select":
-        return all(is_choice(a) for a in expr.args[1:]) and not ex.loads(expr.args[0])
-    return is_move(expr)
 
 
 def typical(dim: Dim) -> int:

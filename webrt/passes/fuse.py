@@ -17,6 +17,7 @@ from webrt.passes.fuse_merge import (
     share_equal,
     store_from_reduction,
 )
+from webrt.passes.narrow import narrow_maps
 from webrt.passes.split import split_constants
 from webrt.passes.workbench import Workbench
 
@@ -27,6 +28,7 @@ STEPS: tuple[tuple[Callable[[Workbench], object], ...], ...] = (
     (store_from_reduction,),
     (inline_cheap, absorb_epilogues, inline_chains),
     (lambda bench: absorb_epilogues(bench, keep_source=True), merge_reductions),
+    (narrow_maps,),
     (arrange_contractions,),
     (store_as_read, collapse_axes),
 )

@@ -10,10 +10,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from webrt import dims
-from webrt.dims import Dim
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Load
-from webrt.kernel.problem import Attention, Contract, Map, Output, Problem, Reduce, extents
+from webrt.kernel.problem import (
+    Attention,
+    Contract,
+    Map,
+    Output,
+    Problem,
+    Reduce,
+    expressions,
+    extents,
+)
 from webrt.passes import costs
 from webrt.passes.algebra import tidy
 from webrt.passes.layout import Inverse, invert
@@ -23,14 +31,12 @@ from webrt.passes.workbench import (
     Workbench,
     bindings,
     map_expressions,
-    reads_of,
 )
 
 CHEAP = 8  # cost up to which a Map is computed again rather than stored, in several readers
 CHEAP_SCORE = 12  # per score of an attention: small beside the 2·d operations of the score itself
 CHEAP_ROW = 24  # in a reduction, which evaluates it once a pass
 RECOMPUTE = 400  # cost · (points in the reader / points in the Map) up to which one reader takes it
-MAX_TREE = 400  # expressions in a tree
 
 
 def dissolve_moves(bench: Workbench) -> None:
@@ -139,7 +145,7 @@ def _move(bench: Workbench, key: int, readers: list[int]) -> bool:
     changed: dict[int, Node] = {}
     for reader in readers:
         inlined = inline_into(bench, key, reader)
-        if inlined is None or _too_large(inlined.problem):
+        if inlined is None or costs.is_large(*expressions(inlined.problem)):
             return False
         changed[reader] = inlined
     for reader, node in changed.items():
@@ -148,28 +154,21 @@ def _move(bench: Workbench, key: int, readers: list[int]) -> bool:
     return True
 
 
-def _too_large(problem: Problem) -> bool:
-    sizes: list[int] = []
-
-    def measure(expr: Expr) -> Expr:
-        sizes.append(costs.size(expr))
-        return expr
-
-    map_expressions(problem, measure)
-    return max(sizes, default=0) > MAX_TREE
+def _points(problem: Problem) -> int:
+    return costs.typical(dims.product(tuple(extents(problem).values())))
 
 
-def _points(problem: Problem, indices: tuple[str, ...] = ()) -> int:
-    space = extents(problem)
-    chosen: tuple[Dim, ...] = tuple(e for n, e in space.items() if not indices or n in indices)
-    return costs.typical(dims.product(chosen))
+def _places(problem: Problem, names: tuple[str, ...]) -> int:
+    """At how many different offsets a problem loads the values."""
+    return len({e for root in expressions(problem) for e in ex.loads(root) if e.memory in names})
 
 
 def _worth(bench: Workbench, key: int, reader: int, cheap: int) -> bool:
     """Whether moving a Map into a reader over `points` doesn't multiply its work beyond reason."""
     made = bench.nodes[key].problem
     price = sum(costs.cost(o.expr) for o in made.outputs)
-    growth = _points(bench.nodes[reader].problem) / max(1, _points(made))
+    taking = bench.nodes[reader].problem
+    growth = _points(taking) * _places(taking, bench.nodes[key].outputs) / max(1, _points(made))
     return price <= cheap or growth <= 1 or price * growth <= RECOMPUTE
 
 
@@ -190,19 +189,14 @@ def _affords(bench: Workbench, key: int, reader: int, readers: int) -> bool:
             return price <= CHEAP
         case Contract(a=a, b=b):
             if _loads_any(a, names) or _loads_any(b, names):
-                return all(costs.is_choice(e) for e in exprs)
+                return all(costs.is_move(e) for e in exprs)
             return price <= CHEAP
         case Attention():
             inner = (problem.query, problem.key, problem.value)
             if any(_loads_any(e, names) for e in inner):
-                return all(costs.is_choice(e) for e in exprs)
+                return all(costs.is_move(e) for e in exprs)
             return price <= CHEAP_SCORE
 
 
 def _loads_any(expr: Expr, names: set[str]) -> bool:
     return any(load.memory in names for load in ex.loads(expr))
-
-
-def reads_any(problem: Problem, names: set[str]) -> bool:
-    """Whether an open problem loads one of the values."""
-    return bool(names.intersection(reads_of(problem)))

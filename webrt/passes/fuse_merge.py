@@ -10,9 +10,9 @@ from dataclasses import replace
 from webrt import dims
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Load
-from webrt.kernel.problem import Map, Output, Problem, Reduce, extents
+from webrt.kernel.problem import Map, Output, Problem, Reduce, expressions, extents
 from webrt.passes.algebra import tidy
-from webrt.passes.costs import cost
+from webrt.passes.costs import cost, is_large
 from webrt.passes.fuse_epilogue import join_names
 from webrt.passes.fuse_inline import CHEAP_ROW, inline_into
 from webrt.passes.layout import invert
@@ -185,7 +185,7 @@ def _merged(bench: Workbench, key: int, other: int) -> Node | None:
     passes = (*one.passes, *moved.passes)
     outputs = (*(o for _, o in kept), *moved.outputs)
     problem = replace(two, passes=passes, outputs=outputs)
-    if bindings(problem) > MAX_BINDINGS:
+    if bindings(problem) > MAX_BINDINGS or is_large(*expressions(problem)):
         return None
     names = (*(n for n, _ in kept), *second.outputs)
     return Node(problem, names, join_names(first.name, second.name))
