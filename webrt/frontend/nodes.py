@@ -167,6 +167,10 @@ class Builder:
         except UnsupportedOpError as error:
             self.refused.append(str(error))
             return
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # a shape rule that fell over inputs that no valid model has
+            kind = f"{type(error).__name__}: {error}"
+            raise ModelError(f"node {name!r} ({node.op_type}): is malformed ({kind})") from error
         for output, value in zip(outputs, made.outputs, strict=False):
             if output:
                 self.values[output] = value

@@ -155,5 +155,5 @@ _activation("Gelu", _gelu, _gelu_reference, Attr("approximate", "none"), since=2
 
 
 def _elu_over(x: Expr, alpha: float) -> Expr:
-    negative = call("mul", _expm1(call("mul", x, f32(1 / alpha))), f32(alpha))
+    negative = call("mul", _expm1(call("div", x, f32(alpha))), f32(alpha))
     return select(call("lt", x, ZERO), negative, x)

@@ -68,6 +68,10 @@ def window_of(site: Site, kernel: tuple[int, ...], pixels: Sequence[Dim]) -> Win
     pads = site.integers("pads") if "pads" in site.attributes else (0,) * (2 * rank)
     if len(strides) != rank or len(dilations) != rank or len(pads) != 2 * rank:
         raise site.shape_error(f"strides, dilations and pads of {rank} axes", f"{strides}, {pads}")
+    if min((*kernel, *strides, *dilations), default=1) < 1:
+        raise site.shape_error(
+            "kernel, strides and dilations of at least 1", f"{kernel}, {strides}"
+        )
     if len(pixels) != rank:
         raise site.shape_error(f"{rank} axes of pixels", shape_text(tuple(pixels)))
     before: tuple[Dim, ...] = pads[:rank]
@@ -146,6 +150,10 @@ class Conv:
     def infer(site: Site) -> tuple[Inferred, ...]:
         x, weight = site.input(0), site.input(1)
         window = _conv_window(site)
+        if dims.modulo(weight.shape[0], site.positive("group")) != 0:
+            raise site.shape_error(
+                f"output channels in {site.integer('group')} groups", shape_text(weight.shape)
+            )
         if same_dim(x.shape[1], weight.shape[1] * site.integer("group")) is not True:
             raise site.shape_error(
                 f"{weight.shape[1] * site.integer('group')} input channels", shape_text(x.shape)

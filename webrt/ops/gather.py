@@ -44,7 +44,7 @@ class Gather:
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
         data, indices = site.input(0), site.input(1)
-        axis = site.axis(site.integer("axis"), len(data.shape))
+        axis = site.axis(site.integer("axis"), len(site.ranked(0, 1, 64)))
         shape = (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :])
         extent = data.shape[axis]
         for element in site.known(1) or ():
@@ -152,8 +152,10 @@ class GatherND:
 
 def _gather_nd(site: Site) -> tuple[int, int]:
     """(width of a multi-index, batch dims)."""
-    width, batch = site.input(1).shape[-1], site.attributes.get("batch_dims", 0)
+    width, batch = site.ranked(1, 1, 64)[-1], site.attributes.get("batch_dims", 0)
     assert isinstance(batch, int)
+    if not 0 <= batch < len(site.input(1).shape):
+        raise site.shape_error(f"batch_dims below {len(site.input(1).shape)}", str(batch))
     if not isinstance(width, int):
         raise site.unsupported(f"a last dim of indices of {width}")
     if width + batch > len(site.input(0).shape):
@@ -166,7 +168,7 @@ def _depth(site: Site) -> Dim:
     value = site.optional(1)
     if value is not None and value.data is not None:
         return int(value.data.reshape(-1)[0])
-    return site.needed(1, "depth")[0]
+    return site.scalar(1, "depth")
 
 
 @operator("OneHot", Attr("axis", -1))

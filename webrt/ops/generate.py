@@ -60,11 +60,12 @@ class Range:
     def infer(site: Site) -> tuple[Inferred, ...]:
         dtype = site.input(0).dtype
         if dtype.is_float:
-            start, limit, delta = (
-                site.constant(j, "a float bound").reshape(-1)[0] for j in range(3)
-            )
+            bounds = [site.constant(j, "a float bound").reshape(-1) for j in range(3)]
+            if any(b.size != 1 for b in bounds) or not float(bounds[2][0]):
+                raise site.shape_error("three scalars, the last not 0", "others")
+            start, limit, delta = (float(b[0]) for b in bounds)
             return (Inferred(dtype, (max(int(np.ceil((limit - start) / delta)), 0),)),)
-        first, end, step = (site.needed(j, "its length")[0] for j in range(3))
+        first, end, step = (site.scalar(j, "its length") for j in range(3))
         if not isinstance(step, int) or step == 0:
             raise site.unsupported(f"a step of {step}")
         span = end - first if step > 0 else first - end
@@ -99,6 +100,7 @@ class EyeLike:
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
         value = site.input(0)
+        site.ranked(0, 2)
         dtype = DType(site.text("dtype")) if "dtype" in site.attributes else value.dtype
         return (Inferred(dtype, value.shape),)
 
@@ -124,7 +126,7 @@ class Trilu:
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
-        return (Inferred(site.input(0).dtype, site.input(0).shape),)
+        return (Inferred(site.input(0).dtype, site.ranked(0, 2, 64)),)
 
     @staticmethod
     def reference(site: Site, x: Tensor, k: Tensor | None = None) -> tuple[Tensor, ...]:

@@ -161,6 +161,9 @@ def _slice_plan(site: Site, shape: tuple[Dim, ...]) -> list[tuple[Dim, Dim, int]
         starts, ends = site.needed(1, "starts"), site.needed(2, "ends")
         axes = range(len(starts)) if site.optional(3) is None else site.needed(3, "axes")
         steps = [1] * len(starts) if site.optional(4) is None else site.needed(4, "steps")
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        found = f"{len(starts)}, {len(ends)}, {len(axes)}, {len(steps)}"
+        raise site.shape_error("as many starts as ends, axes and steps", found)
     plan: list[tuple[Dim, Dim, int]] = [(0, d, 1) for d in shape]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if not isinstance(axis, int) or not isinstance(step, int) or step == 0:
@@ -280,7 +283,7 @@ class Split:
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
         value = site.input(0)
-        axis = site.axis(site.integer("axis"), len(value.shape))
+        axis = site.axis(site.integer("axis"), len(site.ranked(0, 1, 64)))
         sizes = _split_sizes(site, value.shape[axis])
         total: Dim = 0
         for size in sizes:

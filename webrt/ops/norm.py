@@ -7,6 +7,7 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
+from webrt.graph.ir import Value
 from webrt.kernel.expr import Expr, Ref, call, f32
 from webrt.kernel.problem import Output, Pass, Reduce
 from webrt.ops.emit import Emitter, Operands, flat
@@ -40,7 +41,7 @@ class LayerNormalization:
         for j in (1, 2):
             value = site.optional(j)
             if value is not None:
-                broadcast(site, x.shape, value.shape)
+                _fits(site, x, value)
         small = (*x.shape[:axis], *(1 for _ in x.shape[axis:]))
         results = (Inferred(x.dtype, x.shape), *(Inferred(DType.F32, small),) * 2)
         return results[: site.outputs]
@@ -72,6 +73,13 @@ class LayerNormalization:
         lower_each(emit, rows, operands, passes, outputs)
 
 
+def _fits(site: Site, x: Value, parameter: Value) -> None:
+    """A scale or bias has to broadcast to x."""
+    if broadcast(site, x.shape, parameter.shape) != x.shape:
+        found = shape_text(parameter.shape)
+        raise site.shape_error(f"what broadcasts to {shape_text(x.shape)}", found)
+
+
 def affine(site: Site, operands: Operands, x: Expr, place: tuple[Dim, ...]) -> Expr:
     """x·scale + bias, of the inputs 1 and 2, broadcast to where `place` is an index."""
     for j, op in ((1, "mul"), (2, "add")):
@@ -94,7 +102,7 @@ def _rms(name: str, domain: str, *attributes: Attr, since: int = 1) -> None:
         def infer(site: Site) -> tuple[Inferred, ...]:
             x = site.input(0)
             site.axis(_rms_axis(site), len(x.shape))
-            broadcast(site, x.shape, site.input(1).shape)
+            _fits(site, x, site.input(1))
             return (Inferred(x.dtype, x.shape),)
 
         @staticmethod
@@ -143,6 +151,10 @@ class BatchNormalization:
     def infer(site: Site) -> tuple[Inferred, ...]:
         if site.attributes.get("training_mode", 0) or site.outputs > 1:
             raise site.unsupported("training mode isn't run")
+        shape = site.ranked(0, 1, 64)
+        for j in range(1, 5):
+            if site.ranked(j, 1)[0] != (shape[1] if len(shape) > 1 else shape[0]):
+                raise site.shape_error("one parameter a channel", shape_text(site.input(j).shape))
         return (Inferred(site.input(0).dtype, site.input(0).shape),)
 
     @staticmethod
@@ -206,9 +218,9 @@ def _group_reference(
 
 
 def _like_input(site: Site) -> tuple[Inferred, ...]:
-    shape = site.input(0).shape
-    if len(shape) < 3:
-        raise site.shape_error("at least 3 dims", shape_text(shape))
+    shape = site.ranked(0, 3, 64)
+    for j in (1, 2):
+        site.ranked(j, 1)
     return (Inferred(site.input(0).dtype, shape),)
 
 

@@ -14,7 +14,7 @@ from webrt.dtypes import DType
 from webrt.errors import UnsupportedOpError, WebrtError
 from webrt.graph.ir import Array, Attribute, Node, Value
 from webrt.ops.emit import Emitter
-from webrt.ops.site import Inferred, Site, Tensor, Undecided, numpy_dtype
+from webrt.ops.site import Inferred, Site, Tensor, Undecided, numpy_dtype, shape_text
 
 FOLD_LIMIT = 16 << 20
 """A constant of more bytes isn't folded, unless it is no bigger than what it is made of."""
@@ -131,6 +131,9 @@ def apply(
     filled |= attributes or {}
     site = Site(op, name, tuple(inputs), filled, version or NEWEST, len(outputs), domain)
     inferred = definition.infer(site)
+    for result in inferred:
+        if any(isinstance(d, int) and d < 0 for d in result.shape):
+            raise site.shape_error("no negative dim", shape_text(result.shape))
     values = _values(definition, site, inferred, outputs)
     return Node(op, name, tuple(inputs), values, filled, domain, version or NEWEST)
 

@@ -110,6 +110,22 @@ class Site:
         axes = self.needed(position, attribute)
         return tuple(d for d in axes if isinstance(d, int))
 
+    def ranked(self, position: int, least: int, most: int | None = None) -> tuple[Dim, ...]:
+        """The shape of an input that has to have `least` dims (to `most`; exactly for None)."""
+        shape = self.input(position).shape
+        top = least if most is None else most
+        if not least <= len(shape) <= top:
+            wanted = f"{least} dims" if least == top else f"{least} to {top} dims"
+            raise self.shape_error(f"{wanted} of input {position}", shape_text(shape))
+        return shape
+
+    def scalar(self, position: int, what: str) -> Dim:
+        """The one element of an integer input that shapes depend on."""
+        elements = self.needed(position, what)
+        if len(elements) != 1:
+            raise self.shape_error(f"one element of {what}", str(len(elements)))
+        return elements[0]
+
     # Attributes
 
     def integer(self, name: str) -> int:
@@ -128,6 +144,12 @@ class Site:
         value = self.attributes.get(name)
         if not isinstance(value, str):
             raise self.unsupported(f"attribute {name} is {value!r}, expected a string")
+        return value
+
+    def positive(self, name: str) -> int:
+        value = self.integer(name)
+        if value < 1:
+            raise self.shape_error(f"an attribute {name} of at least 1", str(value))
         return value
 
     def integers(self, name: str) -> tuple[int, ...]:
