@@ -61,6 +61,8 @@ def build(
     _check_ports(plan, bindings, sizes)
     _check_bindings(plan, sizes, device.info)
     grids = {s.problem: _grid(pack.kernels[s.problem], bindings, device.info) for s in plan.steps}
+    work = evaluate_shape([k.work for k in pack.kernels], bindings)
+    costs = [operations / OPERATIONS_PER_MS for operations in work]
     placed = place(plan, bindings)
     moved = memory.reserve(sizes, placed.peak, share)
     uniform = device.allocate(max(16, -(-len(values) // 4) * 16), "symbols")
@@ -79,7 +81,7 @@ def build(
             pipelines[step.problem],
             tuple(where(t) for t in (*step.inputs, *step.outputs)),
             grids[step.problem],
-            dims.evaluate(pack.kernels[step.problem].work, bindings) / OPERATIONS_PER_MS,
+            costs[step.problem],
         )
         for step in plan.steps
         if 0 not in grids[step.problem]
