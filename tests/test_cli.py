@@ -7,9 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from webrt.cli.main import run_app
-from webrt.cli.serve import Server, byte_range
 
 assert adapters.DRIVERS  # the drivers are in reach
 
@@ -373,76 +369,3 @@ def test_bugs_are_one_line_too(command: Any, pack: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(info, "describe_pack", lambda _: {}["nothing"])
     assert refusal(command, "info", pack).startswith("internal error: KeyError: 'nothing'; ")
-
-
-@pytest.fixture
-def server(pack: Path) -> Iterator[Server]:
-    with Server(pack, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def get(server: Server, path: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
-    request = urllib.request.Request(server.url + path, headers=headers)
-    try:
-        with urllib.request.urlopen(request) as response:
-            return response.status, response.read(), dict(response.headers)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read(), dict(error.headers)
-
-
-def test_serve(server: Server, pack: Path) -> None:
-    status, body, headers = get(server, "pack/manifest.json")
-    assert (status, body) == (200, (pack / "manifest.json").read_bytes())
-    assert headers["Content-Type"] == "application/json"
-    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-    status, body, headers = get(server, "webrt/webrt.js")
-    assert status == 200
-    assert headers["Content-Type"] == "text/javascript; charset=utf-8"
-    whole = (pack / "weights-00000.safetensors").read_bytes()
-    status, body, headers = get(server, "pack/weights-00000.safetensors", Range="bytes=8-15")
-    assert (status, body) == (206, whole[8:16])
-    assert headers["Content-Range"] == f"bytes 8-15/{len(whole)}"
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "pack/", "pack/none.json", "pack/../../etc/passwd", "pack/%2e%2e/tiny.onnx",
-        "pack/..%2ftiny.onnx", "pack//etc/passwd", "webrt/../pyproject.toml", "../tiny.onnx",
-        "pack/%00", "etc/passwd", "webrt/%2fetc/passwd",
-    ],
-)  # fmt: skip
-def test_serve_nothing_else(server: Server, path: str) -> None:
-    assert get(server, path)[0] == 404
-
-
-def test_serve_follows_no_link_out(server: Server, pack: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("secret")
-    link = pack / "link.json"
-    link.symlink_to(tmp_path / "secret")
-    try:
-        assert get(server, "pack/link.json")[0] == 404
-    finally:
-        link.unlink()
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        (None, (0, 100)), ("bytes=0-", (0, 100)), ("bytes=10-19", (10, 20)),
-        ("bytes=90-200", (90, 100)), ("bytes=-5", (95, 100)), ("bytes=100-", None),
-        ("bytes=5-4", None), ("bytes=0-1,5-6", (0, 100)), ("lines=1-2", (0, 100)),
-    ],
-)  # fmt: skip
-def test_byte_ranges(header: str | None, expected: tuple[int, int] | None) -> None:
-    assert byte_range(header, 100) == expected
-
-
-def test_serve_refuses_what_is_no_pack(command: Any, tmp_path: Path) -> None:
-    assert refusal(command, "serve", tmp_path).endswith("make a pack with `webrt pack`")

@@ -1,0 +1,103 @@
+"""`webrt serve`: the right bytes under the right headers, and nothing but its own files."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sample_pack import write_sample
+
+from webrt.cli.serve import Server, byte_range
+from webrt.errors import PackError, UsageError
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packs")
+    (folder / "secret").write_text("secret")
+    write_sample(folder / "pack")
+    return folder / "pack"
+
+
+@pytest.fixture
+def server(pack: Path) -> Iterator[Server]:
+    with Server(pack, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def get(server: Server, path: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    request = urllib.request.Request(server.url + path, headers=headers)
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status, response.read(), dict(response.headers)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), dict(error.headers)
+
+
+def test_serve(server: Server, pack: Path) -> None:
+    status, body, headers = get(server, "pack/manifest.json")
+    assert (status, body) == (200, (pack / "manifest.json").read_bytes())
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    status, body, headers = get(server, "webrt/webrt.js")
+    assert status == 200
+    assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+    whole = (pack / "weights-00000.safetensors").read_bytes()
+    status, body, headers = get(server, "pack/weights-00000.safetensors", Range="bytes=8-15")
+    assert (status, body) == (206, whole[8:16])
+    assert headers["Content-Range"] == f"bytes 8-15/{len(whole)}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pack/", "pack/none.json", "pack/../../etc/passwd", "pack/%2e%2e/secret",
+        "pack/..%2fsecret", "pack//etc/passwd", "webrt/../pyproject.toml", "../secret",
+        "pack/%00", "etc/passwd", "webrt/%2fetc/passwd",
+    ],
+)  # fmt: skip
+def test_serve_nothing_else(server: Server, path: str) -> None:
+    assert get(server, path)[0] == 404
+
+
+def test_serve_follows_no_link_out(server: Server, pack: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    link = pack / "link.json"
+    link.symlink_to(tmp_path / "secret")
+    try:
+        assert get(server, "pack/link.json")[0] == 404
+    finally:
+        link.unlink()
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, (0, 100)), ("bytes=0-", (0, 100)), ("bytes=10-19", (10, 20)),
+        ("bytes=90-200", (90, 100)), ("bytes=-5", (95, 100)), ("bytes=100-", None),
+        ("bytes=5-4", None), ("bytes=0-1,5-6", (0, 100)), ("lines=1-2", (0, 100)),
+    ],
+)  # fmt: skip
+def test_byte_ranges(header: str | None, expected: tuple[int, int] | None) -> None:
+    assert byte_range(header, 100) == expected
+
+
+def test_serve_refuses_what_is_no_pack(tmp_path: Path) -> None:
+    with pytest.raises(PackError, match="no such file; make a pack with `webrt pack`"):
+        Server(tmp_path, "127.0.0.1", 0)
+
+
+def test_a_port_that_is_taken(server: Server, pack: Path) -> None:
+    port = server.server_address[1]
+    with pytest.raises(UsageError, match=f"can't listen on 127.0.0.1:{port}: "):
+        Server(pack, "127.0.0.1", port)
