@@ -32,8 +32,9 @@ fn main(
     sum0 = (sum0 * scale0) + (weight0_0.x + weight0_0.y + weight0_0.z + weight0_0.w);
     acc0_0 *= vec4<f32>(scale0);
     var ring0_0 = weight0_0;
+    let at_2 = b0 * 4 + b1 + step * 4;
     for (var turn = 0i; turn < 4; turn += 1) {
-      let v0 = x2[at_1 + turn];
+      let v0 = x2[at_2 + turn];
       acc0_0 += ring0_0.x * v0;
       ring0_0 = vec4<f32>(ring0_0.y, ring0_0.z, ring0_0.w, ring0_0.x);
     }

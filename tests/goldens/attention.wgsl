@@ -30,7 +30,6 @@ fn main(
     let at_1 = b0 * s1 * 4 + b1 * 2 + q0 * 4;
     let at_2 = b0 * s1 * 4 + b1 * 2 + q1 * 4;
     let at_3 = b0 * s1 * 4 + b1 * 2;
-    let at_8 = b0 * s1;
     if (row < s1) {
       var top0 = -3e+38f;
       var sum0 = 0.0f;
@@ -75,7 +74,7 @@ fn main(
         }
         let dot0_0 = vec4<f32>(part0_0.x + part0_0.y + part0_0.z + part0_0.w, part0_1.x + part0_1.y + part0_1.z + part0_1.w, part0_2.x + part0_2.y + part0_2.z + part0_2.w, part0_3.x + part0_3.y + part0_3.z + part0_3.w);
         let dot1_0 = vec4<f32>(part1_0.x + part1_0.y + part1_0.z + part1_0.w, part1_1.x + part1_1.y + part1_1.z + part1_1.w, part1_2.x + part1_2.y + part1_2.z + part1_2.w, part1_3.x + part1_3.y + part1_3.z + part1_3.w);
-        let value = vec4<f32>(x3[at_8 + t0], x3[at_8 + t1], x3[at_8 + t2], x3[at_8 + t3]);
+        let value = vec4<f32>(x3[b0 * s1 + t0], x3[b0 * s1 + t1], x3[b0 * s1 + t2], x3[b0 * s1 + t3]);
         let score = max((dot0_0 * 0.35355338f) + value, vec4<f32>(-3e+38f));
         let score_1 = max((dot1_0 * 0.35355338f) + value, vec4<f32>(-3e+38f));
         let new0 = max(top0, max(max(score.x, score.y), max(score.z, score.w)));
@@ -94,9 +93,9 @@ fn main(
         acc1_1 *= vec4<f32>(scale1);
         var ring0_0 = weight0_0;
         var ring1_0 = weight1_0;
-        let at_9 = step * 4;
+        let at_8 = step * 4;
         for (var turn = 0i; turn < 4; turn += 1) {
-          let t_1 = min(at_9 + turn, s1 - 1);
+          let t_1 = min(at_8 + turn, s1 - 1);
           let v0 = x2[at_3 + t_1 * 4];
           acc0_0 += ring0_0.x * v0;
           acc1_0 += ring1_0.x * v0;
@@ -109,9 +108,9 @@ fn main(
       }
       let inverse0 = 1.0f / sum0;
       let result0_0 = acc0_0 * vec4<f32>(inverse0);
-      x4[at_1] = result0_0;
+      x4[b0 * s1 * 4 + b1 * 2 + q0 * 4] = result0_0;
       let result0_1 = acc0_1 * vec4<f32>(inverse0);
-      x4[at_1 + 1] = result0_1;
+      x4[b0 * s1 * 4 + b1 * 2 + q0 * 4 + 1] = result0_1;
       if ((row + 1) < s1) {
         let inverse1 = 1.0f / sum1;
         let result1_0 = acc1_0 * vec4<f32>(inverse1);

@@ -23,15 +23,6 @@ fn main(
   let at_3 = n0_1 * 6;
   let at_4 = n0_2 * 6;
   let at_5 = n0_3 * 6;
-  let at_6 = wg0 * 4;
-  let at_7 = m0 * 5 + n0_0;
-  let at_8 = m0 * 5 + n0_1;
-  let at_9 = m0 * 5 + n0_2;
-  let at_10 = m0 * 5 + n0_3;
-  let at_11 = m1 * 5 + n0_0;
-  let at_12 = m1 * 5 + n0_1;
-  let at_13 = m1 * 5 + n0_2;
-  let at_14 = m1 * 5 + n0_3;
   if (block_row < 3i) {
     var acc_0_0 = vec4<f32>(0.0f);
     var acc_1_0 = vec4<f32>(0.0f);
@@ -59,30 +50,39 @@ fn main(
       acc_1_0 += a1_1 * b0_0_1;
     }
     let result = acc_0_0 + vec4<f32>(x2[n0_0], x2[n0_1], x2[n0_2], x2[n0_3]);
-    if (at_6 < 5i) {
-      x3[at_7] = result.x;
+    let at_6 = m0 * 5 + n0_0;
+    if ((wg0 * 4) < 5i) {
+      x3[at_6] = result.x;
     }
-    if ((at_6 + 1) < 5i) {
-      x3[at_8] = result.y;
+    let at_7 = m0 * 5 + n0_1;
+    if ((wg0 * 4 + 1) < 5i) {
+      x3[at_7] = result.y;
     }
-    if ((at_6 + 2) < 5i) {
-      x3[at_9] = result.z;
+    let at_8 = m0 * 5 + n0_2;
+    if ((wg0 * 4 + 2) < 5i) {
+      x3[at_8] = result.z;
     }
-    if ((at_6 + 3) < 5i) {
-      x3[at_10] = result.w;
+    let at_9 = m0 * 5 + n0_3;
+    if ((wg0 * 4 + 3) < 5i) {
+      x3[at_9] = result.w;
     }
+    let at_10 = wg0 * 4;
+    let at_11 = m1 * 5 + n0_0;
+    let at_12 = m1 * 5 + n0_1;
+    let at_13 = m1 * 5 + n0_2;
+    let at_14 = m1 * 5 + n0_3;
     if ((block_row + 1) < 3i) {
       let result_1 = acc_1_0 + vec4<f32>(x2[n0_0], x2[n0_1], x2[n0_2], x2[n0_3]);
-      if (at_6 < 5i) {
+      if (at_10 < 5i) {
         x3[at_11] = result_1.x;
       }
-      if ((at_6 + 1) < 5i) {
+      if ((at_10 + 1) < 5i) {
         x3[at_12] = result_1.y;
       }
-      if ((at_6 + 2) < 5i) {
+      if ((at_10 + 2) < 5i) {
         x3[at_13] = result_1.z;
       }
-      if ((at_6 + 3) < 5i) {
+      if ((at_10 + 3) < 5i) {
         x3[at_14] = result_1.w;
       }
     }

@@ -21,7 +21,6 @@ fn main(
   let part = (s0 * s1 + 7) / 8;
   let at = s0 * s1;
   let at_1 = lane0 + lane1 * 4;
-  let at_2 = lane1 * 4;
   if ((wg1 + wg2 * 65535) < part) {
     let block_row = wg1 * 8 + wg2 * 524280;
     let row = block_row + lane1 * 2;
@@ -39,7 +38,7 @@ fn main(
         let part_2 = min(block_row + part_1, at - 1);
         tile_a[slot] = x0[part_2 * 4 + quad_k];
       }
-      for (var slot_1 = at_1; slot_1 < 32; slot_1 += 16) {
+      for (var slot_1 = (lane0 + lane1 * 4); slot_1 < 32; slot_1 += 16) {
         let quad_k_1 = (slot_1 / 16) + block;
         let part_3 = slot_1 % 4;
         let column = min(block_quad + part_3, 7);
@@ -48,6 +47,7 @@ fn main(
         tile_b[slot_1] = x1[column + part_5 * 8 + quad_k_1 * 32];
       }
       workgroupBarrier();
+      let at_2 = lane1 * 4;
       for (var depth = 0i; depth < 2; depth += 1) {
         let a0 = tile_a[at_2 + depth];
         let a1 = tile_a[at_2 + depth + 2];
@@ -66,11 +66,11 @@ fn main(
       }
     }
     let at_3 = m0 * 8 + quad;
-    if (row < at) {
+    if (row < (s0 * s1)) {
       x3[at_3] = acc_0_0 + x2[quad];
     }
     let at_4 = m1 * 8 + quad;
-    if ((row + 1) < at) {
+    if ((row + 1) < (s0 * s1)) {
       x3[at_4] = acc_1_0 + x2[quad];
     }
   }

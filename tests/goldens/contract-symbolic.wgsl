@@ -28,8 +28,6 @@ fn main(
     let n0 = min(quad, 5);
     let at_1 = m0 * 4;
     let at_2 = m1 * 4;
-    let at_3 = m0 * 6 + n0;
-    let at_4 = m1 * 6 + n0;
     if (row < at) {
       var acc_0_0 = vec4<f32>(0.0f);
       var acc_1_0 = vec4<f32>(0.0f);
@@ -49,10 +47,12 @@ fn main(
         acc_0_0 += a0.w * b0_3;
         acc_1_0 += a1.w * b0_3;
       }
+      let at_3 = m0 * 6 + n0;
       if (quad < 6i) {
         x3[at_3] = acc_0_0 + x2[n0];
       }
-      if ((row + 1) < at) {
+      let at_4 = m1 * 6 + n0;
+      if ((row + 1) < (s0 * s1)) {
         if (quad < 6i) {
           x3[at_4] = acc_1_0 + x2[n0];
         }

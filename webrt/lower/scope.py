@@ -53,6 +53,7 @@ class Scope:
     statements: list[loop.Stmt] = field(default_factory=list)
     defined: set[str] = field(default_factory=set)
     registers: set[str] = field(default_factory=set)
+    has_loop: bool = False
     _memo: dict[Dim, Dim] = field(default_factory=dict)
     _extents: dict[str, Dim] = field(default_factory=dict)
 
@@ -121,6 +122,7 @@ class Scope:
         start, stop = self.index(start), self.index(stop)
         yield inner, symbol(name)
         self.statements.append(loop.For(name, start, stop, step, tuple(inner.statements)))
+        self.has_loop = True
 
     @contextmanager
     def when(self, *conditions: Expr | None) -> Iterator[Scope]:
@@ -186,7 +188,7 @@ class Scope:
             value = dims.atom_dim(atom)
             home = self._home(value)
             if home is not self or not self._changes(value):
-                known = home._memo.get(value)
+                known = self._known(value)
                 if known is None:
                     known = symbol(home.let("index", atom.expr).name)
                     home._memo[value] = known
@@ -200,7 +202,7 @@ class Scope:
         """The symbol of a `Let` of `dim` in this block."""
         if isinstance(dim, int) or _is_symbol(dim):
             return dim
-        known = self._memo.get(dim)
+        known = self._known(dim)
         if known is None:
             ready = dims.rebuild(dim, self._inner_atom)
             name = self.names.fresh(hint)
@@ -218,18 +220,27 @@ class Scope:
             return dims.atom_dim(dims.Operation(atom.op, left, right))
         return self._named_atom(atom)
 
+    def _known(self, dim: Dim) -> Dim | None:
+        """The symbol that `dim` has here or further out."""
+        scope: Scope | None = self
+        while scope is not None:
+            if dim in scope._memo:
+                return scope._memo[dim]
+            scope = scope.parent
+        return None
+
     def _home(self, dim: Dim) -> Scope:
-        """The outermost block that knows everything in `dim`."""
+        """The outermost block that knows everything in `dim`, but not one ahead of a finished loop.
+
+        A value that is first needed after a loop would take a register all through it.
+        """
         if self._changes(dim):
             return self
-        found: Scope = self._around(0)
-        for name in _names_in(dim):
-            scope: Scope | None = self
-            while scope is not None and name not in scope.defined:
-                scope = scope.parent
-            if scope is not None and scope.depth > found.depth:
-                found = scope
-        return found
+        names = _names_in(dim)
+        scope = self
+        while scope.parent is not None and not scope.has_loop and not names & scope.defined:
+            scope = scope.parent
+        return scope
 
     def _changes(self, dim: Dim) -> bool:
         """Whether `dim` reads a register or workgroup memory: its value depends on the moment."""
