@@ -264,7 +264,7 @@ class _Operands:
         self.draw = draw
         self.made: list[Operand] = []
 
-    def load(self, dtype: DType, space: dict[str, Dim]) -> Load:
+    def load(self, dtype: DType, space: dict[str, Dim], gathers: int = 2) -> Load:
         if len(self.made) >= 5:
             for j, operand in enumerate(self.made):
                 if operand.dtype is dtype and operand.size == 1:
@@ -272,8 +272,8 @@ class _Operands:
             self.made.append(Operand(dtype, 1))
             return Load(len(self.made) - 1, 0, dtype)
         offset, size = _row_major(self.draw, space, subset=True)
-        if self.draw(st.integers(0, 5)) == 0:  # a gather: rows of a table of 6
-            rows = self.load(DType.I32, space)
+        if gathers and self.draw(st.integers(0, 5)) == 0:  # rows of a table of 6
+            rows = self.load(DType.I32, space, gathers - 1)
             offset, size = ex.as_dim(rows) * size + offset, size * 6
         self.made.append(Operand(dtype, size, self.draw(st.booleans())))
         return Load(len(self.made) - 1, offset, dtype)
