@@ -1,0 +1,126 @@
+"""Pad, with a constant, the edge, a reflection or a wrap."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Const, Expr, call
+from webrt.ops.emit import Emitter, Operands, device_dtype
+from webrt.ops.registry import Attr, operator
+from webrt.ops.site import Inferred, Site, Tensor, compare
+
+MODES = {"constant": "constant", "edge": "edge", "reflect": "reflect", "wrap": "wrap"}
+
+
+def _pads(site: Site) -> list[tuple[Dim, Dim]]:
+    """(before, after) of each axis; negative ones crop."""
+    rank = len(site.input(0).shape)
+    pads = site.integers("pads") if site.version < 11 else site.needed(1, "pads")
+    axes = list(range(rank))
+    if site.optional(3) is not None:
+        axes = [site.axis(int(str(a)), rank) for a in site.needed(3, "axes")]
+    if len(pads) != 2 * len(axes):
+        raise site.shape_error(f"{2 * len(axes)} pads", str(len(pads)))
+    result: list[tuple[Dim, Dim]] = [(0, 0)] * rank
+    for position, axis in enumerate(axes):
+        result[axis] = (pads[position], pads[len(axes) + position])
+    return result
+
+
+@operator(
+    "Pad", Attr("mode", "constant"), Attr("pads", None, until=10), Attr("value", 0.0, until=10)
+)
+class Pad:
+    """Pads are an attribute before opset 11, an input since."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        x = site.input(0)
+        if site.text("mode") not in MODES:
+            raise site.unsupported(f"mode {site.text('mode')!r} isn't run")
+        padded = tuple(b + d + a for d, (b, a) in zip(x.shape, _pads(site), strict=True))
+        return (Inferred(x.dtype, padded),)
+
+    @staticmethod
+    def reference(site: Site, x: Tensor, *inputs: Tensor | None) -> tuple[Tensor, ...]:
+        pads = [(dims.evaluate(b, {}), dims.evaluate(a, {})) for b, a in _pads(site)]
+        cropped = x[
+            tuple(
+                slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(x.shape, pads, strict=True)
+            )
+        ]
+        grown = [(max(b, 0), max(a, 0)) for b, a in pads]
+        mode = site.text("mode")
+        if mode != "constant":
+            return (np.pad(cropped, grown, mode),)  # type: ignore[call-overload]
+        fill = site.attributes.get("value", 0)
+        if len(inputs) > 1 and inputs[1] is not None:
+            fill = inputs[1].reshape(-1)[0]
+        return (np.pad(cropped, grown, constant_values=fill),)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        x = site.input(0)
+        pads = _pads(site)
+        mode = site.text("mode")
+
+        def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
+            places = [a - before for a, (before, _) in zip(at, pads, strict=True)]
+            if mode == "constant":
+                return _constant(site, operands, places, pads)
+            axes = zip(places, x.shape, pads, strict=True)
+            return operands.at(x, [_inside(mode, p, n, pad) for p, n, pad in axes])
+
+        emit.map(body)
+
+
+def _constant(
+    site: Site, operands: Operands, places: list[Dim], pads: list[tuple[Dim, Dim]]
+) -> Expr:
+    x = site.input(0)
+    conditions: list[Expr] = []
+    clamped: list[Dim] = []
+    for place, extent, (before, after) in zip(places, x.shape, pads, strict=True):
+        inside = place
+        if compare(before, 0) not in (0, -1):
+            conditions.append(call("ge", ex.as_index(place), ex.i32(0)))
+            inside = dims.dim_max(inside, 0)
+        if compare(after, 0) not in (0, -1):
+            conditions.append(call("lt", ex.as_index(place), ex.as_index(extent)))
+            inside = dims.dim_min(inside, extent - 1)
+        clamped.append(inside)
+    element = operands.at(x, clamped)
+    if not conditions:
+        return element
+    valid = conditions[0]
+    for condition in conditions[1:]:
+        valid = call("and", valid, condition)
+    return ex.select(valid, element, _fill(site, operands))
+
+
+def _fill(site: Site, operands: Operands) -> Expr:
+    value = site.optional(2)
+    if value is not None:
+        return operands.load(value, 0)
+    kind = device_dtype(site.input(0).dtype)
+    number = float(site.number("value")) if "value" in site.attributes else 0.0
+    return Const(
+        number if kind.is_float else number != 0 if kind.value == "bool" else int(number), kind
+    )
+
+
+def _inside(mode: str, place: Dim, extent: Dim, pads: tuple[Dim, Dim]) -> Dim:
+    """The place in the tensor that a place in the padding shows."""
+    if pads == (0, 0):
+        return place
+    if mode == "edge":
+        return dims.dim_min(dims.dim_max(place, 0), extent - 1)
+    if mode == "wrap":
+        turns = dims.ceil_div(dims.dim_max(pads[0], 0), extent)
+        return dims.modulo(place + turns * extent, extent)
+    folded = dims.dim_max(place, place * -1)  # |place|: the reflection at the start
+    last = extent - 1
+    return dims.dim_min(folded, last * 2 - folded)
