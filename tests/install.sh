@@ -2,6 +2,7 @@
 # Install what is missing of the named groups: python, vulkan, browsers, npm.
 # Debian packages come through apt when this runs as root; otherwise it says what to install.
 set -eu
+PATH="$PATH:/usr/sbin:/sbin"
 cd "$(dirname "$0")/.."
 
 missing=""
