@@ -30,8 +30,8 @@ def check_node(name: str, node: NodeProto, schema: OpSchema) -> None:
     inputs = list(node.input)
     while inputs and not inputs[-1]:
         inputs.pop()
-    _check_count(where, "inputs", len(inputs), schema.min_input, schema.max_input)
-    _check_count(where, "outputs", len(node.output), schema.min_output, schema.max_output)
+    _check_count(where, "input", len(inputs), schema.min_input, schema.max_input)
+    _check_count(where, "output", len(node.output), schema.min_output, schema.max_output)
     for position, formal in enumerate(schema.inputs):
         single = formal.option == OpSchema.FormalParameterOption.Single
         if single and not (position < len(inputs) and inputs[position]):
@@ -50,7 +50,8 @@ def check_node(name: str, node: NodeProto, schema: OpSchema) -> None:
 def _check_count(where: str, what: str, found: int, least: int, most: int) -> None:
     if not least <= found <= most:
         expected = f"{least}" if least == most else f"{least} to {most}"
-        raise ModelError(f"{where}: expected {expected} {what}, found {found}")
+        unit = what if most == 1 else f"{what}s"
+        raise ModelError(f"{where}: expected {expected} {unit}, found {found}")
 
 
 def check_types(name: str, op: str, schema: OpSchema, inputs: list[Value | None]) -> None:

@@ -108,7 +108,9 @@ class Reader:
         if count == 0:
             return np.empty(0, code)
         mapped = self._map(path, where)
-        if offset < 0 or offset + length > len(mapped):
+        if offset < 0:
+            raise ModelError(f"{where}: expected an offset of at least 0, found {offset}")
+        if offset + length > len(mapped):
             raise ModelError(
                 f"{where}: expected {offset + length} bytes in {path.name!r}, found {len(mapped)}"
             )
