@@ -179,10 +179,6 @@ def _tensor(**fields: object) -> TensorProto:
          "initializer 'w': elements of type STRING aren't run"),
         (TensorProto(name="w", data_type=99, dims=[1]),
          "initializer 'w': elements of type number 99 aren't run"),
-        (TensorProto(name="w", data_type=TensorProto.BOOL, dims=[1], int32_data=[1 << 30]),
-         None),
-    ],
-)  # fmt: skip
 def test_initializers(tensor: TensorProto, message: str) -> None:
     with pytest.raises(WebrtError) as caught:
         load_bytes(_with_tensor(tensor).SerializeToString(), "m.onnx")
@@ -267,7 +263,8 @@ def test_names_of_a_model_cant_break_a_message() -> None:
     assert str(caught.value) == r"m.onnx: node 'a\x1b[31m\nb' (Evil\nOp) isn't run"
 
 
-FUZZED = """g (int64[batch, seq] ids, float[batch, seq, 4] x) => (float[batch, 2] y, float[batch, n] z)
+FUZZED = """g (int64[batch, seq] ids, float[batch, seq, 4] x)
+=> (float[batch, 2] y, float[batch, n] z)
 <float[2, 4] table = {1, 2, 3, 4, 5, 6, 7, 8}, float[4, 2] w = {1, 2, 3, 4, 5, 6, 7, 8}> {
     e = Gather (table, ids)
     a = Add (e, x)
