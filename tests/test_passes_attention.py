@@ -52,6 +52,15 @@ SPELLINGS = {
             safe = Where (bad, zero, p)
             y = MatMul (safe, v)
         }""",
+    "rows that are zero": """
+        agraph (HEAD, bool[batch, 1, query, 1] none) => (float[batch, 2, query, 6] y) {
+            kt = Transpose <perm = [0, 1, 3, 2]> (k)
+            s = MatMul (q, kt)
+            p = Softmax <axis = -1> (s)
+            zero = Constant <value = float {0.0}> ()
+            safe = Where (none, zero, p)
+            y = MatMul (safe, v)
+        }""",
     "two masks": """
         agraph (HEAD, float[1, 2, query, key] bias, float[batch, 1, 1, key] mask)
             => (float[batch, 2, query, 6] y) {

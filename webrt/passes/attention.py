@@ -3,7 +3,8 @@
 Before:  MatMul(Softmax(scale · MatMul(Q, Kᵀ) + mask), V)       After:  Attention(Q, K, V, mask)
 
 Scales are gathered from the scores, from Q and from K, through reshapes and transposes; masks are
-added or chosen by Where; a guard against rows of NaN (`Where(IsNaN(p), 0, p)`) goes.
+added or chosen by Where; a guard against rows of NaN (`Where(IsNaN(p), 0, p)`) goes, a choice of
+rows that are zero comes after.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ class _Parts:
 def _rule(node: Node, view: View) -> list[Node] | None:
     if node.op != "MatMul" or len(node.outputs[0].shape) < 3:
         return None
-    softmax = _softmax(node.inputs[0], view)
+    found = _softmax(node.inputs[0], view)
     value = node.inputs[1]
-    if softmax is None or value is None or value.data is not None:
+    if found is None or value is None or value.data is not None:
         return None
+    softmax, guard = found
     parts = _Parts()
     if not _scores(softmax.inputs[0], view, parts, node.name) or parts.product is None:
         return None
@@ -70,22 +72,33 @@ def _rule(node: Node, view: View) -> list[Node] | None:
         "Attention", inputs, {"scale": parts.scale}, name=node.name,
         outputs=[f"{node.name}.attention"], domain="webrt",
     )  # fmt: skip
-    return [*parts.nodes, with_outputs(attention, node.outputs)]
+    made = [*parts.nodes, attention]
+    if guard is not None:
+        inputs = [*guard.inputs[:2], attention.outputs[0]]
+        made.append(apply("Where", inputs, name=node.name, outputs=[f"{node.name}.guarded"]))
+    return [*made[:-1], with_outputs(made[-1], node.outputs)]
 
 
-def _softmax(value: Value | None, view: View) -> Node | None:
-    """The softmax over the last axis that a value is, but for a guard or casts that do nothing."""
-    node = view.maker(value, "Softmax", "Where")
-    if node is not None and node.op == "Where":
-        guard = view.maker(node.inputs[0], "IsNaN")
-        if guard is None or scalar(node.inputs[1]) != 0 or guard.inputs[0] is not node.inputs[2]:
-            return None
-        node = view.maker(node.inputs[2], "Softmax")
-    if node is None:
-        return None
-    rank = len(node.outputs[0].shape)
+def _softmax(value: Value | None, view: View) -> tuple[Node, Node | None] | None:
+    """The softmax over the last axis that a value is, and a choice of rows that it went through.
+
+    `Where(IsNaN(p), 0, p)` changes nothing; `Where(row, 0, p)` gives rows of zeros in the end.
+    """
+    guard = view.maker(value, "Where")
+    node = view.maker(guard.inputs[2] if guard else value, "Softmax")
     # Before opset 13 a softmax over `axis` flattens all dims from there on: the same for the last.
-    return node if last_axis(node, rank) else None
+    if node is None or not last_axis(node, len(node.outputs[0].shape)):
+        return None
+    if guard is None:
+        return node, None
+    condition = guard.inputs[0]
+    if scalar(guard.inputs[1]) != 0 or condition is None:
+        return None
+    is_nan = view.maker(condition, "IsNaN")
+    if is_nan is not None and is_nan.inputs[0] is guard.inputs[2]:
+        return node, None
+    by_row = condition.shape[-1:] == (1,) or not condition.shape
+    return (node, guard) if by_row else None
 
 
 def _scores(value: Value | None, view: View, parts: _Parts, name: str) -> bool:

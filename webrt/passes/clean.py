@@ -31,7 +31,7 @@ def without_identities(graph: Graph) -> Graph:
 def _is_identity(node: Node, source: Value) -> bool:
     if node.domain or node.outputs[0].data is not None:
         return False
-    if node.op == "Cast":
+    if node.op in ("Cast", "CastLike"):
         return node.outputs[0].dtype is source.dtype
     if node.op == "Dropout":
         return len(node.outputs) == 1 and not (len(node.inputs) > 2 and node.inputs[2])
