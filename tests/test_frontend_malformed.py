@@ -179,6 +179,8 @@ def _tensor(**fields: object) -> TensorProto:
          "initializer 'w': elements of type STRING aren't run"),
         (TensorProto(name="w", data_type=99, dims=[1]),
          "initializer 'w': elements of type number 99 aren't run"),
+    ],
+)  # fmt: skip
 def test_initializers(tensor: TensorProto, message: str) -> None:
     with pytest.raises(WebrtError) as caught:
         load_bytes(_with_tensor(tensor).SerializeToString(), "m.onnx")

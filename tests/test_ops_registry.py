@@ -10,12 +10,14 @@ from webrt.ops.registry import OpDef, all_operators, find
 
 OPERATORS = [d for d in all_operators() if d.domain == ""]
 
-REQUIRED = """
-    Abs Add And Cast Clip Concat ConstantOfShape Conv CumSum Div Equal Erf Exp Expand Flatten Gather
-    GatherElements GatherND Gelu Gemm GlobalMaxPool Greater GreaterOrEqual Identity LayerNormalization
-    Less LessOrEqual Log MatMul Max Min Mul Not Pow Range Reciprocal ReduceMax ReduceMean ReduceSum
-    Relu Reshape Shape Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
-""".split()
+REQUIRED = [
+    "Abs", "Add", "And", "Cast", "Clip", "Concat", "ConstantOfShape", "Conv", "CumSum", "Div",
+    "Equal", "Erf", "Exp", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Gelu",
+    "Gemm", "GlobalMaxPool", "Greater", "GreaterOrEqual", "Identity", "LayerNormalization",
+    "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mul", "Not", "Pow", "Range",
+    "Reciprocal", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Shape", "Slice",
+    "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",
+]  # fmt: skip
 
 
 def _schema_defaults(name: str, version: int) -> dict[str, Attribute | None] | None:
@@ -59,4 +61,4 @@ def test_our_own_operators() -> None:
 
 
 def test_the_newest_opset_is_onnx_s() -> None:
-    assert NEWEST_OPSET <= onnx.defs.onnx_opset_version()
+    assert onnx.defs.onnx_opset_version() >= NEWEST_OPSET
