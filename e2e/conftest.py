@@ -19,11 +19,10 @@ for folder in ("e2e", "tests", "bench"):
 from browsers import Chromium, Firefox, Performer, open_chromium, open_firefox  # noqa: E402
 from models import build as build_model  # noqa: E402
 from sample_pack import write_sample  # noqa: E402
-from site_server import Site  # noqa: E402
+from site_server import CACHE, Site  # noqa: E402
 
 import webrt  # noqa: E402
 
-CACHE = ROOT / ".cache" / "e2e"
 PYODIDE = Path(os.environ.get("WEBRT_PYODIDE", ROOT / "e2e" / "node_modules" / "pyodide"))
 
 

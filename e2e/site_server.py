@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache" / "e2e"
 TYPES = {
     ".js": "text/javascript", ".mjs": "text/javascript", ".html": "text/html",
     ".json": "application/json", ".wasm": "application/wasm", ".css": "text/css",

@@ -89,6 +89,7 @@ def test_every_shape_from_one_pack(browser: Performer, sample: str) -> None:
     assert found["outputNames"] == ["hidden", "pooled", "mask", "echo", "release"]
     assert found["inputMetadata"][0] == {
         "name": "ids", "isTensor": True, "type": "int64", "shape": ["batch", "length"],
+        "low": 0, "high": 9,
     }  # fmt: skip
     assert {"stage": "kernels", "done": 4, "total": 4} in found["progress"]
     assert {"stage": "weights", "done": 300, "total": 300} in found["progress"]

@@ -16,9 +16,9 @@ import { Tensor, fromStorage } from "./tensor.js";
  * @typedef {{stage: "weights" | "kernels", done: number, total: number}} Progress */
 /** @typedef {{device?: string, executionProviders?: readonly (string | {name: string})[],
  *   powerPreference?: GPUPowerPreference, onProgress?: (progress: Progress) => void}} Options */
-/** `shape` holds numbers and the names of dynamic dims.
+/** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
- *   shape: (number | string)[]}} Metadata */
+ *   shape: (number | string)[], low?: number, high?: number}} Metadata */
 
 /** A pack on a device, ready to run. */
 export class InferenceSession {
@@ -133,7 +133,9 @@ function checkDeviceName({ device, executionProviders = [] }) {
 
 /** @param {Pack} pack @param {Port} port @returns {Metadata} */
 function metadata(pack, port) {
-  return { name: port.name, isTensor: true, type: port.type, shape: shapeOf(pack, port) };
+  const { name, type, low, high } = port;
+  const bounds = { ...(low !== null && { low }), ...(high !== null && { high }) };
+  return { name, isTensor: true, type, shape: shapeOf(pack, port), ...bounds };
 }
 
 /** Refuse kernels that the device can't run, before it is asked to. @param {Pack} pack

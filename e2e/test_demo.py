@@ -1,0 +1,91 @@
+"""The demo page, as `webrt serve` serves it: any pack, and magika's drop area."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browsers import Chromium
+from playwright.sync_api import Page, expect
+from site_server import CACHE
+
+from webrt.cli.serve import Server
+
+
+@contextlib.contextmanager
+def opened(chromium: Chromium, pack: Path) -> Iterator[Page]:
+    """The demo page of a pack, in a phone's window; a console error fails the test."""
+    server = Server(pack, "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = chromium.browser.new_page(viewport={"width": 390, "height": 844})
+    errors: list[str] = []
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    try:
+        page.goto(server.url)
+        yield page
+        assert errors == []
+    finally:
+        page.close()
+        server.shutdown()
+        server.server_close()
+
+
+def fits_the_window(page: Page) -> bool:
+    script = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    return bool(page.evaluate(script))
+
+
+def test_any_pack(chromium: Chromium, packs: Path, sample: str) -> None:
+    with opened(chromium, packs / sample.rsplit("/", 1)[1]) as page:
+        expect(page.get_by_role("status")).to_have_text("Ready.", timeout=30_000)
+        expect(page.locator("#facts")).to_contain_text("Kernels4")
+        expect(page.get_by_text("What kind of file is it?")).to_be_hidden()
+        page.get_by_label("length").fill("3")
+        expect(page.locator("#shape-0")).to_have_text("[1, 3]")
+        page.get_by_label("Fill ids with").select_option("values")
+        page.get_by_label("Values of ids").fill("1, 0, 2")
+        page.get_by_label("Fill scale with").select_option("ones")
+        page.get_by_role("button", name="Run").click()
+        rows = page.locator("#outputs tr")
+        expect(rows).to_have_count(5)
+        expect(rows.nth(0)).to_contain_text("1, 1.25, 1.5, 1.75, 0, 0.25, 0.5, 0.75")
+        expect(rows.nth(1)).to_contain_text("[1, 4]")
+        expect(rows.nth(3)).to_contain_text("int64")
+        expect(page.locator("#timings")).to_contain_text("Median")
+        assert fits_the_window(page)
+        page.screenshot(path=CACHE / "demo.png", full_page=True)
+        page.get_by_label("Values of ids").fill("11")
+        page.get_by_role("button", name="Run").click()
+        message = "ShapeError: input 'ids': the value 11 is outside of 0 … 9"
+        expect(page.get_by_role("status")).to_have_text(message)
+
+
+def test_a_broken_pack_is_said(chromium: Chromium, packs: Path, sample: str) -> None:
+    with opened(chromium, packs / "sample") as page:
+        expect(page.get_by_role("status")).to_have_text("Ready.", timeout=30_000)
+        page.route("**/manifest.json", lambda route: route.fulfill(body="{}"))
+        page.reload()
+        expect(page.get_by_role("status")).to_contain_text("PackError: ", timeout=30_000)
+        expect(page.get_by_role("status")).to_contain_text("doesn't end in its sha256")
+
+
+@pytest.mark.parametrize("model", ["magika"], indirect=True)
+def test_files_get_labels(chromium: Chromium, packs: Path, model: Path) -> None:
+    with opened(chromium, packs / model.stem) as page:
+        expect(page.get_by_text("What kind of file is it?")).to_be_visible(timeout=60_000)
+        here = Path(__file__)
+        files: list[Path] = [here, here.parent.parent / "web" / "demo" / "demo.css"]
+        tiny = CACHE / "tiny.txt"
+        tiny.write_text("hi")
+        page.locator("#file").set_input_files([*files, tiny])
+        labels = page.locator("#labels li")
+        expect(labels).to_have_count(4, timeout=60_000)
+        expect(labels.nth(0)).to_have_text("tiny.txt: too small to tell")
+        expect(labels.nth(1)).to_contain_text("python test_demo.py")
+        expect(labels.nth(2)).to_contain_text("css demo.css")
+        assert fits_the_window(page)
+        page.screenshot(path=CACHE / "magika.png", full_page=True)
