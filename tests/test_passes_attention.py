@@ -6,8 +6,10 @@ import onnx
 import pytest
 from onnx_text import check, families, graph, model, operators
 
+from webrt.kernel.text import print_problem
 from webrt.passes.attention import recognise_attention
 from webrt.passes.clean import clean
+from webrt.passes.pipeline import build
 
 HEAD = "float[batch, 2, query, 4] q, float[batch, 2, key, 4] k, float[batch, 2, key, 6] v"
 
@@ -129,3 +131,12 @@ def test_what_looks_alike_stays_as_it_is(scores: str) -> None:
         }}""")
     assert "Attention" not in operators(recognise_attention(graph(proto)))
     check(proto, batch=2, query=3, key=5)
+
+
+def test_masks_of_minus_infinity_are_finite_in_kernels() -> None:
+    proto = spelled("a mask chosen by Where")
+    low = next(n for n in proto.graph.node if n.op_type == "Constant").attribute[0]
+    low.f = float("-inf")
+    built = build(graph(proto))
+    assert "inf" not in print_problem(built.plan.problems[0])
+    assert "-3.4028234663852886e+38" in print_problem(built.plan.problems[0])

@@ -10,7 +10,7 @@ from webrt.passes.fuse_contract import arrange_contractions
 from webrt.passes.fuse_epilogue import absorb_epilogues
 from webrt.passes.fuse_inline import dissolve_moves, inline_chains, inline_cheap
 from webrt.passes.fuse_layout import store_as_read
-from webrt.passes.fuse_literals import inline_literals
+from webrt.passes.fuse_literals import finite_masks, inline_literals
 from webrt.passes.fuse_merge import (
     merge_reductions,
     settle_reductions,
@@ -28,7 +28,7 @@ STEPS: tuple[tuple[Callable[[Workbench], object], ...], ...] = (
     (store_from_reduction,),
     (inline_cheap, absorb_epilogues, inline_chains),
     (lambda bench: absorb_epilogues(bench, keep_source=True), merge_reductions),
-    (narrow_maps,),
+    (finite_masks, narrow_maps),
     (arrange_contractions,),
     (store_as_read, collapse_axes),
 )

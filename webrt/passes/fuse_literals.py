@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,10 +14,11 @@ from webrt.dtypes import DType
 from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Load
-from webrt.kernel.problem import extents
+from webrt.kernel.problem import Attention, Map, Problem, expressions, extents
 from webrt.passes.algebra import tidy
-from webrt.passes.workbench import Workbench, map_expressions
+from webrt.passes.workbench import Node, Workbench, map_expressions
 
+LOWEST = -3.4028234663852886e38
 MAX_UNIFORM = 4096  # elements up to which a constant is looked through for being all equal
 
 
@@ -68,3 +70,44 @@ def _const(value: object, dtype: DType) -> Const:
     if dtype is DType.BOOL:
         return Const(bool(value), dtype)
     return Const(float(value) if dtype.is_float else int(value), dtype)
+
+
+def finite_masks(bench: Workbench) -> None:
+    """Scores are masked with the lowest finite number where a model has -inf.
+
+    WGSL may assume that there are no infinities; a score of -3e38 or less is masked all the same.
+    """
+    for key in bench.in_order():
+        node = bench.nodes[key]
+        problem = node.problem
+        if isinstance(problem, Attention):
+            changed: Problem = replace(problem, score=_finite(problem.score))
+        elif isinstance(problem, Map) and _only_masks(bench, node):
+            changed = map_expressions(problem, _finite)
+        else:
+            continue
+        if changed != problem:
+            bench.update(key, replace(node, problem=changed))
+
+
+def _finite(expr: Expr) -> Expr:
+    return ex.rewrite(expr, lambda e: Const(LOWEST, e.dtype) if _is_low(e) else None)
+
+
+def _is_low(expr: Expr) -> bool:
+    return isinstance(expr, Const) and expr.dtype is DType.F32 and expr.value == -math.inf
+
+
+def _only_masks(bench: Workbench, node: Node) -> bool:
+    """Whether a Map's outputs are read by the scores of attentions and nowhere else."""
+    for name in node.outputs:
+        readers = [bench.nodes[r].problem for r in bench.readers_of(name)]
+        if bench.is_result(name) or not readers:
+            return False
+        for problem in readers:
+            if not isinstance(problem, Attention):
+                return False
+            used = [e for root in expressions(problem) for e in ex.loads(root) if e.memory == name]
+            if len(used) > sum(e.memory == name for e in ex.loads(problem.score)):
+                return False
+    return True
