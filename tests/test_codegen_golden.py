@@ -32,6 +32,9 @@ KERNELS: dict[str, tuple[Problem, Schedule]] = {
     "contract-split-k": (contract(1, 8, 64), ContractSchedule(1, 4, 1, 2, 4)),
     "contract-staged": (contract(ROWS, 32, 16), ContractSchedule(2, 4, 4, 4, 1, 8)),
     "attention": (attention(TOKENS, 2, 8, 8), AttentionSchedule(2, 8, 4, 8, False)),
+    "attention-staged": (
+        attention(TOKENS, 2, 8, 8), AttentionSchedule(2, 8, 4, 8, False, 8),
+    ),
     "attention-held": (
         attention((1, 4, 4), 1, 4, 4, mask="none"), AttentionSchedule(1, 4, 4, 4, True),
     ),

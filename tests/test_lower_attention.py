@@ -126,6 +126,12 @@ def test_holding_the_query_on_a_device(driver: str) -> None:
     check(BERT, AttentionSchedule(2, 8, 8, 8, True), {"s0": 2, "s1": 9}, (driver,))
 
 
+@pytest.mark.parametrize("length", [1, 21, 32])
+def test_keys_through_workgroup_memory_on_a_device(length: int) -> None:
+    schedule = AttentionSchedule(2, 4, 4, 8, False, 16)
+    check(BERT, schedule, {"s0": 2, "s1": length}, ("lavapipe", "swiftshader"))
+
+
 @pytest.mark.parametrize("length", [1, 7, 40])
 @pytest.mark.parametrize("driver", ["lavapipe", "swiftshader"])
 def test_one_kernel_serves_every_length(length: int, driver: str) -> None:
@@ -168,10 +174,12 @@ def test_a_space_is_small_and_starts_with_the_default() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"rows": 0}, {"columns": 6}, {"keys": 5}, {"hold": 1}, {"lanes": 1000}], ids=str
+    "change",
+    [{"rows": 0}, {"columns": 6}, {"keys": 5}, {"hold": 1}, {"lanes": 1000}, {"stage": 6}],
+    ids=str,
 )
 def test_malformed_schedules_are_refused(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"range|four by four|is no"):
+    with pytest.raises(ValueError, match=r"range|four by four|is no|stage"):
         from_json({**to_json(default(BERT)), **change})
 
 

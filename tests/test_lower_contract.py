@@ -26,7 +26,7 @@ ACC = Ref("acc", F32)
 
 
 def contract(
-    m: Dim, n: int, k: int, batch: tuple[Dim, ...] = (), *, turn_a: bool = False,
+    m: Dim, n: Dim, k: Dim, batch: tuple[Dim, ...] = (), *, turn_a: bool = False,
     turn_b: bool = False, epilogue: str = "bias", prologue: bool = False, heads: int = 1,
 ) -> Contract:  # fmt: skip
     """a [b, m, k] or [b, k, m], b [b, k, n] or [b, n, k], bias [n], residual [b, m, n]."""
@@ -103,6 +103,34 @@ def check(
                 assert np.mean(actual != wanted) < 0.02
             else:
                 assert_close(actual, wanted, output.dtype, length, scale=4.0)
+
+
+def of_dtypes(operands: DType, result: DType) -> Contract:
+    """[5, 9] · [9, 8], accumulated in `result`."""
+    a, b = Load(0, M * 9 + K, operands), Load(1, K * 8 + N, operands)
+    inputs = (Operand(operands, 45), Operand(operands, 72, True))
+    output = Output(result, 40, M * 8 + N, Ref("acc", result))
+    return Contract((), 5, 8, 9, inputs, a, b, (output,))
+
+
+@pytest.mark.parametrize("dtype", [DType.F16, DType.I32])
+def test_dtypes(dtype: DType) -> None:
+    """Halves are added up in f32, integers as they are."""
+    problem = of_dtypes(dtype, F32 if dtype.is_float else dtype)
+    random = np.random.default_rng(0)
+    arrays = [(random.normal(size=o.size) * 4).astype(gpu.NUMPY[dtype]) for o in problem.operands]
+    a, b = (x.astype(np.float32).reshape(s) for x, s in zip(arrays, ((5, 9), (9, 8)), strict=True))
+    (actual,) = gpu.run(lower(problem, default(problem)), problem, arrays)
+    assert_close(actual, (a @ b).reshape(-1).astype(actual.dtype), problem.outputs[0].dtype, 9, 16)
+
+
+@pytest.mark.parametrize("size", [1, 6, 8, 19])
+def test_every_extent_may_be_a_symbol(size: int) -> None:
+    problem = contract(symbol("s0"), symbol("s1"), symbol("s2"), (symbol("s3"),), turn_b=True)
+    bindings = {"s0": 5, "s1": size, "s2": size + 1, "s3": 2}
+    for schedule in space(problem)[::5]:
+        check(problem, schedule, bindings, ())
+    check(problem, default(problem), bindings, ("lavapipe",))
 
 
 @settings(max_examples=60, deadline=None)

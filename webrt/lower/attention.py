@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from webrt import dims
 from webrt.dims import Dim, symbol
 from webrt.dtypes import DType
 from webrt.kernel import loop
-from webrt.kernel.expr import Const, Expr, Ref, as_index, call, cast, f32, substitute
+from webrt.kernel.expr import Const, Expr, Load, Ref, as_index, call, cast, f32, substitute
 from webrt.kernel.problem import Attention
 from webrt.lower.common import (
     Quad,
@@ -43,6 +46,12 @@ class _Lowering:
         self.scope = root_scope(problem)
         if schedule.hold and not (isinstance(problem.d, int) and is_aligned(problem.d)):
             raise ValueError(f"d = {problem.d} can't be held in registers, in quads")
+        if schedule.stage and not all(
+            isinstance(size, int) and is_aligned(size) for size in (problem.d, problem.e)
+        ):
+            raise ValueError(f"d = {problem.d}, e = {problem.e} can't be staged, in quads")
+        self.shared: list[loop.Shared] = []
+        self.staged: Dim = 0  # the first key that workgroup memory holds
 
     def kernel(self, name: str) -> loop.Kernel:
         problem, schedule, scope = self.problem, self.schedule, self.scope
@@ -54,15 +63,18 @@ class _Lowering:
                 inner.bind(f"b{j}", index, extent)
             self.rows(inner, grid.index[-2])
             self.columns(inner, grid.index[-1])
-            # A lane whose rows are all outside has nothing to do.
-            with inner.when(self.row_guard[0]) as busy:
-                self.row_guard[0] = None
+            # A lane whose rows are all outside has nothing to do, unless others wait for it.
+            with inner.when(None if schedule.stage else self.row_guard[0]) as busy:
+                self.row_guard[0] = self.row_guard[0] if schedule.stage else None
                 self.registers(busy)
-                blocks = dims.ceil_div(problem.t, schedule.keys)
+                blocks = dims.ceil_div(problem.t, schedule.stage or schedule.keys)
                 with busy.loop("step", 0, blocks, extent=blocks) as (body, step):
-                    self.step(body, step)
+                    if schedule.stage:
+                        self.stage(body, step)
+                    else:
+                        self.step(body, step)
                 self.outputs(busy)
-        return kernel(name, problem, (schedule.lanes, 1, 1), grid.size, scope)
+        return kernel(name, problem, (schedule.lanes, 1, 1), grid.size, scope, tuple(self.shared))
 
     # The tile's place
 
@@ -83,7 +95,7 @@ class _Lowering:
     def columns(self, scope: Scope, block: Dim) -> None:
         """This lane's value columns, four by four, with the guard of each quad or of each lane."""
         quads, e = self.schedule.columns // 4, self.problem.e
-        first = scope.symbol("column", block * quads)
+        first = self.first_column = scope.symbol("column", block * quads)
         self.column: list[Quad] = []
         self.guards: list[tuple[Expr | None, ...]] = []
         for v in range(quads):
@@ -129,6 +141,12 @@ class _Lowering:
 
     def key(self, scope: Scope, t: Dim, d: Dim, four: bool = True) -> Expr:
         """Quad d of a key row, or its element d."""
+        if self.schedule.stage:
+            assert isinstance(self.problem.d, int)
+            return Load(self.shared[0].name, (t * (self.problem.d // 4) + d) * 4, DType.F32, 4)
+        return self.global_key(scope, t, d, four)
+
+    def global_key(self, scope: Scope, t: Dim, d: Dim, four: bool = True) -> Expr:
         return self.along_d(scope, self.problem.key, ("t", t, self.problem.t), d, four)
 
     def along_d(
@@ -140,17 +158,69 @@ class _Lowering:
         value = wide(vectorise(expr, "d", quad(d), {**scope.extents, name: extent}))
         return cast(substitute(value, {name: at}), DType.F32)
 
-    def value(self, scope: Scope, t: Dim, columns: Quad) -> Expr:
+    def value(self, scope: Scope, t: Dim, v: int) -> Expr:
+        """Quad v of the lane's columns of a value row."""
+        if self.schedule.stage:
+            quads = len(self.column)
+            return Load(self.shared[1].name, (t * quads + v) * 4, DType.F32, 4)
+        return self.global_value(scope, t, self.column[v])
+
+    def global_value(self, scope: Scope, t: Dim, columns: Quad) -> Expr:
         extents = {**scope.extents, "t": self.problem.t}
         value = vectorise(self.problem.value, "e", columns, extents)
         return cast(wide(substitute(value, {"t": t})), DType.F32)
+
+    # Workgroup memory
+
+    def stage(self, body: Scope, block: Dim) -> None:
+        """Keys and values of `stage` rows go to workgroup memory, then block by block."""
+        problem, schedule = self.problem, self.schedule
+        assert isinstance(problem.d, int)
+        if not self.shared:
+            for name, width in (("keys", problem.d), ("values", schedule.columns)):
+                length = schedule.stage * width // 4
+                name = body.names.fresh(name)
+                self.shared.append(loop.Shared(name, DType.F32, 4, length))
+        self.staged = block * schedule.stage
+        body.barrier()
+        with self.slots(body, problem.d // 4) as (inner, slot, t, d):
+            inner.store(self.shared[0].name, slot * 4, self.global_key(inner, t, d))
+        quads, e = schedule.columns // 4, self.problem.e
+        with self.slots(body, quads) as (inner, slot, t, v):
+            last = dims.floor_div(e, 4)
+            at = dims.dim_min(self.first_column + v, last - 1)
+            columns = quad(inner.symbol("e_quad", at, last))
+            inner.store(self.shared[1].name, slot * 4, self.global_value(inner, t, columns))
+        body.barrier()
+        steps = schedule.stage // schedule.keys
+        with body.loop("part", 0, steps, extent=steps) as (inner, part):
+            self.step(inner, block * steps + part)
+
+    @contextmanager
+    def slots(self, body: Scope, width: int) -> Iterator[tuple[Scope, Dim, Dim, Dim]]:
+        """All lanes together visit `stage` rows of `width` quads: slot, key row, quad."""
+        count = self.schedule.stage * width
+        lanes = self.schedule.lanes
+        lane0: Dim = symbol("lane0") if lanes > 1 else 0
+        with body.loop("slot", lane0, count, lanes, extent=count) as (inner, slot):
+            t = dims.dim_min(self.staged + slot // width, self.problem.t - 1)
+            place = inner.symbol("place", slot % width, width)
+            yield inner, slot, inner.symbol("t", t, self.problem.t), place
+
+    def place(self, scope: Scope, t: Dim) -> Dim:
+        """Where a key's row is to be had: inside the operand, or in workgroup memory."""
+        if self.schedule.stage:
+            return t - self.staged
+        if self.whole:
+            return t
+        return scope.symbol("t", dims.dim_min(t, self.problem.t - 1), self.problem.t)
 
     # A block of keys
 
     def step(self, body: Scope, step: Dim) -> None:
         """Scores of a block of keys, then the running softmax, then the weighted values."""
         problem, count = self.problem, self.schedule.keys
-        self.whole = dims.modulo(problem.t, count) == 0
+        self.whole = dims.modulo(problem.t, self.schedule.stage or count) == 0
         self.quads: list[Quad] = []
         for v in range(count // 4):
             first = step * (count // 4) + v
@@ -164,7 +234,10 @@ class _Lowering:
         if self.schedule.hold:
             products = self.products_by_key(body, step * (count // 4))
         else:
-            products = self.products_by_depth(body, [t for keys in self.quads for t in keys])
+            keys_at = [t for keys in self.quads for t in keys]
+            if self.schedule.stage:
+                keys_at = [self.place(body, step * count + j) for j in range(count)]
+            products = self.products_by_depth(body, keys_at)
         scores = iter(self.scores(body, products))
         weights = [
             self.weights(body, i, step * count, [next(scores) for _ in row])
@@ -174,8 +247,8 @@ class _Lowering:
 
     def add(self, body: Scope, weights: list[Expr], t: Dim) -> None:
         """Add one key's values, weighted, to each row."""
-        for v, columns in enumerate(self.column):
-            value = body.let(f"v{v}", self.value(body, t, columns))
+        for v in range(len(self.column)):
+            value = body.let(f"v{v}", self.value(body, t, v))
             for i, weight in enumerate(weights):
                 part = call("mul", weight, value)
                 body.assign(self.acc[i][v], call("add", self.acc[i][v], part))
@@ -188,7 +261,7 @@ class _Lowering:
         ]
         with body.loop("turn", 0, 4, extent=4) as (inner, c):
             for v in range(len(self.quads)):
-                t = self.turn_key(inner, (first + v) * 4 + c)
+                t = self.place(inner, (first + v) * 4 + c)
                 self.add(inner, [lane(row[v], 0) for row in rings], t)
             for row in rings:
                 for ring in row:
@@ -207,7 +280,7 @@ class _Lowering:
         ]
         with body.loop("key", 0, 4, extent=4) as (inner, c):
             for v in range(len(self.quads)):
-                t = self.turn_key(inner, (first + v) * 4 + c)
+                t = self.place(inner, (first + v) * 4 + c)
                 parts: list[Expr] = []
                 for d in range(self.problem.d // 4):
                     key = inner.let(f"k{v}_{d}", self.key(inner, t, d))
@@ -224,12 +297,6 @@ class _Lowering:
                     moved = [lane(dot, c) for c in (1, 2, 3)]
                     inner.assign(dot, call("vec4", *moved, call("sum4", part)))
         return [[*row] for row in dots]
-
-    def turn_key(self, scope: Scope, t: Dim) -> Dim:
-        """A key's row, kept inside."""
-        if self.whole:
-            return t
-        return scope.symbol("t", dims.dim_min(t, self.problem.t - 1), self.problem.t)
 
     def products_by_depth(self, body: Scope, keys: list[Dim]) -> list[list[Expr]]:
         """The same in a loop over d: in quads where d is divisible by 4."""

@@ -21,12 +21,15 @@ class AttentionSchedule:
     keys: int
     lanes: int
     hold: bool
+    stage: int = 0
 
     def __post_init__(self) -> None:
         if not (1 <= self.rows <= 8 and 4 <= self.columns <= 256 and 1 <= self.lanes <= 256):
             raise ValueError(f"out of range: {self}")
         if self.columns % 4 or self.keys not in (4, 8):
             raise ValueError(f"columns and keys go four by four: {self}")
+        if not 0 <= self.stage <= 128 or self.stage % self.keys:
+            raise ValueError(f"a stage is some blocks of keys: {self}")
 
 
 MAX_COLUMNS = 64
@@ -51,7 +54,18 @@ def space(problem: Attention, limits: Limits) -> tuple[AttentionSchedule, ...]:
         for lanes in (8, 32, 64)
         if lanes <= limits.lanes
     ]
-    return tuple(dict.fromkeys([first, *others]))[:64]
+    staged = [
+        AttentionSchedule(rows, columns, 4, lanes, False, stage)
+        for rows in (2, 1)
+        for lanes in (32, 64)
+        for stage in (16, 32)
+        if lanes <= limits.lanes
+        and isinstance(problem.d, int)
+        and isinstance(problem.e, int)
+        and problem.d % 4 == problem.e % 4 == 0
+        and stage * (problem.d + columns) * 4 <= limits.workgroup_bytes
+    ]
+    return tuple(dict.fromkeys([first, *others, *staged]))[:64]
 
 
 def _rows(problem: Attention, columns: int) -> int:
