@@ -39,11 +39,10 @@ class Window:
             if not self.ceil:
                 result.append(dims.floor_div(room, stride) + 1)
                 continue
-            count = dims.ceil_div(room, stride) + 1
-            if isinstance(count, int) and isinstance(extent, int):
-                starts_inside = (count - 1) * stride < extent + dims.evaluate(self.before[axis], {})
-                count -= 0 if starts_inside else 1
-            result.append(count)
+            last_start = dims.floor_div(
+                extent + self.before[axis] - 1, stride
+            )  # not in the end's pad
+            result.append(dims.dim_min(dims.ceil_div(room, stride), last_start) + 1)
         return tuple(result)
 
     def place(self, out: Sequence[Dim], tap: Sequence[Dim]) -> tuple[Dim, ...]:

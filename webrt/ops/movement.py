@@ -265,13 +265,10 @@ def _split_sizes(site: Site, extent: Dim) -> list[Dim]:
     if site.optional(1) is not None:
         return list(site.needed(1, "split"))
     count = site.outputs
+    size = dims.ceil_div(extent, count) if site.version >= 18 else dims.floor_div(extent, count)
     if not isinstance(extent, int):
-        size = dims.floor_div(extent, count)
-        if size * count != extent:
-            raise site.unsupported(f"a dim of {extent} in {count} equal parts")
-        return [size] * count
-    size = -(-extent // count)
-    return [min(size, extent - j * size) for j in range(count)]
+        return [size] * (count - 1) + [extent - size * (count - 1)]
+    return [dims.dim_max(dims.dim_min(size, extent - size * j), 0) for j in range(count)]
 
 
 @operator(
@@ -295,9 +292,12 @@ class Split:
         return tuple(Inferred(value.dtype, (*before, s, *after)) for s in sizes)
 
     @staticmethod
-    def reference(site: Site, x: Tensor, _: Tensor | None = None) -> tuple[Tensor, ...]:
+    def reference(site: Site, x: Tensor, split: Tensor | None = None) -> tuple[Tensor, ...]:
         axis = site.axis(site.integer("axis"), x.ndim)
-        sizes = [dims.evaluate(s, {}) for s in _split_sizes(site, x.shape[axis])]
+        if split is None:
+            sizes = [dims.evaluate(s, {}) for s in _split_sizes(site, x.shape[axis])]
+        else:
+            sizes = [int(s) for s in split]
         return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
 
     symbolic = reference

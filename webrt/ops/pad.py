@@ -15,13 +15,16 @@ from webrt.ops.site import Inferred, Site, Tensor, compare
 MODES = {"constant": "constant", "edge": "edge", "reflect": "reflect", "wrap": "wrap"}
 
 
-def _pads(site: Site) -> list[tuple[Dim, Dim]]:
-    """(before, after) of each axis; negative ones crop."""
+def _pads(site: Site, known: Tensor | None = None) -> list[tuple[Dim, Dim]]:
+    """(before, after) of each axis; negative ones crop. `known` stands for symbolic pads."""
     rank = len(site.input(0).shape)
     pads = site.integers("pads") if site.version < 11 else site.needed(1, "pads")
+    if known is not None:
+        pads = tuple(int(p) for p in known)
     axes = list(range(rank))
     if site.optional(3) is not None:
-        axes = [site.axis(int(str(a)), rank) for a in site.needed(3, "axes")]
+        wanted = [a for a in site.needed(3, "axes") if isinstance(a, int)]
+        axes = [site.axis(a, rank) for a in wanted]
     if len(pads) != 2 * len(axes):
         raise site.shape_error(f"{2 * len(axes)} pads", str(len(pads)))
     result: list[tuple[Dim, Dim]] = [(0, 0)] * rank
@@ -46,7 +49,7 @@ class Pad:
 
     @staticmethod
     def reference(site: Site, x: Tensor, *inputs: Tensor | None) -> tuple[Tensor, ...]:
-        pads = [(dims.evaluate(b, {}), dims.evaluate(a, {})) for b, a in _pads(site)]
+        pads = [(dims.evaluate(b, {}), dims.evaluate(a, {})) for b, a in _pads(site, *inputs[:1])]
         cropped = x[
             tuple(
                 slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(x.shape, pads, strict=True)

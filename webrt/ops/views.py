@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from webrt import dims
@@ -23,6 +25,27 @@ class _View:
 
 def _onto(x: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
     return (np.reshape(x, shape),)
+
+
+def _exact_quotient(total: Dim, rest: Dim) -> Dim:
+    """Total // rest, which has no remainder: common factors cancel."""
+    quotient = dims.floor_div(total, rest)
+    if isinstance(total, int) or isinstance(rest, int) or quotient * rest == total:
+        return quotient
+    if len(total.terms) != 1 or len(rest.terms) != 1:
+        return quotient
+    (above, upper), (below, lower) = total.terms[0], rest.terms[0]
+    left = list(above)
+    remaining = []
+    for atom in below:
+        if atom in left:
+            left.remove(atom)
+        else:
+            remaining.append(atom)
+    common = math.gcd(upper, lower)
+    numerator = dims.product(tuple(dims.atom_dim(a) for a in left)) * (upper // common)
+    denominator = dims.product(tuple(dims.atom_dim(a) for a in remaining)) * (lower // common)
+    return dims.floor_div(numerator, denominator)
 
 
 @operator("Reshape", Attr("allowzero", 0, since=14))
@@ -50,7 +73,7 @@ class Reshape(_View):
                 raise site.shape_error(
                     f"a divisor of {shape_text(source)}", shape_text(tuple(target))
                 )
-            target[target.index(-1)] = dims.floor_div(total, rest)
+            target[target.index(-1)] = _exact_quotient(total, rest)
         shape = tuple(target)
         if compare(dims.product(shape), total) in (1, -1):
             raise site.shape_error(
