@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
+import drivers
 import pytest
 
 GOLDENS = Path(__file__).parent / "goldens"
 
-os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")  # keeps the software drivers quiet
+assert drivers.DRIVERS  # imported for what it does
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
+import wgpu
 
 from webrt import dims
 from webrt.codegen.wgsl import generate
 from webrt.dtypes import DType
 from webrt.kernel.loop import Kernel
 from webrt.kernel.problem import Problem
-
-DRIVERS = {
-    "lavapipe": Path("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json"),
-    "swiftshader": Path("/usr/lib/chromium/vk_swiftshader_icd.json"),
-}
-os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")
-os.environ["VK_DRIVER_FILES"] = ":".join(str(p) for p in DRIVERS.values() if p.exists())
-
-import wgpu  # noqa: E402
 
 NUMPY = {DType.F32: np.float32, DType.F16: np.float16, DType.I32: np.int32, DType.U32: np.uint32}
 

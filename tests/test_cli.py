@@ -11,15 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import adapters
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from webrt.cli.main import run_app
-
-assert adapters.DRIVERS  # the drivers are in reach
 
 
 def make_model(wrong: bool = False) -> onnx.ModelProto:
