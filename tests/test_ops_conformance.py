@@ -144,7 +144,7 @@ def test_backend_case(case: Case) -> None:
 
 
 MOSTLY_DYNAMIC = 890
-"""Of the cases, that many run with dynamic dims: the others need literal ones (a conv's kernel …)."""
+"""That many cases run with dynamic dims: the others need literal ones (a kernel, a group)."""
 
 
 def _dynamic(model: onnx.ModelProto, constants: dict[str, Array]) -> onnx.ModelProto:
