@@ -7,6 +7,7 @@ from functools import cache
 from webrt.resources import shader_dir
 
 FUNCTIONS = {
+    "cos1": "trigonometry", "cos4": "trigonometry", "sin1": "trigonometry", "sin4": "trigonometry",
     "erf1": "erf", "erf4": "erf", "tanh1": "tanh", "tanh4": "tanh", "floor_div": "integer",
     "floor_mod": "integer", "infinity": "special", "not_a_number": "special",
 }  # fmt: skip

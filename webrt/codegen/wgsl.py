@@ -20,8 +20,8 @@ _INFIX = {
     "eq": "==", "ne": "!=", "and": "&", "or": "|", "xor": "!=",
 }  # fmt: skip
 _FUNCTIONS = {
-    "exp": "exp", "log": "log", "sqrt": "sqrt", "inverse_sqrt": "inverseSqrt", "sin": "sin",
-    "cos": "cos", "floor": "floor", "ceil": "ceil", "round": "round", "abs": "abs", "sign": "sign",
+    "exp": "exp", "log": "log", "sqrt": "sqrt", "inverse_sqrt": "inverseSqrt",
+    "floor": "floor", "ceil": "ceil", "round": "round", "abs": "abs", "sign": "sign",
     "min": "min", "max": "max", "pow": "pow", "fma": "fma",
 }  # fmt: skip
 _MIXES_LANES = frozenset(["add", "sub", "mul", "div", "mod"])
@@ -284,7 +284,7 @@ class _Printer:
                 return f"(!{args[0]})"
             case "reciprocal":
                 return f"({self._constant(1.0, operand)} / {args[0]})"
-            case "erf" | "tanh":
+            case "erf" | "tanh" | "sin" | "cos":
                 return self._library(op, lanes, operand, _bare(args[0]))
             case "cast":
                 return f"{_type(call.dtype, lanes)}({_bare(args[0])})"
