@@ -61,7 +61,8 @@ class Chromium:
             deadline = time.monotonic() + timeout
             while self.site.results[name].empty() and time.monotonic() < deadline:
                 page.wait_for_timeout(20)  # Playwright's own waiting: it hears the console
-            return self.site.result(name, 0.1)
+            assert not self.site.results[name].empty(), f"{name} reported nothing for {timeout} s"
+            return self.site.result(name, timeout)
         except Exception as error:
             for line in lines:
                 error.add_note(line)

@@ -266,14 +266,17 @@ export class Device {
   async #read(requests, submit) {
     if (this.lostError) throw this.lostError;
     const total = Math.max(16, requests.reduce((sum, { size }) => sum + size, 0));
-    const staging = this.#watch(() => this.#takeStaging(total));
-    this.#watch(() => submit((encoder) => {
-      let at = 0;
-      for (const { buffer, offset, size } of requests) {
-        encoder.copyBufferToBuffer(buffer, offset, staging, at, size);
-        at += size;
-      }
-    }));
+    const staging = this.#watch(() => {
+      const buffer = this.#takeStaging(total);
+      submit((encoder) => {
+        let at = 0;
+        for (const { buffer: source, offset, size } of requests) {
+          encoder.copyBufferToBuffer(source, offset, buffer, at, size);
+          at += size;
+        }
+      });
+      return buffer;
+    });
     const scopes = this.scopes;
     this.scopes = [];
     // A failed map says less than the error scope that caused it, so it is looked at last.
