@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -52,6 +53,13 @@ def test_serve(server: Server, pack: Path) -> None:
     status, body, headers = get(server, "webrt/webrt.js")
     assert status == 200
     assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+    status, body, headers = get(server, "")
+    assert status == 200
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    named = re.findall(r'(?:href|src)="(webrt/[^"]+)"', body.decode())
+    assert len(named) >= 2
+    for file in named:
+        assert get(server, file)[0] == 200
     whole = (pack / "weights-00000.safetensors").read_bytes()
     status, body, headers = get(server, "pack/weights-00000.safetensors", Range="bytes=8-15")
     assert (status, body) == (206, whole[8:16])

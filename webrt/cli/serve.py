@@ -34,7 +34,7 @@ PAGE = "demo/index.html"
 
 
 class Site:
-    """Which file a URL names: `/pack/…`, `/webrt/…`, and the demo page's own at the root."""
+    """Which file a URL names: `/pack/…`, `/webrt/…` (the player), and the demo page at `/`."""
 
     def __init__(self, pack: Path, web: Path) -> None:
         self.roots = {"pack": pack, "webrt": web}
@@ -46,11 +46,8 @@ class Site:
         if parts == [""]:
             return self.page if self.page.is_file() else None
         root = self.roots.get(parts[0])
-        if root is None:  # the page's own files, by relative names
-            root = self.page.parent
-        else:
-            parts = parts[1:]
-        if not parts or not all(_PART.fullmatch(p) for p in parts):
+        parts = parts[1:]
+        if root is None or not parts or not all(_PART.fullmatch(p) for p in parts):
             return None
         path = root.joinpath(*parts)
         # A link may lead out of the folder, a name may not.
