@@ -10,11 +10,11 @@ from webrt.dtypes import DType
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Ref, call, f32
 from webrt.kernel.problem import Attention as AttentionProblem
-from webrt.ops.emit import Emitter, flat, spread
+from webrt.ops.emit import F32_MAX, Emitter, flat, spread
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor, broadcast, same_dim, shape_text
 
-MASKED = -3.4028234663852886e38
+MASKED = -F32_MAX
 """What a masked score becomes: at most -3e38, which the problem reads as masked out."""
 
 

@@ -11,7 +11,7 @@ from webrt.dtypes import DType
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr
 from webrt.ops import scalar, symbolic
-from webrt.ops.emit import Emitter, Operands, device_dtype
+from webrt.ops.emit import F32_MAX, Emitter, Operands, device_dtype
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor, broadcast
 
@@ -202,8 +202,8 @@ class Where:
 
 @operator(
     "Clip",
-    Attr("min", -3.4028234663852886e38, until=10),
-    Attr("max", 3.4028234663852886e38, until=10),
+    Attr("min", -F32_MAX, until=10),
+    Attr("max", F32_MAX, until=10),
 )
 class Clip:
     """Bounds are attributes before opset 11, optional inputs since."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,6 +25,7 @@ LITERAL_LIMIT = 1 << 16
 MAX_SELECTS = 16
 """Contents of more elements than this are refused: each is a select in the kernel."""
 
+F32_MAX = 3.4028234663852886e38
 I32_LOW, I32_HIGH = -(1 << 31), (1 << 31) - 1
 
 
@@ -157,17 +159,19 @@ class Emitter:
     def constant(self, element: np.generic | float, dtype: DType) -> Const:
         """A literal of the type that `dtype` is computed in."""
         kind = device_dtype(dtype)
-        if kind.is_float:
-            return Const(float(element), kind)
-        number = int(element)
+        if kind.is_float:  # WGSL may assume that there are no infinities: they become the largest
+            number = float(element)
+            finite = number if abs(number) != math.inf else math.copysign(F32_MAX, number)
+            return Const(finite, kind)
+        whole = int(element)
         if kind is DType.BOOL:
-            return Const(bool(number), kind)
-        if kind is DType.I32 and not I32_LOW <= number <= I32_HIGH:
+            return Const(bool(whole), kind)
+        if kind is DType.I32 and not I32_LOW <= whole <= I32_HIGH:
             raise UnsupportedOpError(
-                f"node {self.name!r}: the constant {number} doesn't fit 32 bits, "
+                f"node {self.name!r}: the constant {whole} doesn't fit 32 bits, "
                 "which int64 is computed in"
             )
-        return Const(number, kind)
+        return Const(whole, kind)
 
     def _from_content(self, content: tuple[Dim, ...], offset: Dim) -> Expr:
         if isinstance(offset, int):

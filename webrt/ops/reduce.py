@@ -13,11 +13,11 @@ from webrt.dtypes import DType
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Ref, call
 from webrt.kernel.problem import Pass, Reduce
-from webrt.ops.emit import I32_HIGH, Emitter, Operands, device_dtype, flat, index
+from webrt.ops.emit import F32_MAX, I32_HIGH, Emitter, Operands, device_dtype, flat, index
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor
 
-FLOAT_LOWEST = -3.4028234663852886e38
+FLOAT_LOWEST = -F32_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,147 @@
+"""int64 in 32 bits: what is proven, what inputs are held to, what is refused."""
+
+from __future__ import annotations
+
+import onnx.parser
+import pytest
+
+from webrt.errors import UnsupportedOpError
+from webrt.frontend.onnx import from_proto
+from webrt.passes.lower import lower
+
+
+def _ranges(text: str, opset: int = 17) -> dict[str, tuple[int, int]]:
+    header = f'<ir_version: 8, opset_import: ["" : {opset}]>\n'
+    program = lower(from_proto(onnx.parser.parse_model(header + text), "m.onnx"))
+    return {v.name: r for v, r in program.ranges.items()}
+
+
+def test_an_input_that_indexes_a_table_is_held_to_it() -> None:
+    text = """g (int64[b, s] ids) => (float[b, s, 2] y)
+    <float[3, 2] table = {1, 2, 3, 4, 5, 6}> { y = Gather (table, ids) }"""
+    assert _ranges(text) == {"ids": (-3, 2)}
+
+
+def test_also_through_views_and_casts() -> None:
+    text = """g (int32[b, s] ids) => (float[n, 2] y) <float[3, 2] table = {1, 2, 3, 4, 5, 6}> {
+        wide = Cast <to = 7> (ids)
+        axes = Constant <value_ints = [0]> ()
+        one = Unsqueeze (wide, axes)
+        minus = Constant <value_ints = [-1]> ()
+        flat = Reshape (one, minus)
+        y = Gather (table, flat)
+    }"""
+    assert _ranges(text) == {"ids": (-3, 2)}
+
+
+def test_the_smallest_of_several_tables_counts() -> None:
+    text = """g (int64[b] ids) => (float[b] y)
+    <float[3] three = {1, 2, 3}, float[2] two = {1, 2}> {
+        p = Gather (three, ids)
+        q = Gather (two, ids)
+        y = Add (p, q)
+    }"""
+    assert _ranges(text) == {"ids": (-2, 1)}
+
+
+def test_a_dynamic_table_bounds_nothing_but_the_kernel_clamps() -> None:
+    text = "g (float[n, 2] x, int64[b] ids) => (float[b, 2] y) { y = Gather (x, ids) }"
+    assert _ranges(text) == {}
+
+
+def test_a_mask_in_float_bounds_nothing() -> None:
+    text = """g (int64[b, s] mask) => (float[b, s] y) {
+        f = Cast <to = 1> (mask)
+        one = Constant <value_float = 1.0> ()
+        inverse = Sub (one, f)
+        low = Constant <value_float = -10000.0> ()
+        y = Mul (inverse, low)
+    }"""
+    assert _ranges(text) == {}
+
+
+def test_arithmetic_that_only_extremes_overflow_holds_the_input() -> None:
+    text = """g (int64[b, s] mask) => (int64[b, s] y) {
+        one = Constant <value_int = 1> ()
+        y = Sub (one, mask)
+    }"""
+    assert _ranges(text) == {"mask": (-(1 << 30), 1 << 30)}
+
+
+def test_a_cumulative_sum_holds_its_input_by_the_longest_length() -> None:
+    text = """g (int64[b, s] mask) => (int64[b, s] y) {
+        axis = Constant <value_int = 1> ()
+        y = CumSum (mask, axis)
+    }"""
+    assert _ranges(text) == {"mask": (-(1 << 10), 1 << 10)}
+
+
+def test_a_cumulative_sum_of_bools_fits() -> None:
+    text = """g (int64[b, s] ids) => (int64[b, s] y) {
+        pad = Constant <value_int = 1> ()
+        same = Equal (ids, pad)
+        kept = Not (same)
+        ones = Cast <to = 7> (kept)
+        axis = Constant <value_int = 1> ()
+        sums = CumSum (ones, axis)
+        masked = Mul (sums, ones)
+        y = Add (masked, pad)
+    }"""
+    assert _ranges(text) == {}
+
+
+def test_int32_wraps_around_and_is_held_to_nothing() -> None:
+    assert _ranges("g (int32[b] x) => (int32[b] y) { y = Mul (x, x) }") == {}
+
+
+def test_what_cant_fit_is_refused_by_name() -> None:
+    text = """g (int64[b, s] x) => (int64[b, s] y) {
+        big = Constant <value_int = 2000000000> ()
+        p = Mul (x, big)
+        q = Add (p, x)
+        y = Mul (q, big)
+    }"""
+    with pytest.raises(UnsupportedOpError) as caught:
+        _ranges(text)
+    assert str(caught.value) == (
+        "int64 arithmetic that isn't proven to fit 32 bits, which it is computed in: "
+        "node 'Mul_1'"
+    )
+
+
+def test_a_constant_beyond_32_bits_is_refused() -> None:
+    text = """g (int64[b] x) => (int64[b] y) {
+        big = Constant <value_int = 4294967296> ()
+        y = Max (x, big)
+    }"""
+    with pytest.raises(UnsupportedOpError, match="the constant 4294967296 doesn't fit 32 bits"):
+        _ranges(text)
+
+
+def test_bounds_of_a_clip_beyond_32_bits_bound_nothing() -> None:
+    text = """g (int64[b] x) => (int64[b] y) {
+        low = Constant <value_int = 0> ()
+        high = Constant <value_int = 9223372036854775807> ()
+        y = Clip (x, low, high)
+    }"""
+    assert _ranges(text) == {}
+
+
+def test_a_flattened_index_is_below_the_size_of_a_tensor() -> None:
+    text = """g (float[b, s] x) => (float[b, s] y) {
+        shape = Shape (x)
+        zero = Constant <value_int = 0> ()
+        one = Constant <value_int = 1> ()
+        n = Gather (shape, zero)
+        m = Gather (shape, one)
+        rows = Range (zero, n, one)
+        columns = Range (zero, m, one)
+        last = Constant <value_ints = [1]> ()
+        r = Unsqueeze (rows, last)
+        start = Mul (r, m)
+        index = Add (start, columns)
+        minus = Constant <value_ints = [-1]> ()
+        flat = Reshape (x, minus)
+        y = Gather (flat, index)
+    }"""
+    assert _ranges(text) == {}
