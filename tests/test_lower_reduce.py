@@ -122,6 +122,12 @@ def test_what_is_the_same_for_a_row_is_computed_once() -> None:
     assert "inverse_sqrt" not in text[text.rindex("for ") :]
 
 
+def test_neighbouring_lanes_read_neighbours() -> None:
+    along = lower(REDUCES["softmax"], ReduceSchedule(4, 16))
+    across = lower(REDUCES["masked_mean"], ReduceSchedule(4, 16))
+    assert (along.workgroup, across.workgroup) == ((4, 16, 1), (16, 4, 1))
+
+
 def test_width_4_needs_fours() -> None:
     with pytest.raises(ValueError, match="are no multiple of 4"):
         lower(REDUCES["softmax"], ReduceSchedule(4, 16, 4))

@@ -13,9 +13,10 @@ from webrt.kernel.problem import Map, Pass, Reduce, extents
 
 
 def collapse_map(problem: Map) -> Map:
-    """The same Map over as few axes as its index arithmetic allows: contiguous ones become one."""
+    """The same Map over as few axes as its index arithmetic allows, as they lie in its output."""
     exprs = [e for o in problem.outputs for e in (o.expr, ex.Index(o.offset))]
-    axes, changed = _collapse("i", problem.axes, exprs, {})
+    axes, exprs = _in_order(problem.axes, exprs, problem.outputs[0].offset)
+    axes, changed = _collapse("i", axes, exprs, {})
     pairs = zip(changed[::2], changed[1::2], strict=True)
     outputs = tuple(
         replace(output, expr=expr, offset=ex.as_dim(offset))
@@ -43,6 +44,30 @@ def collapse_reduce(problem: Reduce) -> Reduce:
         for one, expr in zip(problem.passes, exprs[2 * count :], strict=True)
     )
     return replace(problem, axes=axes, reduced=reduced, passes=passes, outputs=outputs)
+
+
+def _in_order(
+    axes: tuple[Dim, ...], exprs: list[Expr], offset: Dim
+) -> tuple[tuple[Dim, ...], list[Expr]]:
+    """The axes as they lie in the output at `offset`, so that neighbouring lanes store neighbours.
+
+    Strides are compared with every symbol of the model at 64.
+    """
+    strides = []
+    for j in range(len(axes)):
+        index = symbol(f"i{j}")
+        stride = dims.substitute(offset, {f"i{j}": index + 1}) - offset
+        names = dims.free_symbols(stride)
+        if any(isinstance(a, ex.Value) for a in dims.atoms_of(stride)) or any(
+            name[0] == "i" for name in names
+        ):
+            return axes, exprs
+        strides.append(dims.evaluate(stride, dict.fromkeys(names, 64)))
+    order = sorted(range(len(axes)), key=lambda j: -strides[j])
+    if order == list(range(len(axes))):
+        return axes, exprs
+    moved: dict[str, Dim] = {f"i{old}": symbol(f"i{new}") for new, old in enumerate(order)}
+    return tuple(axes[j] for j in order), [ex.substitute(e, moved) for e in exprs]
 
 
 def _collapse(

@@ -39,7 +39,7 @@ from webrt.lower.common import (
 )
 from webrt.lower.map import decode_named, store_quad
 from webrt.lower.scope import Scope
-from webrt.schedule.reduce import ReduceSchedule
+from webrt.schedule.reduce import ReduceSchedule, reads_neighbours
 
 _COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}
 
@@ -83,15 +83,18 @@ class _Lowering:
         self.shared: list[loop.Shared] = []
         self.results: dict[str, Expr] = {}
         self.outer: dict[str, Dim] = {}
-        self.lane = dims.symbol("lane0")
+        # Neighbouring lanes read neighbours: in a row where its elements are, else across rows.
+        along = schedule.lanes > 1 and reads_neighbours(problem)
+        self.lane, self.own = map(dims.symbol, ("lane0", "lane1") if along else ("lane1", "lane0"))
+        size = (schedule.lanes, schedule.rows)
+        self.workgroup = (*(size if along else size[::-1]), 1)
 
     def kernel(self, problem: Reduce, name: str) -> loop.Kernel:
         schedule, scope = self.schedule, self.scope
         axes = self.problem.axes or (1,)
         rows = dims.product(axes)
         grid = fold_grid([dims.ceil_div(rows, schedule.rows)])
-        own = dims.symbol("lane1" if schedule.lanes > 1 else "lane0")
-        row = scope.symbol("row", grid.index[0] * schedule.rows + own, rows)
+        row = scope.symbol("row", grid.index[0] * schedule.rows + self.own, rows)
         exact = grid.guard is None and rows % schedule.rows == 0
         inside = None if exact else call("lt", as_index(row), as_index(rows))
         if schedule.lanes == 1:
@@ -101,8 +104,7 @@ class _Lowering:
             if inside is not None:
                 row = scope.symbol("safe", dims.dim_min(row, rows - 1), rows)
             self._row(scope, row, axes, inside)
-        lanes = (schedule.lanes, schedule.rows, 1) if schedule.lanes > 1 else (schedule.rows, 1, 1)
-        return kernel(name, problem, lanes, grid.size, scope, tuple(self.shared))
+        return kernel(name, problem, self.workgroup, grid.size, scope, tuple(self.shared))
 
     def _row(self, scope: Scope, row: Dim, axes: tuple[Dim, ...], inside: Expr | None) -> None:
         """All passes over one row, and its outputs; stores happen where `inside` holds."""
@@ -245,7 +247,7 @@ class _Lowering:
         all parts up; above, the first lanes combine some parts each before.
         """
         lanes = self.schedule.lanes
-        base = dims.symbol("lane1") * lanes if self.schedule.rows > 1 else 0
+        base = self.own * lanes if self.schedule.rows > 1 else 0
         slots = []
         for (j, _), part in zip(group.passes, parts, strict=True):
             name = f"parts{j}"
