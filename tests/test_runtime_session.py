@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from adapters import ADAPTERS, opened
 from sample_pack import TABLE_VALUES, write_sample
 
-from webrt.errors import DeviceError, PackError, ShapeError, UsageError
+from webrt.errors import DeviceError, DeviceLostError, PackError, ShapeError, UsageError
 from webrt.runtime import session as session_module
 from webrt.runtime.device import Dispatch
 from webrt.runtime.devices.wgpu import WgpuDevice, WgpuRecording
@@ -117,6 +118,14 @@ def test_async_runs_may_overlap(session: Session) -> None:
 
     for outputs, ids in zip(asyncio.run(all_of_them()), batches, strict=True):
         check(outputs, ids)
+
+
+def test_threads_take_turns(session: Session) -> None:
+    batches = [ids_of(1 + n % 3, 4 + n % 2) for n in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        results = pool.map(lambda ids: session.run({"ids": ids, "scale": SCALE}), batches)
+        for outputs, ids in zip(results, batches, strict=True):
+            check(outputs, ids)
 
 
 def test_other_containers_go_in(session: Session) -> None:
@@ -246,6 +255,38 @@ def test_costs_cut_long_plans(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         session = run_sync(Session.open(FolderSource(folder), device))
         session.run({"ids": ids_of(10, 100), "scale": SCALE})
     assert seen == [0.002, 0.002, 0.00002, 0.0005]
+
+
+def test_lost_device(folder: Path) -> None:
+    with opened() as device:
+        session = run_sync(Session.open(FolderSource(folder), device))
+        session.run({"ids": IDS, "scale": SCALE})
+        device.raw.destroy()
+        for _ in range(2):
+            with pytest.raises(DeviceLostError, match="; load the pack again"):
+                session.run({"ids": IDS, "scale": SCALE})
+
+
+def test_a_failed_allocation_leaves_the_session_usable(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened() as device:
+        session = run_sync(Session.open(FolderSource(folder), device))
+        ids = ids_of(2, 3)
+        session.run({"ids": ids, "scale": SCALE})
+        allocate = WgpuDevice.allocate
+
+        def failing(device: WgpuDevice, size: int, label: str) -> object:
+            if label == "arena":
+                raise DeviceError("out of memory")
+            return allocate(device, size, label)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(WgpuDevice, "allocate", failing)
+            with pytest.raises(DeviceError, match="out of memory"):
+                session.run({"ids": ids_of(9, 99), "scale": SCALE})
+        check(session.run({"ids": ids, "scale": SCALE}), ids)
+        check(session.run({"ids": ids_of(9, 99), "scale": SCALE}), ids_of(9, 99))
 
 
 def test_closed_session(folder: Path) -> None:

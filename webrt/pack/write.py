@@ -48,6 +48,7 @@ def write_pack(
     The folder appears when it is complete: everything is written beside it and renamed. A folder
     in its place is replaced only if it is a pack or empty; raises PackError otherwise.
     """
+    target = target.absolute()  # "." has no name to write a folder beside it
     check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
