@@ -14,10 +14,11 @@ from onnx.reference import ReferenceEvaluator
 from webrt.frontend.onnx import from_proto
 from webrt.graph.ir import Graph
 from webrt.graph.program import Program
+from webrt.graph.verify import verify
 from webrt.kernel.check import check_problem
 from webrt.passes.assemble import Built
 from webrt.passes.evaluate import evaluate_plan
-from webrt.passes.pipeline import build
+from webrt.passes.pipeline import GRAPH_PASSES, build
 
 Array = npt.NDArray[np.generic]
 
@@ -62,6 +63,10 @@ def feeds(proto: onnx.ModelProto, sizes: Mapping[str, int]) -> dict[str, Array]:
 def check(proto: onnx.ModelProto, **sizes: int) -> Built:
     """Build the model's plan, hold it to ONNX's reference, and give it."""
     fed = feeds(proto, sizes)
+    ir = graph(proto)
+    for graph_pass in GRAPH_PASSES:
+        ir = graph_pass(ir)
+        verify(ir)
     built = build(graph(proto))
     for problem in built.plan.problems:
         check_problem(problem)

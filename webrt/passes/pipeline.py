@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from webrt.graph.ir import Graph
-from webrt.graph.program import ProblemNode, Program
+from webrt.graph.program import Program
+from webrt.graph.text import print_graph
 from webrt.kernel.text import print_problem
+from webrt.ops.site import shape_text
 from webrt.passes.assemble import Built, assemble
 from webrt.passes.attention import recognise_attention
 from webrt.passes.clean import clean
@@ -45,21 +47,15 @@ def finish(program: Program) -> Built:
 
 def _dump(name: str, wanted: str | None, ir: Graph | Program) -> None:
     if name == wanted:
-        print("\n".join(_lines(ir)))
+        print(print_graph(ir)[0].rstrip() if isinstance(ir, Graph) else "\n".join(_lines(ir)))
 
 
-def _lines(ir: Graph | Program) -> Iterator[str]:
-    """One line a node of a graph, the text form of each problem of a program."""
-    for node in ir.nodes:
-        made = ", ".join(
-            f"{v.name}: {v.dtype}[{', '.join(map(str, v.shape))}]" for v in node.outputs
-        )
-        read = ", ".join("-" if v is None else v.name for v in node.inputs)
-        if isinstance(node, ProblemNode):
-            yield f"# {made} = ({read})   {node.name}\n{print_problem(node.problem)}\n"
-        else:
-            domain = f"{node.domain}." if node.domain else ""
-            yield f"{made} = {domain}{node.op}({read}) {node.attributes or ''}".rstrip()
+def _lines(program: Program) -> Iterator[str]:
+    """The values of each node and the text form of its problem."""
+    for node in program.nodes:
+        made = ", ".join(f"{v.name}: {v.dtype}{shape_text(v.shape)}" for v in node.outputs)
+        read = ", ".join(v.name for v in node.inputs)
+        yield f"# {made} = ({read})   {node.name}\n{print_problem(node.problem)}\n"
 
 
 __all__ = ["GRAPH_PASSES", "Built", "build", "finish"]
