@@ -7,13 +7,17 @@ import pytest
 
 from webrt.errors import UnsupportedOpError
 from webrt.frontend.onnx import from_proto
+from webrt.graph.program import Program
 from webrt.passes.lower import lower
 
 
-def _ranges(text: str, opset: int = 17) -> dict[str, tuple[int, int]]:
-    header = f'<ir_version: 8, opset_import: ["" : {opset}]>\n'
-    program = lower(from_proto(onnx.parser.parse_model(header + text), "m.onnx"))
-    return {v.name: r for v, r in program.ranges.items()}
+def _program(text: str) -> Program:
+    header = '<ir_version: 8, opset_import: ["" : 17]>\n'
+    return lower(from_proto(onnx.parser.parse_model(header + text), "m.onnx"))
+
+
+def _ranges(text: str) -> dict[str, tuple[int, int]]:
+    return {v.name: r for v, r in _program(text).ranges.items()}
 
 
 def test_an_input_that_indexes_a_table_is_held_to_it() -> None:
@@ -104,8 +108,7 @@ def test_what_cant_fit_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedOpError) as caught:
         _ranges(text)
     assert str(caught.value) == (
-        "int64 arithmetic that isn't proven to fit 32 bits, which it is computed in: "
-        "node 'Mul_1'"
+        "int64 arithmetic that isn't proven to fit 32 bits, which it is computed in: node 'Mul_1'"
     )
 
 
@@ -145,3 +148,54 @@ def test_a_flattened_index_is_below_the_size_of_a_tensor() -> None:
         y = Gather (flat, index)
     }"""
     assert _ranges(text) == {}
+
+
+POSITIONS = """g (float[b, s, 1] x) => (float[b, s, 1] y)
+<float[5, 1] table = {0, 1, 2, 3, 4}> {
+    shape = Shape (x)
+    one = Constant <value_int = 1> ()
+    length = Gather (shape, one)
+    zero = Constant <value_int = 0> ()
+    range = Range (zero, length, one)
+    moved = Add (range, one)
+    rows = Gather (table, moved)
+    y = Add (x, rows)
+}"""
+
+COUNTED = """g (bool[b, s] mask) => (float[b, s] y) <float[5] table = {0, 1, 2, 3, 4}> {
+    ones = Cast <to = 7> (mask)
+    axis = Constant <value_int = 1> ()
+    sums = CumSum (ones, axis)
+    masked = Mul (sums, ones)
+    y = Gather (table, masked)
+}"""
+
+CUT = """g (float[b, s, 1] x) => (float[b, s, 1] y)
+<float[1, 5, 1] table = {0, 1, 2, 3, 4}> {
+    shape = Shape (x)
+    one = Constant <value_ints = [1]> ()
+    two = Constant <value_ints = [2]> ()
+    length = Slice (shape, one, two)
+    zero = Constant <value_ints = [0]> ()
+    rows = Slice (table, zero, length, one)
+    y = Add (x, rows)
+}"""
+
+CLIPPED = """g (float[b, s] x) => (float[s, 1] y) <float[5, 1] table = {0, 1, 2, 3, 4}> {
+    shape = Shape (x)
+    one = Constant <value_int = 1> ()
+    length = Gather (shape, one)
+    zero = Constant <value_int = 0> ()
+    range = Range (zero, length, one)
+    four = Constant <value_int = 4> ()
+    clipped = Min (range, four)
+    y = Gather (table, clipped)
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "longest"),
+    [(POSITIONS, {"s1": 4}), (COUNTED, {"s1": 4}), (CUT, {"s1": 5}), (CLIPPED, {})],
+)
+def test_a_table_of_positions_bounds_the_length(text: str, longest: dict[str, int]) -> None:
+    assert _program(text).longest == longest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from webrt.graph.ir import Value
 from webrt.kernel.problem import Problem
@@ -26,7 +26,11 @@ class ProblemNode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """Problem nodes in topological order; `ranges` bounds integer inputs (see `plan.Port`)."""
+    """Problem nodes in topological order; `ranges` bounds integer inputs (see `plan.Port`).
+
+    `longest` bounds symbols, by id: a model whose table of positions has 512 rows takes no longer
+    sequences.
+    """
 
     symbols: tuple[ModelSymbol, ...]
     inputs: tuple[Value, ...]
@@ -34,3 +38,4 @@ class Program:
     output_names: tuple[str, ...]
     nodes: tuple[ProblemNode, ...]
     ranges: dict[Value, tuple[int, int]]
+    longest: dict[str, int] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,8 @@ class Site:
     version: int
     outputs: int
     domain: str = ""
+    whole: list[tuple[Dim, Dim]] = field(default_factory=list)
+    """(a, b) for each dim b that broadcasting takes to be at most a."""
 
     @classmethod
     def of(cls, node: Node) -> Site:
@@ -216,16 +218,22 @@ def _joined(site: Site, left: Dim, right: Dim, shapes: tuple[tuple[Dim, ...], ..
     if right == 1:
         return left
     for dim, other in ((left, right), (right, left)):
-        if _is_minimum_with(dim, other):  # a slice that was cut to fit: it must be whole
+        rest = _minimum_with(dim, other)
+        if rest is not None:  # a slice that was cut to fit: it must be whole
+            site.whole.append((rest, other))
             return other
     texts = " and ".join(map(shape_text, shapes))
     raise site.shape_error("shapes that broadcast", texts)
 
 
-def _is_minimum_with(dim: Dim, other: Dim) -> bool:
+def _minimum_with(dim: Dim, other: Dim) -> Dim | None:
+    """The rest x of a dim that is min(x, other)."""
     if isinstance(dim, int) or len(dim.terms) != 1:
-        return False
+        return None
     (atoms, coefficient) = dim.terms[0]
     if coefficient != 1 or len(atoms) != 1 or not isinstance(atoms[0], dims.Operation):
-        return False
-    return atoms[0].op == "min" and other in (atoms[0].left, atoms[0].right)
+        return None
+    left, right = atoms[0].left, atoms[0].right
+    if atoms[0].op != "min" or other not in (left, right):
+        return None
+    return right if left == other else left

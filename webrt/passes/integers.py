@@ -9,6 +9,8 @@ int64 is computed in 32 bits. The session holds every integer input to 32 bits; 
   program's (`Program.ranges`), and a run that feeds more is refused. The ranges tried are STEPS;
 - a float that is cast to int64 is taken to be within FLOAT_CAST;
 - int32 and narrower arithmetic wraps around, as it does in ONNX;
+- a table that is looked up by position bounds the symbol that counts the positions
+  (`Program.longest`);
 - an input that looks up rows of a table (itself, or moved about) is held to the table's rows.
 """
 
@@ -59,6 +61,7 @@ class Integers:
     held: dict[Value, Interval] = field(default_factory=dict)
     known: dict[Value, Interval] = field(default_factory=dict)
     tops: dict[Value, Dim] = field(default_factory=dict)
+    longest: dict[str, int] = field(default_factory=dict)
     _sources: dict[Value, Value] = field(default_factory=dict)
     _roots: dict[Value, frozenset[Value]] = field(default_factory=dict)
     _overflows: dict[str, frozenset[Value]] = field(default_factory=dict)
@@ -103,6 +106,25 @@ class Integers:
             value = self._sources[value]
         if value in self.graph.inputs:
             self._hold(value, low, high)
+        elif value in self.tops and self.interval(value)[1] > high:
+            self.at_most(self.tops[value], high)
+
+    def at_most(self, dim: Dim, limit: Dim) -> None:
+        """A run needs dim <= limit: of a symbol and a literal, that bounds the symbol."""
+        if isinstance(dim, int) or not isinstance(limit, int):
+            return
+        rest = 0
+        symbols = []
+        for atoms, coefficient in dim.terms:
+            if not atoms:
+                rest = coefficient
+            elif len(atoms) == 1 and coefficient == 1 and isinstance(atoms[0], dims.Symbol):
+                symbols.append(atoms[0].name)
+            else:
+                return
+        if len(symbols) == 1 and limit - rest >= 1:
+            now = self.longest.get(symbols[0], dims.MAX_SYMBOL)
+            self.longest[symbols[0]] = min(now, limit - rest)
 
     def _hold(self, value: Value, low: int, high: int) -> bool:
         now = self.held.get(value, natural(value.dtype))
@@ -208,12 +230,17 @@ class Scan:
         self.overflowed = False
         self.space: Mapping[str, Dim] = extents(node.problem)
         self.refs: dict[str, Interval] = {}
+        self.sums: dict[str, Dim] = {}
         self._done: dict[Expr, Interval] = {}
         match node.problem:
             case Reduce(passes=passes, reduced=reduced):
                 count = min(of_size(dims.product(reduced))[1], I32[1])
                 for j, step in enumerate(passes):
                     self.refs[f"p{j}"] = self._combined(step.combine, step.expr, count)
+                    top = self.top(step.expr)
+                    if top is not None and step.combine != "prod":
+                        many = dims.product(reduced) if step.combine == "sum" else 1
+                        self.sums[f"p{j}"] = top * many
             case Contract(a=a, b=b, k=k) if not a.dtype.is_float:
                 product = times(self.interval(a), self.interval(b))
                 self.refs["acc"] = self._fit(times(product, of_size(k)), a.dtype)
@@ -259,11 +286,20 @@ class Scan:
             case Load(memory):
                 assert isinstance(memory, int)
                 return self.facts.tops.get(self.inputs[memory])
+            case Ref(name):
+                return self.sums.get(name)
+            case Call("cast", (inner,)) if inner.dtype is DType.BOOL:
+                return 1
+            case Call("min", (left, right)):
+                tops = [t for t in (self.top(left), self.top(right)) if t is not None]
+                return min(tops, key=lambda t: not isinstance(t, int), default=None)
             case Call("add" | "mul" | "select" | "max" as op, args):
-                left, right = (self.top(a) for a in args[-2:])
-                if left is None or right is None:
+                first, second = (self.top(a) for a in args[-2:])
+                if first is None or second is None:
                     return None
-                return left * right if op == "mul" else left + right
+                if op == "mul":
+                    return first * second
+                return first + second if op == "add" else _larger(first, second)
         return None
 
     def _fit(self, found: Interval, dtype: DType, expr: Expr | None = None) -> Interval:
@@ -298,6 +334,13 @@ class Scan:
             )
         whole = found[0] >= -1 and found[1] <= 1
         return (-1, 1) if whole else self._fit((-(1 << 63), 1 << 63), expr.dtype)
+
+
+def _larger(left: Dim, right: Dim) -> Dim:
+    """A bound of the larger of two that aren't negative."""
+    if dims.is_nonnegative(left - right, {}):
+        return left
+    return right if dims.is_nonnegative(right - left, {}) else left + right
 
 
 def _called(op: str, args: tuple[Expr, ...], given: list[Interval], dtype: DType) -> Interval:

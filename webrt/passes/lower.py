@@ -29,7 +29,8 @@ def lower(graph: Graph) -> Program:
             break
     ranges = {v: r for v, r in integers.ranges.items() if v in graph.inputs}
     return Program(
-        graph.symbols, graph.inputs, graph.outputs, graph.output_names, nodes, ranges
+        graph.symbols, graph.inputs, graph.outputs, graph.output_names, nodes, ranges,
+        integers.longest,
     )  # fmt: skip
 
 
@@ -71,7 +72,11 @@ def lower_node(
     assert definition is not None, node.op
     emit = Emitter(node.name, node.outputs, integers.interval)
     try:
-        definition.lower(Site.of(node), emit)
+        site = Site.of(node)
+        definition.infer(site)
+        for limit, dim in site.whole:
+            integers.at_most(dim, limit)
+        definition.lower(site, emit)
     except WebrtError as error:
         error.add_note(f"{node.domain}.{node.op} {node.attributes}")
         raise
