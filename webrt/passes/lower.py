@@ -22,6 +22,9 @@ def lower(graph: Graph) -> Program:
     Integer inputs are taken as any 32-bit integer at first; one that indexes a table is held to
     the table, one that would overflow to less (see `passes/integers.py`): then all is lowered anew.
     """
+    for value, name in zip(graph.outputs, graph.output_names, strict=True):
+        if 0 in value.shape and value.data is None:
+            raise UnsupportedOpError(f"the output {name!r} holds no elements: that isn't run")
     integers = Integers(graph)
     while True:
         nodes = _lower_nodes(graph, integers)
