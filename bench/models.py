@@ -101,6 +101,16 @@ def _t5() -> Any:
     return T5EncoderModel(_quiet(config))
 
 
+def _stir_vectors(model: Any) -> None:
+    """Fresh biases are zeros and norm weights ones, and would fold away: make them like trained."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+
+
 def _export(name: str, out: Path, *, dynamo: bool) -> Path:
     """Export one model with torch.onnx.export, dynamic in batch and length."""
     import torch  # type: ignore[import-not-found]
@@ -118,6 +128,8 @@ def _export(name: str, out: Path, *, dynamo: bool) -> Path:
     }
     build, names = builders[name]
     model = build().eval()
+    if name != "minilm-l6":
+        _stir_vectors(model)
     examples = {
         "input_ids": ids,
         "attention_mask": mask,
