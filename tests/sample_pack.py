@@ -1,6 +1,6 @@
 """A tiny pack with hand-written kernels, for tests of everything that reads or runs packs.
 
-`python tests/sample_pack.py DIR` writes it. The model, with b and n dynamic:
+`python tests/sample_pack.py DIR` writes it. The model, with b and n dynamic, n at most 4096:
 
     ids      int64 [b, n], 0 … 9        hidden  = table[ids] * scale        f32 [b, n, 4]
     scale    f32 [4]                    pooled  = sum of table[ids] over n  f32 [b, 4]
@@ -108,7 +108,7 @@ def _kernels() -> tuple[KernelEntry, ...]:
 
 def sample_plan() -> Plan:
     return Plan(
-        symbols=(ModelSymbol("s0", "batch"), ModelSymbol("s1", "length")),
+        symbols=(ModelSymbol("s0", "batch"), ModelSymbol("s1", "length", most=4096)),
         inputs=(
             Port("ids", DType.I64, (B, N), IDS, low=0, high=9),
             Port("scale", DType.F32, (4,), SCALE),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import onnx.parser
 import pytest
 
+from webrt.dims import MAX_SYMBOL
 from webrt.errors import UnsupportedOpError
 from webrt.frontend.onnx import from_proto
 from webrt.graph.program import Program
 from webrt.passes.lower import lower
+from webrt.passes.pipeline import finish
 
 
 def _program(text: str) -> Program:
@@ -199,3 +201,8 @@ CLIPPED = """g (float[b, s] x) => (float[s, 1] y) <float[5, 1] table = {0, 1, 2,
 )
 def test_a_table_of_positions_bounds_the_length(text: str, longest: dict[str, int]) -> None:
     assert _program(text).longest == longest
+
+
+def test_a_plan_keeps_the_longest_length() -> None:
+    plan = finish(_program(POSITIONS)).plan
+    assert [s.most for s in plan.symbols] == [MAX_SYMBOL, 4]

@@ -1,7 +1,7 @@
 // Check the feeds of a run against the model's inputs, and read its symbols' values off them.
 // The same checks in the same words as webrt/runtime/bind.py.
 
-import { MAX_SYMBOL, evaluate, show } from "./dims.js";
+import { evaluate, show } from "./dims.js";
 import { PackError, ShapeError } from "./errors.js";
 import { Tensor, isType, toStorage } from "./tensor.js";
 
@@ -70,7 +70,7 @@ function tensorOf(pack, port, feeds) {
 /** Values of the symbols, and which input gave each; the first one that shows it decides.
  * @param {Pack} pack @param {Tensor[]} given */
 function readSymbols(pack, given) {
-  const names = Object.fromEntries(pack.symbols.map((s) => [s.id, s.name]));
+  const symbols = Object.fromEntries(pack.symbols.map((s) => [s.id, s]));
   /** @type {Bindings} */
   const bindings = {};
   /** @type {Record<string, string>} */
@@ -78,9 +78,10 @@ function readSymbols(pack, given) {
   pack.inputs.forEach((port, j) => port.shape.forEach((dim, axis) => {
     if (typeof dim !== "string" || bindings[dim] !== undefined) return;
     const size = given[j].dims[axis];
-    if (size < 1 || size > MAX_SYMBOL) {
-      throw new ShapeError(`input '${port.name}': ${names[dim]} at axis ${axis} is ${size}, `
-        + `expected 1 to ${MAX_SYMBOL}`);
+    const { name, most } = symbols[dim];
+    if (size < 1 || size > most) {
+      throw new ShapeError(`input '${port.name}': ${name} at axis ${axis} is ${size}, `
+        + `expected 1 to ${most}`);
     }
     bindings[dim] = size;
     origins[dim] = port.name;

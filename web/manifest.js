@@ -2,7 +2,7 @@
 // compiled. The same checks in the same words as webrt/pack/read.py (webrt/pack/format.py
 // describes the format); tests/vectors/pack/ holds both to them.
 
-import { elements } from "./dims.js";
+import { MAX_SYMBOL, elements } from "./dims.js";
 import { Field } from "./field.js";
 import { elementBytes } from "./memory.js";
 import { sha256 } from "./sha256.js";
@@ -21,7 +21,7 @@ import { TYPES } from "./tensor.js";
  *   bindings: {dtype: Storage, writable: boolean}[]}} Kernel */
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
 /** @typedef {{file: string, bytes: number, sha256: string}} Shard */
-/** @typedef {{symbols: {id: string, name: string}[], inputs: Port[], outputs: Port[],
+/** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
  *   generator: string}} Pack */
 
@@ -103,7 +103,8 @@ function readSymbols(field) {
     const name = item.member("name").text(MAX_NAME_LENGTH, 1);
     if (names.has(name)) item.member("name").fail(`'${name}' names two symbols`);
     names.add(name);
-    return { id, name };
+    const most = item.has("most") ? item.member("most").integer(1, MAX_SYMBOL) : MAX_SYMBOL;
+    return { id, name, most };
   });
 }
 

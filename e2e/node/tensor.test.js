@@ -10,7 +10,7 @@ import { digest, sha256 } from "../../web/sha256.js";
 import { Tensor, fromStorage, toStorage } from "../../web/tensor.js";
 
 const pack = {
-  symbols: [{ id: "s0", name: "batch" }, { id: "s1", name: "length" }],
+  symbols: [{ id: "s0", name: "batch", most: 2 ** 20 }, { id: "s1", name: "length", most: 4096 }],
   inputs: [
     { name: "ids", type: "int64", shape: ["s0", "s1"], tensor: 0, low: 0, high: 9 },
     { name: "scale", type: "float32", shape: [["+", "s1", 1]], tensor: 1, low: null, high: null },
@@ -100,6 +100,7 @@ test("feeds that don't fit are refused, word for word", () => {
     [{ ids: zeros("int32", 2, 3) }, "input 'ids': expected int64 [batch, length], found int32 [2, 3]"],
     [{ ids: zeros("int64", 6) }, "input 'ids': expected int64 [batch, length], found int64 [6]"],
     [{ ids: zeros("int64", 0, 3) }, "input 'ids': batch at axis 0 is 0, expected 1 to 1048576"],
+    [{ ids: zeros("int64", 1, 4097) }, "input 'ids': length at axis 1 is 4097, expected 1 to 4096"],
     [{ mask: zeros("bool", 3, 2) },
       "input 'mask': expected batch = 2 (from input 'ids') at axis 0, found 3 in [3, 2]"],
     [{ mask: zeros("bool", 2, 3) }, "input 'mask': expected 2 at axis 1, found 3 in [2, 3]"],

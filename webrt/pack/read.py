@@ -129,7 +129,10 @@ def _symbols(field: Field) -> tuple[ModelSymbol, ...]:
         name = item.member("name").text(MAX_NAME_LENGTH, 1)
         if name in [s.name for s in symbols]:
             raise item.member("name").fail(f"{name!r} names two symbols")
-        symbols.append(ModelSymbol(f"s{index}", name))
+        most = dims.MAX_SYMBOL
+        if item.has("most"):
+            most = item.member("most").integer(1, dims.MAX_SYMBOL)
+        symbols.append(ModelSymbol(f"s{index}", name, most))
     return tuple(symbols)
 
 

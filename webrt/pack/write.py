@@ -29,7 +29,7 @@ from webrt.pack.format import (
     Placement,
     Shard,
 )
-from webrt.plan.plan import Home, Plan, Port
+from webrt.plan.plan import Home, ModelSymbol, Plan, Port
 from webrt.version import __version__
 
 SAFETENSORS_DTYPE = {DType.F32: "F32", DType.F16: "F16", DType.I32: "I32", DType.U32: "U32"}
@@ -192,7 +192,7 @@ def manifest_bytes(pack: Pack) -> bytes:
         "format": "webrt",
         "version": VERSION,
         "generator": pack.generator,
-        "symbols": [{"id": s.id, "name": s.name} for s in plan.symbols],
+        "symbols": [_symbol(s) for s in plan.symbols],
         "inputs": [_port(p) for p in plan.inputs],
         "outputs": [_port(p) for p in plan.outputs],
         "tensors": tensors,
@@ -222,6 +222,11 @@ def seal(body: Mapping[str, object]) -> bytes:
 
 def _dims(shape: Sequence[dims.Dim]) -> list[dims.Json]:
     return [dims.to_json(d) for d in shape]
+
+
+def _symbol(symbol: ModelSymbol) -> dict[str, object]:
+    entry: dict[str, object] = {"id": symbol.id, "name": symbol.name}
+    return entry if symbol.most == dims.MAX_SYMBOL else entry | {"most": symbol.most}
 
 
 def _port(port: Port) -> dict[str, object]:

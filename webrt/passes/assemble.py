@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +88,7 @@ def assemble(program: Program, outputs: tuple[Value, ...]) -> Built:
         Port(name, port.dtype, port.shape, table.index[made])
         for name, port, made in zip(program.output_names, outputs, program.outputs, strict=True)
     )
-    plan = Plan(program.symbols, inputs, ports, tuple(table.tensors), tuple(problems), tuple(steps))
+    symbols = tuple(replace(s, most=program.longest.get(s.id, s.most)) for s in program.symbols)
+    plan = Plan(symbols, inputs, ports, tuple(table.tensors), tuple(problems), tuple(steps))
     constants = {j: stored(value) for value, j in table.index.items() if value.data is not None}
     return Built(plan, constants)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from webrt import dims
 from webrt.errors import UsageError
 from webrt.plan.plan import Plan
 
@@ -27,8 +26,8 @@ def example_bindings(plan: Plan, given: Mapping[str, int] | None = None) -> dict
     values: dict[str, int] = {}
     for symbol in plan.symbols:
         long = symbol.id not in first or any(part in symbol.name.lower() for part in _LENGTHS)
-        value = given.get(symbol.name, LENGTH if long else BATCH)
-        if not 1 <= value <= dims.MAX_SYMBOL:
-            raise UsageError(f"{symbol.name} = {value}: expected 1 to {dims.MAX_SYMBOL}")
+        value = given.get(symbol.name, min(LENGTH, symbol.most) if long else BATCH)
+        if not 1 <= value <= symbol.most:
+            raise UsageError(f"{symbol.name} = {value}: expected 1 to {symbol.most}")
         values[symbol.id] = value
     return values

@@ -39,10 +39,14 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class ModelSymbol:
-    """A dynamic dim: `id` is `s0`, `s1` … and is what kernels use; `name` is the model's."""
+    """A dynamic dim: `id` is `s0`, `s1` … and is what kernels use; `name` is the model's.
+
+    A run that binds it to more than `most` is refused: a table of positions ends there.
+    """
 
     id: str
     name: str
+    most: int = dims.MAX_SYMBOL
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from webrt import dims
-from webrt.dims import MAX_SYMBOL, Dim
+from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import PackError, ShapeError
 from webrt.plan.plan import Plan, Port
@@ -92,7 +92,7 @@ def _read_symbols(
     plan: Plan, given: Mapping[str, HostTensor]
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Values of the symbols, and which input gave each; the first one that shows it decides."""
-    names = {s.id: s.name for s in plan.symbols}
+    symbols = {s.id: s for s in plan.symbols}
     bindings: dict[str, int] = {}
     origins: dict[str, str] = {}
     for port in plan.inputs:
@@ -100,10 +100,10 @@ def _read_symbols(
             name = _lone_symbol(dim)
             if name is None or name in bindings:
                 continue
-            if not 1 <= size <= MAX_SYMBOL:
+            if not 1 <= size <= symbols[name].most:
                 raise ShapeError(
-                    f"input {port.name!r}: {names[name]} at axis {axis} is {size},"
-                    f" expected 1 to {MAX_SYMBOL}"
+                    f"input {port.name!r}: {symbols[name].name} at axis {axis} is {size},"
+                    f" expected 1 to {symbols[name].most}"
                 )
             bindings[name], origins[name] = size, port.name
     return bindings, origins
