@@ -75,13 +75,14 @@ def main() -> None:
         )
     for file, row in zip(files, scores, strict=True):
         best = int(row.argmax())
-        name = file.resolve()
-        shown = name.relative_to(ROOT) if name.is_relative_to(ROOT) else name
-        print(f"  {labels[best]:<12} {row[best]:6.1%}  {shown}")
-    print(
-        f"in a browser: .venv/bin/webrt serve {pack.relative_to(ROOT)}, "
-        "and open the address that it prints"
-    )
+        print(f"  {labels[best]:<12} {row[best]:6.1%}  {shown(file)}")
+    print(f"in a browser: .venv/bin/webrt serve {shown(pack)}, and open the address that it prints")
+
+
+def shown(path: Path) -> Path:
+    """The path from the repository's root, where it lies inside."""
+    place = path.resolve()
+    return place.relative_to(ROOT) if place.is_relative_to(ROOT) else place
 
 
 if __name__ == "__main__":
