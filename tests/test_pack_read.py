@@ -2,7 +2,8 @@
 
 `vectors/pack/malformed.json` changes one value of `vectors/pack/base.json` a case (`path` to it, a
 new `value` or `remove`) and names the error, which starts with the field. Every reader of packs is
-held to these cases: the page's own in `web/` too.
+held to these cases: the page's own in `web/` too (but to `problems.json`, whose texts it leaves
+alone). `base.json` is the manifest that `sample_pack.py` writes, without its sha256.
 """
 
 from __future__ import annotations
