@@ -73,6 +73,14 @@ def test_walk_looks_into_indices() -> None:
     assert ex.free_symbols(row) == {"i0", "s0"}
 
 
+def test_deep_gathers_are_walked_once() -> None:
+    index: Expr = as_index(i0)
+    for _ in range(40):
+        index = Load(0, as_dim(index) + 1, DType.I32)
+    assert len(ex.loads(index)) == 40
+    assert ex.free_symbols(index) == {"i0"}
+
+
 def test_substitute_reaches_the_index_of_an_index() -> None:
     row = Load(0, as_dim(loaded) * 8, DType.F32)
     changed = ex.substitute(row, {"i0": symbol("i1") + 2})

@@ -130,7 +130,7 @@ class Value(dims.Atom):
         return as_dim(map_dims(self.expr, change))
 
     def parts(self) -> tuple[Dim, ...]:
-        return tuple(d for e in walk(self.expr) for d in own_dims(e))
+        return tuple(d for e in _calls(self.expr) for d in own_dims(e))
 
 
 def lanes_of(expr: Expr) -> int:
@@ -249,9 +249,26 @@ def walk(expr: Expr) -> Iterator[Expr]:
     for child in children(expr):
         yield from walk(child)
     for dim in own_dims(expr):
-        for atom in dims.atoms_of(dim):
+        for value in _values(dim):
+            yield from walk(value.expr)
+
+
+def _calls(expr: Expr) -> Iterator[Expr]:
+    """`expr` and its operands, without what stands inside indices."""
+    yield expr
+    for child in children(expr):
+        yield from _calls(child)
+
+
+def _values(dim: Dim) -> Iterator[Value]:
+    """The values that stand in `dim`, without those inside of their own indices."""
+    for monomial, _ in () if isinstance(dim, int) else dim.terms:
+        for atom in monomial:
             if isinstance(atom, Value):
-                yield from walk(atom.expr)
+                yield atom
+            else:
+                for part in atom.parts():
+                    yield from _values(part)
 
 
 def free_symbols(expr: Expr) -> set[str]:

@@ -32,7 +32,10 @@ from webrt.kernel.problem import (
     extents,
 )
 from webrt.kernel.text_expr import check_height, parsing, print_expr, read_dim, read_expr
-from webrt.kernel.text_tokens import MAX_TEXT, Tokens
+from webrt.kernel.text_tokens import Tokens
+
+MAX_PROBLEM_TEXT = 1 << 16
+"""The longest problem that is parsed: packs are untrusted, and no model's comes near."""
 
 _PARTS = {"contract": ("a", "b"), "attention": ("query", "key", "value", "score")}
 _FIXED = {"contract": ("m", "n", "k"), "attention": ("q", "t", "d", "e")}
@@ -65,7 +68,7 @@ def print_problem(problem: Problem) -> str:
 
 def parse_problem(text: str) -> Problem:
     """The problem that `text` prints; raises ValueError, also where it means nothing."""
-    if len(text) > MAX_TEXT:
+    if len(text) > MAX_PROBLEM_TEXT:
         raise ValueError(f"a problem of {len(text)} characters is too long")
     with parsing():
         reader = _Reader()

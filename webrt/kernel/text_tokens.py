@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from webrt.dtypes import DType
 
 MAX_TEXT = 1 << 20
-"""The longest text that is parsed: packs are untrusted."""
+"""The longest kernel, and the longest line, that is parsed."""
 
 MAX_DEPTH = 100
 """The deepest nesting of brackets that is parsed."""
