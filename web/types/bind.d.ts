@@ -1,0 +1,29 @@
+export type Pack = import("./manifest.js").Pack;
+export type Port = import("./manifest.js").Port;
+export type Bindings = import("./dims.js").Bindings;
+export type TensorLike = {
+    type: string;
+    data: any;
+    dims: readonly number[];
+};
+export type Feeds = Readonly<Record<string, TensorLike>>;
+/** @typedef {import("./manifest.js").Pack} Pack */
+/** @typedef {import("./manifest.js").Port} Port */
+/** @typedef {import("./dims.js").Bindings} Bindings */
+/** A tensor, or anything with its three members (onnxruntime-web's own Tensor, say).
+ * @typedef {{type: string, data: any, dims: readonly number[]}} TensorLike */
+/** @typedef {Readonly<Record<string, TensorLike>>} Feeds */
+/** A port's shape as users see it, `s0` by the model's own name.
+ * @param {Pack} pack @param {Port} port @returns {(number | string)[]} */
+export declare function shapeOf(pack: Pack, port: Port): (number | string)[];
+/** Every symbol must be readable off an input's shape. @param {Pack} pack */
+export declare function checkSymbols(pack: Pack): void;
+/**
+ * The values of the pack's symbols, and the feeds in the order of the inputs, as storage bytes.
+ * @param {Pack} pack @param {Feeds} feeds
+ * @returns {{bindings: Bindings, data: Uint8Array<ArrayBuffer>[]}}
+ */
+export declare function bind(pack: Pack, feeds: Feeds): {
+    bindings: Bindings;
+    data: Uint8Array<ArrayBuffer>[];
+};

@@ -1,0 +1,125 @@
+import { DeviceLostError } from "./errors.js";
+export type KernelCode = {
+    name: string;
+    source: string;
+    bindings: readonly {
+        writable: boolean;
+    }[];
+};
+export type Pipeline = {
+    pipeline: GPUComputePipeline;
+    layout: GPUBindGroupLayout;
+};
+export type Slice = {
+    buffer: GPUBuffer;
+    offset: number;
+    size: number;
+};
+export type Dispatch = {
+    pipeline: Pipeline;
+    slices: readonly Slice[];
+    grid: readonly number[];
+    cost: number;
+};
+export type Prepared = {
+    pipeline: GPUComputePipeline;
+    group: GPUBindGroup;
+    x: number;
+    y: number;
+    z: number;
+    cost: number;
+};
+/** Dispatches with their bind groups, built once. */
+declare class Recording {
+    steps: Prepared[];
+    cost: number;
+    /** How much slower than estimated a replay was; 1 until one was timed. */
+    scale: number;
+    /** @type {number[]} */
+    ends: number[];
+    /** @param {Prepared[]} steps */
+    constructor(steps: Prepared[]);
+    /** Where each submission ends. */
+    cut(): void;
+    /** Learn from a replay that took `ms`. @param {number} ms */
+    timed(ms: number): void;
+}
+/** One GPUDevice. Errors that WebGPU reports later reject the next read: never silent zeros. */
+export declare class Device {
+    #private;
+    gpu: GPUDevice;
+    info: {
+        kind: string;
+        adapter: string;
+        vendor: string;
+        architecture: string;
+        adapterClass: string;
+        features: string[];
+        limits: {
+            [k: string]: number;
+        };
+    };
+    /** @type {Map<string, {group: GPUBindGroupLayout, pipeline: GPUPipelineLayout}>} */
+    layouts: Map<string, {
+        group: GPUBindGroupLayout;
+        pipeline: GPUPipelineLayout;
+    }>;
+    /** @type {GPUBuffer | null} a staging buffer that waits for the next read */
+    staging: GPUBuffer | null;
+    /** @type {Promise<GPUError | null>[]} what the next read has to look at */
+    scopes: Promise<GPUError | null>[];
+    /** @type {string | null} */
+    failure: string | null;
+    /** @type {{recording: Recording, start: number} | null} */
+    replayed: {
+        recording: Recording;
+        start: number;
+    } | null;
+    closed: boolean;
+    /** @type {DeviceLostError | null} */
+    lostError: DeviceLostError | null;
+    /** @type {Promise<never>} */
+    lost: Promise<never>;
+    /** @param {GPUAdapter} adapter @param {GPUDevice} gpu */
+    constructor(adapter: GPUAdapter, gpu: GPUDevice);
+    /**
+     * The page's WebGPU device with all that the adapter has of what kernels may use.
+     * @param {{powerPreference?: GPUPowerPreference}} [options] @returns {Promise<Device>}
+     */
+    static open({ powerPreference }?: {
+        powerPreference?: GPUPowerPreference;
+    }): Promise<Device>;
+    /** Zeroed memory. @param {number} size @param {string} label @returns {GPUBuffer} */
+    allocate(size: number, label: string): GPUBuffer;
+    /** Queue a write; offset and length are multiples of 4.
+     * @param {GPUBuffer} buffer @param {number} offset @param {Uint8Array<ArrayBuffer>} data */
+    upload(buffer: GPUBuffer, offset: number, data: Uint8Array<ArrayBuffer>): void;
+    /**
+     * All kernels, concurrently; throws a CompileError that names the kernel.
+     * @param {readonly KernelCode[]} kernels @param {(done: number, total: number) => void} [progress]
+     * @returns {Promise<Pipeline[]>}
+     */
+    compile(kernels: readonly KernelCode[], progress?: (done: number, total: number) => void): Promise<Pipeline[]>;
+    /**
+     * Build the bind groups; `uniform` holds the symbols, as i32s, for every kernel.
+     * @param {readonly Dispatch[]} dispatches @param {GPUBuffer} uniform @returns {Recording}
+     */
+    record(dispatches: readonly Dispatch[], uniform: GPUBuffer): Recording;
+    /** Queue every dispatch in order; long recordings go as several submissions.
+     * @param {Recording} recording */
+    replay(recording: Recording): void;
+    /**
+     * Replay, then read slices (offsets and sizes multiples of 4): one command buffer, one wait.
+     * @param {Recording} recording @param {readonly Slice[]} requests
+     * @returns {Promise<ArrayBuffer[]>}
+     */
+    replayAndRead(recording: Recording, requests: readonly Slice[]): Promise<ArrayBuffer[]>;
+    /** Slices' bytes after all that was queued before, with a single wait.
+     * @param {readonly Slice[]} requests @returns {Promise<ArrayBuffer[]>} */
+    readMany(requests: readonly Slice[]): Promise<ArrayBuffer[]>;
+    /** @param {GPUBuffer} buffer */
+    free(buffer: GPUBuffer): void;
+    /** Give everything back; the device can't be used afterwards. */
+    close(): void;
+}
+export {};

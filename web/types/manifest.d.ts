@@ -1,0 +1,88 @@
+export type Dim = import("./dims.js").Dim;
+export type Type = import("./tensor.js").Type;
+export type Storage = import("./tensor.js").Storage;
+export type Home = "input" | "output" | "arena" | "constant";
+export type Place = {
+    shard: number;
+    offset: number;
+    bytes: number;
+};
+export type PlanTensor = {
+    storage: Storage;
+    dtype: "bool" | Storage;
+    shape: Dim[];
+    home: Home;
+    place: Place | null;
+};
+export type Port = {
+    name: string;
+    type: Type;
+    shape: Dim[];
+    tensor: number;
+    low: number | null;
+    high: number | null;
+};
+export type Kernel = {
+    name: string;
+    grid: Dim[];
+    workgroup: number[];
+    work: Dim;
+    wgsl: string;
+    bindings: {
+        dtype: Storage;
+        writable: boolean;
+    }[];
+};
+export type Step = {
+    problem: number;
+    inputs: number[];
+    outputs: number[];
+    node: string;
+};
+export type Shard = {
+    file: string;
+    bytes: number;
+    sha256: string;
+};
+export type Pack = {
+    symbols: {
+        id: string;
+        name: string;
+        most: number;
+    }[];
+    inputs: Port[];
+    outputs: Port[];
+    tensors: PlanTensor[];
+    kernels: Kernel[];
+    steps: Step[];
+    shards: Shard[];
+    generator: string;
+};
+/** @typedef {import("./dims.js").Dim} Dim */
+/** @typedef {import("./tensor.js").Type} Type */
+/** @typedef {import("./tensor.js").Storage} Storage */
+/** @typedef {"input" | "output" | "arena" | "constant"} Home */
+/** Where a constant's bytes stand. @typedef {{shard: number, offset: number, bytes: number}} Place */
+/** @typedef {{storage: Storage, dtype: "bool" | Storage, shape: Dim[], home: Home,
+ *   place: Place | null}} PlanTensor */
+/** @typedef {{name: string, type: Type, shape: Dim[], tensor: number, low: number | null,
+ *   high: number | null}} Port */
+/** @typedef {{name: string, grid: Dim[], workgroup: number[], work: Dim, wgsl: string,
+ *   bindings: {dtype: Storage, writable: boolean}[]}} Kernel */
+/** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
+/** @typedef {{file: string, bytes: number, sha256: string}} Shard */
+/** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
+ *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
+ *   generator: string}} Pack */
+export declare const MANIFEST = "manifest.json";
+export declare const MAX_MANIFEST_BYTES: number;
+/**
+ * The pack that a manifest's bytes describe; `file` names it in messages.
+ * @param {Uint8Array<ArrayBuffer>} data @param {string} [file] @returns {Promise<Pack>}
+ */
+export declare function parseManifest(data: Uint8Array<ArrayBuffer>, file?: string): Promise<Pack>;
+/**
+ * Hold a shard's bytes against the manifest: length, sha256, header; throws PackError.
+ * @param {Pack} pack @param {number} index @param {Uint8Array<ArrayBuffer>} data @param {string} [file]
+ */
+export declare function checkShard(pack: Pack, index: number, data: Uint8Array<ArrayBuffer>, file?: string): Promise<void>;

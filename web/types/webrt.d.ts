@@ -1,0 +1,3 @@
+export { InferenceSession } from "./session.js";
+export { Tensor } from "./tensor.js";
+export * from "./errors.js";
