@@ -21,6 +21,7 @@ from webrt.dims.algebra import (
     rebuild,
     substitute,
     symbol,
+    total,
 )
 from webrt.dims.bounds import (
     is_at_most,
@@ -65,5 +66,6 @@ __all__ = [
     "substitute",
     "symbol",
     "to_json",
+    "total",
     "upper_bound",
 ]

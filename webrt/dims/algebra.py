@@ -11,7 +11,7 @@ Symbols of a model are at least 1 and at most `MAX_SYMBOL`; an index runs from 0
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Union
 
@@ -169,6 +169,11 @@ def terms_of(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
     if isinstance(dim, int):
         return (((), dim),) if dim else ()
     return dim.terms
+
+
+def total(parts: Iterable[Dim]) -> Dim:
+    """The sum of many dims, brought to its normal form once."""
+    return sum_terms([term for part in parts for term in terms_of(part)])
 
 
 def sum_terms(terms: list[tuple[Monomial, int]]) -> Dim:

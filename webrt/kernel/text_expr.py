@@ -269,15 +269,16 @@ def read_dim(tokens: Tokens) -> Dim:
         return _read_sum(tokens, _read_term(tokens))
 
 
-def _read_sum(tokens: Tokens, total: Dim) -> Dim:
-    """The rest of a sum after its first term."""
+def _read_sum(tokens: Tokens, first: Dim) -> Dim:
+    """The rest of a sum after its first term; brought to its normal form once."""
+    parts = [first]
     for _ in range(MAX_TERMS):
         if tokens.accept("+"):
-            total = total + _read_term(tokens)
+            parts.append(_read_term(tokens))
         elif tokens.accept("-"):
-            total = total + _read_term(tokens) * -1
+            parts.append(_read_term(tokens) * -1)
         else:
-            return total
+            return first if len(parts) == 1 else dims.total(parts)
     raise ValueError(f"more than {MAX_TERMS} terms in a dim")
 
 
