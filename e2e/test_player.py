@@ -178,9 +178,14 @@ def test_no_pack_and_unknown_devices(chromium: Chromium, sample: str) -> None:
 def test_no_webgpu(chromium: Chromium, sample: str) -> None:
     script = """async ({InferenceSession, rejection}, {url, gpu}) => {
       Object.defineProperty(navigator, "gpu", {value: gpu && {requestAdapter: async () => null}});
-      return rejection(InferenceSession.create(url));
+      let unhandled = 0;
+      addEventListener("unhandledrejection", () => { unhandled += 1; });
+      const error = await rejection(InferenceSession.create(url));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return {...error, unhandled};
     }"""
     found = [chromium.run(script, {"url": sample, "gpu": gpu}) for gpu in (False, True)]
+    assert [e["unhandled"] for e in found] == [0, 0]
     assert [e["name"] for e in found] == ["DeviceError", "DeviceError"]
     assert found[0]["message"].startswith("this browser has no WebGPU: use a current Chrome")
     assert found[1]["message"].startswith("no WebGPU adapter: the GPU or its driver is blocked")

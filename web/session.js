@@ -62,6 +62,7 @@ export class InferenceSession {
     const base = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
     const opening = Device.open(options);
+    opening.catch(() => {}); // it is awaited below, after the manifest
     try {
       const pack = await loadPack(base);
       checkSymbols(pack);
