@@ -55,8 +55,8 @@ def test_structure(body: str, message: str) -> None:
     [
         ("float[2, 3] x, float[4] w", "y = Add (x, w)",
          "m.onnx: node 'Add_0' (Add): expected shapes that broadcast, found [2, 3] and [4]"),
-        ("float[2, n] x, float[4, 5] w", "y = MatMul (x, w)",
-         "m.onnx: node 'MatMul_0' (MatMul): expected equal inner dims, found [2, s0] and [4, 5]"),
+        ("float[2, 3] x, float[4, 5] w", "y = MatMul (x, w)",
+         "m.onnx: node 'MatMul_0' (MatMul): expected equal inner dims, found [2, 3] and [4, 5]"),
         ("float[2, 3] x", "y = Softmax <axis = 2> (x)",
          "m.onnx: node 'Softmax_0' (Softmax): expected an axis in -2 … 1, found 2"),
         ("float[2, 3] x, int64[3] w", "y = Add (x, w)",

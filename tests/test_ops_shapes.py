@@ -180,9 +180,23 @@ def test_a_dynamic_dim_splits_unevenly_since_opset_18(parts: int) -> None:
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_distinct_dynamic_dims_dont_broadcast() -> None:
-    text = "g (float[a, 2] x, float[b, 2] z) => (float[c, 2] y) { y = Add (x, z) }"
-    message = r"node 'Add_0' \(Add\): expected shapes that broadcast, found \[s0, 2\] and \[s1, 2\]"
+def test_dynamic_dims_that_must_be_equal_are_one_symbol() -> None:
+    graph = _graph("""g (float[a, 2] x, float[b, c] z, float[?, 3] u, float[?, ?] w)
+        => (float[d, e] y) {
+            xz = Add (x, z)
+            xzu = Concat <axis = 1> (xz, u)
+            y = MatMul (xzu, w)
+    }""")
+    assert [s.name for s in graph.symbols] == ["a", "w.1"]
+    shapes = ["s0 2", "s0 2", "s0 3", "5 s1"]
+    assert [" ".join(map(str, v.shape)) for v in graph.inputs] == shapes
+
+
+def test_dims_that_can_t_be_equal_don_t_broadcast() -> None:
+    text = "g (float[a, 2] x) => (float[c, 2] y) { z = Concat <axis = 0> (x, x, x) y = Add (x, z) }"
+    message = (
+        r"node 'Add_1' \(Add\): expected shapes that broadcast, found \[s0, 2\] and \[3\*s0, 2\]"
+    )
     with pytest.raises(ShapeError, match=message):
         _graph(text)
 

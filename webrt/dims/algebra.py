@@ -160,6 +160,15 @@ def symbol(name: str) -> Symbolic:
     return Symbolic((((Symbol(name),), 1),))
 
 
+def lone_symbol(dim: Dim) -> str | None:
+    """The name of the symbol that `dim` is, or None where it is something else."""
+    if isinstance(dim, Symbolic) and len(dim.terms) == 1:
+        atoms, coefficient = dim.terms[0]
+        if coefficient == 1 and len(atoms) == 1 and isinstance(atoms[0], Symbol):
+            return atoms[0].name
+    return None
+
+
 def atom_dim(atom: Atom) -> Symbolic:
     """The Dim that is one atom."""
     return Symbolic((((atom,), 1),))

@@ -76,8 +76,14 @@ class Builder:
     """Builds the graph of one model, node by node."""
 
     def __init__(
-        self, proto: GraphProto, opsets: dict[str, int], reader: Reader, file: str
+        self,
+        proto: GraphProto,
+        opsets: dict[str, int],
+        reader: Reader,
+        file: str,
+        same: dict[str, str | int],
     ) -> None:
+        """`same` tells what a dim of that name is taken for: a number, or an earlier name."""
         self.proto = proto
         self.opsets = opsets
         self.reader = reader
@@ -86,6 +92,7 @@ class Builder:
         self.symbols: dict[str, ModelSymbol] = {}
         self.nodes: list[Node] = []
         self.refused: list[str] = []
+        self.same = same
 
     def build(self, ordered: list[Named]) -> Graph:
         if self.proto.sparse_initializer:
@@ -105,6 +112,20 @@ class Builder:
             raise ModelError(f"{self.file}: two outputs have one name")
         alive = without_dead(self.nodes, outputs)
         return Graph(tuple(self.symbols.values()), inputs, outputs, alive, names)
+
+    def unify(self, left: Dim, right: Dim) -> None:
+        """Take the later of two symbols for the earlier, or a symbol for a number."""
+        names = [s.name for s in self.symbols.values()]  # of s0, s1 … in this order
+        places = [len(names) if isinstance(d, int) else self._place(d) for d in (left, right)]
+        if isinstance(left, int) or isinstance(right, int):
+            number = left if isinstance(left, int) else right
+            assert isinstance(number, int)
+            self.same[names[min(places)]] = number
+        else:
+            self.same[names[max(places)]] = names[min(places)]
+
+    def _place(self, dim: Dim) -> int:
+        return [s.id for s in self.symbols.values()].index(dims.lone_symbol(dim) or "")
 
     def _constant(self, tensor: TensorProto, what: str) -> Value:
         return constant(tensor.name, self.reader.read(tensor, what))
@@ -131,6 +152,11 @@ class Builder:
         if number == 0 and not parameter and dim.WhichOneof("value") == "dim_value":  # type: ignore[attr-defined]
             raise ModelError(f"{where}: expected dims of at least 1, found 0 at axis {axis}")
         display = parameter or f"{name}.{axis}"
+        while display in self.same:
+            known = self.same[display]
+            if isinstance(known, int):
+                return known
+            display = known
         if display not in self.symbols:
             self.symbols[display] = ModelSymbol(f"s{len(self.symbols)}", display)
         return dims.symbol(self.symbols[display].id)

@@ -16,6 +16,7 @@ from webrt.errors import ModelError, UnsupportedOpError, WebrtError
 from webrt.frontend import nodes, structure
 from webrt.frontend.tensors import Reader
 from webrt.graph.ir import Graph
+from webrt.ops.site import DimsDiffer
 
 assert ops.FAMILIES  # importing the families fills the registry
 
@@ -61,7 +62,10 @@ def _parsed(content: bytes | mmap.mmap, file: str) -> onnx.ModelProto:
 
 
 def from_proto(model: onnx.ModelProto, file: str, folder: Path | None = None) -> Graph:
-    """A model that is in memory already."""
+    """A model that is in memory already.
+
+    Two dynamic dims that an operator needs equal are taken for one: a run checks that they are.
+    """
     try:
         return _convert(model, file, folder)
     except WebrtError as error:
@@ -86,7 +90,13 @@ def _convert(model: onnx.ModelProto, file: str, folder: Path | None) -> Graph:
         model = _inlined(model, file)
     ordered = structure.sorted_nodes(model.graph, file)
     nodes.refuse_unsupported(ordered, opsets, file)
-    return nodes.Builder(model.graph, opsets, Reader(file, folder), file).build(ordered)
+    same: dict[str, str | int] = {}
+    while True:  # each turn takes one dynamic dim for another, until all shapes fit
+        builder = nodes.Builder(model.graph, opsets, Reader(file, folder), file, same)
+        try:
+            return builder.build(ordered)
+        except DimsDiffer as error:
+            builder.unify(error.left, error.right)
 
 
 def _one_line(message: str) -> str:

@@ -13,7 +13,7 @@ from webrt.kernel.expr import Expr, Ref, call, f32
 from webrt.kernel.problem import Contract
 from webrt.ops.emit import Emitter, Operands, spread
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, broadcast, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, broadcast, mismatch, same_dim, shape_text
 
 M, N, K = dims.symbol("m"), dims.symbol("n"), dims.symbol("k")
 
@@ -27,7 +27,8 @@ def product_shape(site: Site, left: Value, right: Value) -> tuple[Dim, ...]:
         )
     inner = b[0] if len(b) == 1 else b[-2]
     if same_dim(a[-1], inner) is not True:
-        raise site.shape_error("equal inner dims", f"{shape_text(a)} and {shape_text(b)}")
+        error = site.shape_error("equal inner dims", f"{shape_text(a)} and {shape_text(b)}")
+        raise mismatch(error, a[-1], inner)
     batch = broadcast(site, a[:-2], b[:-2])
     return (*batch, *(a[-2:-1] if len(a) > 1 else ()), *(b[-1:] if len(b) > 1 else ()))
 

@@ -175,6 +175,22 @@ class Site:
         return UnsupportedOpError(f"node {self.name!r} ({self.op}): {why}")
 
 
+class DimsDiffer(ShapeError):
+    """Two dims must be equal, and may be: each is a symbol of the model or a number."""
+
+    def __init__(self, message: str, left: Dim, right: Dim) -> None:
+        super().__init__(message)
+        self.left, self.right = left, right
+
+
+def mismatch(error: ShapeError, left: Dim, right: Dim) -> ShapeError:
+    """`error`, or a DimsDiffer with its message where `left` and `right` may be made equal."""
+    plain = all(isinstance(d, int) or dims.lone_symbol(d) for d in (left, right))
+    if not plain or same_dim(left, right) is False:
+        return error
+    return DimsDiffer(str(error), left, right)
+
+
 def shape_text(shape: tuple[Dim, ...]) -> str:
     """`[s0, 128]`: a shape for messages."""
     return "[" + ", ".join(map(str, shape)) + "]"
@@ -223,7 +239,7 @@ def _joined(site: Site, left: Dim, right: Dim, shapes: tuple[tuple[Dim, ...], ..
             site.whole.append((rest, other))
             return other
     texts = " and ".join(map(shape_text, shapes))
-    raise site.shape_error("shapes that broadcast", texts)
+    raise mismatch(site.shape_error("shapes that broadcast", texts), left, right)
 
 
 def _minimum_with(dim: Dim, other: Dim) -> Dim | None:

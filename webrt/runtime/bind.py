@@ -38,7 +38,9 @@ def describe(plan: Plan, port: Port) -> TensorInfo:
 
 def check_symbols(plan: Plan) -> None:
     """Every symbol must be readable off an input's shape; raises PackError."""
-    bound = {name for p in plan.inputs for d in p.shape if (name := _lone_symbol(d)) is not None}
+    bound = {
+        name for p in plan.inputs for d in p.shape if (name := dims.lone_symbol(d)) is not None
+    }
     for symbol in plan.symbols:
         if symbol.id not in bound:
             raise PackError(f"the symbol {symbol.name!r} is no dim of any input; pack again")
@@ -78,16 +80,6 @@ def _tensor(plan: Plan, port: Port, feeds: Mapping[str, object]) -> HostTensor:
     return tensor
 
 
-def _lone_symbol(dim: Dim) -> str | None:
-    """The symbol that `dim` is, or None where it is something else."""
-    found = dims.free_symbols(dim)
-    if len(found) == 1:
-        (name,) = found
-        if dim == dims.symbol(name):
-            return name
-    return None
-
-
 def _read_symbols(
     plan: Plan, given: Mapping[str, HostTensor]
 ) -> tuple[dict[str, int], dict[str, str]]:
@@ -97,7 +89,7 @@ def _read_symbols(
     origins: dict[str, str] = {}
     for port in plan.inputs:
         for axis, (dim, size) in enumerate(zip(port.shape, given[port.name].shape, strict=True)):
-            name = _lone_symbol(dim)
+            name = dims.lone_symbol(dim)
             if name is None or name in bindings:
                 continue
             if not 1 <= size <= symbols[name].most:
