@@ -17,6 +17,7 @@ from webrt.graph.program import ProblemNode, Program
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Load
 from webrt.kernel.problem import Map, Operand, Output, Pass, Reduce
+from webrt.pack.format import MAX_CONSTANT_BYTES
 from webrt.passes.algebra import fold, tidy
 from webrt.passes.evaluate import evaluate_program
 from webrt.passes.fuse_axes import collapse
@@ -172,6 +173,25 @@ def test_a_large_constant_is_split_at_whole_rows() -> None:
     feeds = {"x": np.array([0, 7, 8, 15, 16, 19], np.int32)}
     found = evaluate_program(closed, feeds)["y0"]
     np.testing.assert_array_equal(found, table[feeds["x"]])
+
+
+def test_a_large_constant_binds_once_for_each_part() -> None:
+    rows = MAX_CONSTANT_BYTES * 5 // 2 // 16
+    weight = Value("w", DType.F32, (rows, 4), np.broadcast_to(np.float32(0), (rows, 4)))
+    index, out = Value("x", DType.I32, (6,)), Value("y", DType.F32, (6,))
+    at = dims.atom_dim(ex.Value(Load(0, I0, DType.I32))) * 4
+    problem = Map(
+        (6,), (Operand(DType.I32, 6), Operand(DType.F32, rows * 4, True)),
+        (Output(DType.F32, 6, I0, Load(1, at, DType.F32)),),
+    )  # fmt: skip
+    bench = Workbench(
+        program([ProblemNode(problem, (index, weight), (out,), "gather")], [index], out)
+    )
+    (node,) = bench.nodes.values()
+    before = bench.bindings(node.problem)
+    split_constants(bench)
+    (node,) = bench.nodes.values()
+    assert before == bench.bindings(node.problem) == 1 + 3 + 1
 
 
 def test_a_sum_of_zeros_is_no_reduction() -> None:

@@ -29,6 +29,7 @@ from webrt.pack.format import (
     Placement,
     Shard,
 )
+from webrt.pack.read import parse_manifest
 from webrt.plan.plan import Home, ModelSymbol, Plan, Port
 from webrt.version import __version__
 
@@ -63,7 +64,9 @@ def write_pack(
                 progress(number + 1, len(groups))
         generator = f"webrt {__version__}"
         pack = Pack(plan, tuple(kernels), tuple(shards), placements, generator)
-        (scratch / MANIFEST).write_bytes(manifest_bytes(pack))
+        manifest = manifest_bytes(pack)
+        parse_manifest(manifest, MANIFEST)  # what no reader would take is not written
+        (scratch / MANIFEST).write_bytes(manifest)
         os.chmod(scratch, 0o755)  # mkdtemp makes it private; a pack is for a web server to read
         _move(scratch, target)
     except BaseException:

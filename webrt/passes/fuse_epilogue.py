@@ -19,7 +19,7 @@ from webrt.kernel.problem import Map, Output, Problem, Reduce, expressions, exte
 from webrt.passes.algebra import tidy
 from webrt.passes.costs import is_large
 from webrt.passes.layout import flat, invert
-from webrt.passes.workbench import MAX_BINDINGS, Node, Workbench, bindings, output_space
+from webrt.passes.workbench import MAX_BINDINGS, Node, Workbench, output_space
 
 
 def absorb_epilogues(bench: Workbench, keep_source: bool = False) -> bool:
@@ -65,7 +65,7 @@ def merge(bench: Workbench, producer: int, key: int, keep_source: bool) -> Node 
         ]
         all_outputs = (*(o for _, o in kept), *outputs)
         problem = replace(made.problem, outputs=all_outputs)
-        if bindings(problem) > MAX_BINDINGS or is_large(*expressions(problem)):
+        if bench.bindings(problem) > MAX_BINDINGS or is_large(*expressions(problem)):
             return None
         names = (*(n for n, _ in kept), *node.outputs)
         return Node(problem, names, join_names(made.name, node.name))

@@ -29,7 +29,6 @@ from webrt.passes.workbench import (
     MAX_BINDINGS,
     Node,
     Workbench,
-    bindings,
     map_expressions,
 )
 
@@ -102,7 +101,7 @@ def inline_into(bench: Workbench, key: int, reader: int) -> Node | None:
         return expr if changed is expr else tidy(changed, space)
 
     problem = map_expressions(node.problem, whole)
-    if bindings(problem) > max(MAX_BINDINGS, bindings(node.problem)):
+    if bench.bindings(problem) > max(MAX_BINDINGS, bench.bindings(node.problem)):
         return None
     return replace(node, problem=problem)
 

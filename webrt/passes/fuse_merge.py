@@ -20,7 +20,6 @@ from webrt.passes.workbench import (
     MAX_BINDINGS,
     Node,
     Workbench,
-    bindings,
     map_expressions,
     output_space,
 )
@@ -120,7 +119,7 @@ def _with_each_output(bench: Workbench, key: int, reader: int) -> Node | None:
     expr = ex.simplify(ex.substitute(output.expr, own.at(offset, space)), space)
     stored = Output(output.dtype, output.size, offset, expr, each=True)
     problem = replace(inlined.problem, outputs=(*inlined.problem.outputs, stored))
-    if bindings(problem) > MAX_BINDINGS:
+    if bench.bindings(problem) > MAX_BINDINGS:
         return None
     return Node(problem, (*node.outputs, name), join_names(made.name, node.name))
 
@@ -185,7 +184,7 @@ def _merged(bench: Workbench, key: int, other: int) -> Node | None:
     passes = (*one.passes, *moved.passes)
     outputs = (*(o for _, o in kept), *moved.outputs)
     problem = replace(two, passes=passes, outputs=outputs)
-    if bindings(problem) > MAX_BINDINGS or is_large(*expressions(problem)):
+    if bench.bindings(problem) > MAX_BINDINGS or is_large(*expressions(problem)):
         return None
     names = (*(n for n, _ in kept), *second.outputs)
     return Node(problem, names, join_names(first.name, second.name))

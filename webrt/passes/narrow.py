@@ -14,7 +14,7 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Call, Expr, Load
 from webrt.kernel.problem import Map, Output, extents
 from webrt.passes.layout import flat
-from webrt.passes.workbench import MAX_BINDINGS, Node, Workbench, bindings
+from webrt.passes.workbench import MAX_BINDINGS, Node, Workbench
 
 
 def narrow_maps(bench: Workbench) -> bool:
@@ -31,7 +31,7 @@ def _narrow(bench: Workbench, key: int) -> bool:
     node = bench.nodes[key]
     problem = node.problem
     assert isinstance(problem, Map)
-    if bindings(problem) <= MAX_BINDINGS:
+    if bench.bindings(problem) <= MAX_BINDINGS:
         return False
     part = max(
         (e for o in problem.outputs for e in ex.walk(o.expr) if _is_part(e)), key=_operands,

@@ -10,9 +10,7 @@ from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Load
 from webrt.pack.format import MAX_CONSTANT_BYTES
-from webrt.passes.workbench import Workbench, map_expressions
-
-_ROWS = 128  # parts hold a multiple of so many rows where they can: no tile reads two of them
+from webrt.passes.workbench import Workbench, map_expressions, part_elements
 
 
 def split_constants(bench: Workbench, limit: int = MAX_CONSTANT_BYTES) -> None:
@@ -26,11 +24,7 @@ def split_constants(bench: Workbench, limit: int = MAX_CONSTANT_BYTES) -> None:
 
 def _split(bench: Workbench, name: str, value: Value, limit: int) -> None:
     assert value.data is not None
-    row = int(value.shape[-1]) if isinstance(value.shape[-1], int) else 1
-    unit = row * _ROWS
-    if unit * value.dtype.storage.bytes > limit:
-        unit = 4
-    step = limit // value.dtype.storage.bytes // unit * unit
+    step = part_elements(value, limit)
     data = value.data.reshape(-1)
     parts: list[tuple[str, int]] = []
     for start in range(0, data.size, step):

@@ -27,9 +27,29 @@ from webrt.kernel.problem import (
     expressions,
     extents,
 )
+from webrt.pack.format import MAX_CONSTANT_BYTES
 
 MAX_BINDINGS = 8
 """WebGPU's default limit of storage buffers in a compute stage."""
+
+
+_PART_ROWS = 128  # parts hold a multiple of so many rows where they can: no tile reads two of them
+
+
+def part_elements(value: Value, limit: int = MAX_CONSTANT_BYTES) -> int:
+    """Elements of each part (the last may have less) of a constant of more than `limit` bytes."""
+    row = int(value.shape[-1]) if value.shape and isinstance(value.shape[-1], int) else 1
+    unit = row * _PART_ROWS
+    if unit * value.dtype.storage.bytes > limit:
+        unit = 4
+    return limit // value.dtype.storage.bytes // unit * unit
+
+
+def part_count(value: Value) -> int:
+    """How many tensors of the plan a value will be: `passes/split.py` splits large constants."""
+    if value.data is None or value.data.size * value.dtype.storage.bytes <= MAX_CONSTANT_BYTES:
+        return 1
+    return -(-value.data.size // part_elements(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +142,11 @@ class Workbench:
         problem = map_expressions(node.problem, lambda e: ex.rewrite(e, opened))
         outputs = tuple(self.name_of(v) for v in node.outputs)
         return Node(replace(problem, operands=()), outputs, node.name)
+
+    def bindings(self, problem: Problem) -> int:
+        """How many storage buffers an open problem binds, a large constant once for each part."""
+        parts = sum(part_count(self.values[name]) for name in reads_of(problem))
+        return parts + len(problem.outputs)
 
     def add(self, node: Node) -> int:
         """Put a new node on the bench."""
@@ -296,8 +321,3 @@ def _pick_passes(problem: Reduce, keep: list[int]) -> Reduce:
     changed = map_expressions(picked, lambda e: ex.rewrite(e, change))
     assert isinstance(changed, Reduce)
     return changed
-
-
-def bindings(problem: Problem) -> int:
-    """How many storage buffers an open problem binds."""
-    return len(reads_of(problem)) + len(problem.outputs)
