@@ -12,6 +12,9 @@ from browsers import Chromium, Performer
 from check_models import BATCHES, LENGTHS, example
 from test_pyodide import python
 
+from webrt.pack.read import read_pack
+from webrt.plan.memory import place
+
 RUN = """async ({InferenceSession, counts, decodeAll, encodeAll}, {url, feeds}) => {
   const session = await InferenceSession.create(url, {device: "webgpu"});
   const loaded = counts.pipelines;
@@ -79,6 +82,13 @@ class Oracle:
 
 def sizes_of(model: Path, lengths: tuple[int, ...]) -> list[tuple[int, int]]:
     return [(b, n) for b in BATCHES for n in ((2048,) if model.stem == "magika" else lengths)]
+
+
+def test_dispatches_and_memory(model: Path, packs: Path) -> None:
+    pack = read_pack(packs / model.stem)
+    assert len(pack.plan.steps) <= {"minilm-l3": 32, "magika": 8}[model.stem]
+    placed = place(pack.plan, {s.id: 3 for s in pack.plan.symbols})
+    assert placed.peak == placed.lower_bound
 
 
 def test_one_pack_answers_every_shape(model: Path, browser: Performer) -> None:

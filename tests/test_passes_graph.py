@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx_text import check, families, feeds, graph, model, operators
 
+from webrt.errors import UsageError
 from webrt.graph.text import print_graph
 from webrt.passes.clean import clean
 from webrt.passes.evaluate import evaluate_plan
@@ -159,9 +160,9 @@ def test_a_convolution_reads_its_input_in_order() -> None:
 def test_the_ir_is_printed_after_a_pass(capsys: pytest.CaptureFixture[str]) -> None:
     proto = model("agraph (float[n, 4] x) => (float[n, 4] y) { e = Exp (x)  y = Sin (e) }")
     build(graph(proto), dump_after="clean")
-    assert capsys.readouterr().out == print_graph(clean(graph(proto)))[0] * 2
+    assert capsys.readouterr().err == print_graph(clean(graph(proto)))[0] * 2
     build(graph(proto), dump_after="fuse")
-    assert capsys.readouterr().out.splitlines()[1:] == [
+    assert capsys.readouterr().err.splitlines()[1:] == [
         "map",
         "  over i0 < 4*s0",
         "  in x0: f32[4*s0]",
@@ -212,3 +213,9 @@ def test_convolutions_keep_their_meaning(attributes: str, weight: str, steps: in
         }}""")
     proto.graph.output[0].type.tensor_type.ClearField("shape")
     assert len(check(proto, n=2, h=9).plan.steps) == steps
+
+
+def test_an_unknown_pass_is_refused() -> None:
+    proto = model("agraph (float[n, 4] x) => (float[n, 4] y) { y = Exp (x) }")
+    with pytest.raises(UsageError, match="no pass is called 'fold': expected one of clean, "):
+        build(graph(proto), dump_after="fold")

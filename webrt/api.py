@@ -25,16 +25,18 @@ def pack(
     strict: bool = False,
     *,
     progress: Callable[[str, int, int], None] | None = None,
+    dump_after: str | None = None,
 ) -> PackReport:
     """Pack the ONNX model at `path` into the folder `out`, and report what was made.
 
-    `strict` refuses a model of which some part can't run on a device. Raises ModelError,
+    `strict` refuses a model of which some part can't run on a device. `dump_after` names a pass:
+    the IR after it goes to standard error. Raises ModelError,
     UnsupportedOpError, ShapeError or PackError; `out` is then as it was before.
     """
     from webrt.builder import build_pack
 
     del strict  # there is no partial pack yet: what can't run on a device is always refused
-    return build_pack(Path(path), Path(out), progress)
+    return build_pack(Path(path), Path(out), progress, dump_after)
 
 
 def load(

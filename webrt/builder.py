@@ -38,9 +38,14 @@ class PackReport:
 
 
 def build_pack(
-    model: Path, out: Path, progress: Callable[[str, int, int], None] | None = None
+    model: Path,
+    out: Path,
+    progress: Callable[[str, int, int], None] | None = None,
+    dump_after: str | None = None,
 ) -> PackReport:
     """Pack `model` into the folder `out`; `progress` gets a stage and how much of it is done.
+
+    `dump_after` names a pass after which the IR is printed (`passes/pipeline.py`).
 
     Raises ModelError, UnsupportedOpError, ShapeError or PackError; then `out` is as it was.
     """
@@ -50,7 +55,7 @@ def build_pack(
     report("read", 0, 1)
     graph = load_model(model)
     report("plan", 0, 1)
-    built = pipeline.build(graph)
+    built = pipeline.build(graph, dump_after)
     kernels = []
     for index, problem in enumerate(built.plan.problems):
         report("kernels", index, len(built.plan.problems))

@@ -24,8 +24,8 @@ from webrt.runtime.session import Progress, Session
 Result = dict[str, Any]
 
 
-def pack(model: Path, out: Path, strict: bool, report: Report) -> Result:
-    return asdict(api.pack(model, out, strict, progress=report))
+def pack(model: Path, out: Path, strict: bool, dump_after: str | None, report: Report) -> Result:
+    return asdict(api.pack(model, out, strict, progress=report, dump_after=dump_after))
 
 
 def run(

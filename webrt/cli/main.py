@@ -43,13 +43,17 @@ def pack_command(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse what can't run on a device.")
     ] = False,
+    dump_after: Annotated[
+        str | None,
+        typer.Option(metavar="PASS", help="Print the IR after this pass to standard error."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Pack a model: plan, kernels and weights as static files."""
     from webrt.cli import commands
 
     with output.progress() as report:
-        result = commands.pack(model, out, strict, report)
+        result = commands.pack(model, out, strict, dump_after, report)
     _show(json, result, _pack_text)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 
+from webrt.errors import UsageError
 from webrt.graph.ir import Graph
 from webrt.graph.program import Program
 from webrt.graph.text import print_graph
@@ -28,8 +30,18 @@ GRAPH_PASSES: tuple[Callable[[Graph], Graph], ...] = (
 )
 
 
+NAMES = (*dict.fromkeys(p.__name__ for p in GRAPH_PASSES), "lower", "fuse")
+"""What the IR can be shown after."""
+
+
 def build(graph: Graph, dump_after: str | None = None) -> Built:
-    """The plan of a graph and its weights; prints the IR after the pass that `dump_after` names."""
+    """The plan of a graph and its weights.
+
+    `dump_after` names a pass of `NAMES`: the IR after it goes to standard error. Raises UsageError
+    for another name.
+    """
+    if dump_after is not None and dump_after not in NAMES:
+        raise UsageError(f"no pass is called {dump_after!r}: expected one of {', '.join(NAMES)}")
     for graph_pass in GRAPH_PASSES:
         graph = graph_pass(graph)
         _dump(graph_pass.__name__, dump_after, graph)
@@ -47,7 +59,8 @@ def finish(program: Program) -> Built:
 
 def _dump(name: str, wanted: str | None, ir: Graph | Program) -> None:
     if name == wanted:
-        print(print_graph(ir)[0].rstrip() if isinstance(ir, Graph) else "\n".join(_lines(ir)))
+        text = print_graph(ir)[0].rstrip() if isinstance(ir, Graph) else "\n".join(_lines(ir))
+        print(text, file=sys.stderr)
 
 
 def _lines(program: Program) -> Iterator[str]:
@@ -58,4 +71,4 @@ def _lines(program: Program) -> Iterator[str]:
         yield f"# {made} = ({read})   {node.name}\n{print_problem(node.problem)}\n"
 
 
-__all__ = ["GRAPH_PASSES", "Built", "build", "finish"]
+__all__ = ["GRAPH_PASSES", "NAMES", "Built", "build", "finish"]
