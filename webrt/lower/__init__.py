@@ -5,9 +5,17 @@ from __future__ import annotations
 from webrt.kernel import loop
 from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
 from webrt.lower import attention, contract, map, reduce
+from webrt.lower.cpu import attention as cpu_attention
+from webrt.lower.cpu import contract as cpu_contract
+from webrt.lower.cpu import map as cpu_map
+from webrt.lower.cpu import reduce as cpu_reduce
 from webrt.schedule import Schedule
 from webrt.schedule.attention import AttentionSchedule
 from webrt.schedule.contract import ContractSchedule
+from webrt.schedule.cpu.attention import CpuAttentionSchedule
+from webrt.schedule.cpu.contract import CpuContractSchedule
+from webrt.schedule.cpu.map import CpuMapSchedule
+from webrt.schedule.cpu.reduce import CpuReduceSchedule
 from webrt.schedule.map import MapSchedule
 from webrt.schedule.reduce import ReduceSchedule
 
@@ -23,4 +31,12 @@ def lower(problem: Problem, schedule: Schedule, name: str = "main") -> loop.Kern
             return contract.lower(problem, schedule, name)
         case Attention(), AttentionSchedule():
             return attention.lower(problem, schedule, name)
+        case Map(), CpuMapSchedule():
+            return cpu_map.lower(problem, schedule, name)
+        case Reduce(), CpuReduceSchedule():
+            return cpu_reduce.lower(problem, schedule, name)
+        case Contract(), CpuContractSchedule():
+            return cpu_contract.lower(problem, schedule, name)
+        case Attention(), CpuAttentionSchedule():
+            return cpu_attention.lower(problem, schedule, name)
     raise ValueError(f"{type(schedule).__name__} is no schedule of a {type(problem).__name__}")

@@ -33,11 +33,15 @@ MAX_GRID = 65535
 """WebGPU's default maxComputeWorkgroupsPerDimension."""
 
 
-def root_scope(problem: Problem) -> Scope:
-    """The outermost block of a kernel for `problem`; its bindings' names are taken."""
+def root_scope(problem: Problem, aligned: bool = True) -> Scope:
+    """The outermost block of a kernel for `problem`; its bindings' names are taken.
+
+    `aligned` keeps addresses of four-lane accesses divisible by 4 (`Scope`).
+    """
     reserved = [*loop.GRID, *loop.LANES, *symbols(problem), "workgroup", "lane", "symbols", "main"]
     reserved += ["stored", "first", *extents(problem)]
-    return Scope(Names([*reserved, *(name for name, *_ in _memories(problem))]))
+    names = Names([*reserved, *(name for name, *_ in _memories(problem))])
+    return Scope(names, aligned=aligned)
 
 
 def _memories(problem: Problem) -> list[tuple[str, DType, bool]]:
@@ -134,10 +138,12 @@ def vectorise(
     lanes: Quad,
     extents: Mapping[str, Dim],
     refs: Mapping[str, Expr] | None = None,
+    aligned: bool = True,
 ) -> Expr:
     """`expr` at index `name` = lanes[0], …, lanes[3], as a value of four lanes.
 
-    A load becomes a four-lane load where its elements are consecutive and aligned, a scalar where
+    A load becomes a four-lane load where its elements are consecutive and (with `aligned`, as WGSL
+    needs it) the first one's address is divisible by 4, a scalar where
     they are one, else four scalar loads. An expression that doesn't depend on the index stays
     scalar (`wide` makes four of it). `refs` replaces references.
     """
@@ -158,9 +164,8 @@ def vectorise(
                 ]
                 if all(o == offsets[0] for o in offsets):
                     return Load(memory, offsets[0], dtype)
-                if is_aligned(offsets[0]) and all(
-                    o == offsets[0] + lane for lane, o in enumerate(offsets)
-                ):
+                neighbours = all(o == offsets[0] + lane for lane, o in enumerate(offsets))
+                if neighbours and (not aligned or is_aligned(offsets[0])):
                     return Load(memory, offsets[0], dtype, 4)
                 return call("vec4", *(Load(memory, o, dtype) for o in offsets))
             case Index(dim):

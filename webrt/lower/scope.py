@@ -46,10 +46,14 @@ class Names:
 
 @dataclass
 class Scope:
-    """A block being built; `parent` is the block around it."""
+    """A block being built; `parent` is the block around it.
+
+    With `aligned`, addresses of four-lane accesses are kept divisible by 4, as WGSL needs them.
+    """
 
     names: Names
     parent: Scope | None = None
+    aligned: bool = True
     statements: list[loop.Stmt] = field(default_factory=list)
     defined: set[str] = field(default_factory=set)
     registers: set[str] = field(default_factory=set)
@@ -104,8 +108,8 @@ class Scope:
         self.statements.append(loop.Assign(register.name, self.expr(expr)))
 
     def store(self, memory: int | str, offset: Dim, expr: Expr) -> None:
-        """Store a value; of four lanes only where `is_aligned(offset)`."""
-        address = self._quad(offset) if lanes_of(expr) == 4 else self.index(offset)
+        """Store a value; of four lanes only where `is_aligned(offset)`, unless none need be."""
+        address = self._address(offset, lanes_of(expr))
         self.statements.append(loop.Store(memory, address, self.expr(expr)))
 
     def barrier(self) -> None:
@@ -117,7 +121,7 @@ class Scope:
     ) -> Iterator[tuple[Scope, Dim]]:
         """A serial loop: gives the block inside and the loop's symbol."""
         name = self.names.fresh(hint)
-        inner = Scope(self.names, self, defined={name})
+        inner = Scope(self.names, self, self.aligned, defined={name})
         inner._extents[name] = stop if extent is None else extent
         start, stop = self.index(start), self.index(stop)
         yield inner, symbol(name)
@@ -134,7 +138,7 @@ class Scope:
         test = kept[0]
         for condition in kept[1:]:
             test = call("and", test, condition)
-        inner = Scope(self.names, self)
+        inner = Scope(self.names, self, self.aligned)
         test = self.expr(test)
         yield inner
         self.statements.append(loop.If(test, tuple(inner.statements)))
@@ -145,7 +149,7 @@ class Scope:
         """`expr` with the arithmetic of its indices named, each part as far out as it can be."""
         match expr:
             case Load(memory, offset, dtype, lanes):
-                address = self._quad(offset) if lanes == 4 else self.index(offset)
+                address = self._address(offset, lanes)
                 return Load(memory, address, dtype, lanes)
             case Index(dim):
                 return as_index(self.index(dim))
@@ -174,8 +178,10 @@ class Scope:
             base = self._around(depth)._named(base + levels[depth], "at")
         return base + inner
 
-    def _quad(self, offset: Dim) -> Dim:
-        """An address that is divisible by 4, kept so by naming its quarter."""
+    def _address(self, offset: Dim, lanes: int) -> Dim:
+        """An address; one that must be divisible by 4 is kept so by naming its quarter."""
+        if lanes == 1 or not self.aligned:
+            return self.index(offset)
         return self.index(dims.floor_div(offset, 4)) * 4
 
     def _named_atom(self, atom: dims.Atom) -> Dim | None:

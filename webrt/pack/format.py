@@ -2,6 +2,8 @@
 
     DIR/manifest.json                 everything but weights; ends in its own sha256
     DIR/weights-00000.safetensors     weight shards in the safetensors format, at most 64 MiB
+    DIR/kernels.wasm                  every kernel for CPUs, in one module (codegen/abi.py)
+    DIR/kernels-relaxed.wasm          the same with relaxed SIMD
 
 manifest.json is one JSON object, UTF-8:
 
@@ -18,6 +20,11 @@ manifest.json is one JSON object, UTF-8:
                   "workgroup": [x, y, z], "work": Dim, "wgsl": "…",
                   "bindings": [{"name", "dtype", "lanes", "writable"}…]}, …]
     steps       [{"problem": 0, "inputs": [tensor…], "outputs": [tensor…], "node": "…"}, …]
+    wasm        {"modules": [{"file": "kernels.wasm", "bytes": n, "sha256": "…", "relaxed": false},
+                             {"file": "kernels-relaxed.wasm", …, "relaxed": true}],
+                 "kernels": one a problem: [{"name", "schedule": {…}, "units": Dim,
+                   "scratch": bytes, "panels": [[operand, packer], …]}, …],
+                 "packers": [{"name", "units": n, "scratch": bytes, "bytes": n}, …]}
     shards      [{"file": "weights-00000.safetensors", "bytes": n, "sha256": "…"}, …]
     sha256      of this file's bytes with these 64 hex digits replaced by zeros; the file ends in
                 `"sha256":"<64 hex digits>"}` and a newline
@@ -27,6 +34,11 @@ bytes are its elements in device storage types, little-endian, so that a player 
 they are. A constant of more than `MAX_CONSTANT_BYTES` is split by the builder into several tensors.
 Bindings: group 0, binding j is the step's j-th tensor (inputs, then outputs); binding
 `len(bindings)` is the uniform of symbols: `s<j>` is the i32 at byte 4·j. The entry point is `main`.
+
+In `wasm`, kernel j is entry j of the module's table, packer j entry `len(kernels) + j`. A packer
+reads a constant and writes the `bytes` that a kernel reads in its place: where `panels` names an
+operand, every step of the problem gives the kernel what that packer makes of the step's constant.
+Packers run once, while the weights are loaded. `scratch` is what a worker needs besides.
 `work` counts the kernel's scalar operations: submissions are cut by it.
 
 What a reader holds a manifest to, besides types and ranges (`tests/vectors/pack/` has a case of
@@ -71,6 +83,46 @@ class KernelEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class WasmModule:
+    """One file of wasm; `relaxed` tells that it needs relaxed SIMD."""
+
+    file: str
+    bytes: int
+    sha256: str
+    relaxed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WasmKernel:
+    """A problem's default kernel for CPUs; `panels` pairs operand positions with packers."""
+
+    name: str
+    schedule: dict[str, object]
+    units: Dim
+    scratch: int
+    panels: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Packer:
+    """A kernel of one constant operand that lays it out anew, in `bytes` bytes."""
+
+    name: str
+    units: int
+    scratch: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WasmPart:
+    """What a CPU runs: both modules hold the same kernels, then the same packers."""
+
+    modules: tuple[WasmModule, ...]
+    kernels: tuple[WasmKernel, ...]
+    packers: tuple[Packer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Shard:
     """One weight file."""
 
@@ -97,3 +149,4 @@ class Pack:
     shards: tuple[Shard, ...]
     placements: dict[int, Placement]
     generator: str
+    wasm: WasmPart | None = None

@@ -7,30 +7,49 @@ from typing import Union, assert_never
 from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
 from webrt.schedule import attention, contract, map, reduce
 from webrt.schedule.attention import AttentionSchedule
-from webrt.schedule.base import Limits, fields_from_json, fields_to_json
+from webrt.schedule.base import CpuLimits, Limits, fields_from_json, fields_to_json
 from webrt.schedule.contract import ContractSchedule
+from webrt.schedule.cpu import attention as cpu_attention
+from webrt.schedule.cpu import contract as cpu_contract
+from webrt.schedule.cpu import map as cpu_map
+from webrt.schedule.cpu import reduce as cpu_reduce
+from webrt.schedule.cpu.attention import CpuAttentionSchedule
+from webrt.schedule.cpu.contract import CpuContractSchedule
+from webrt.schedule.cpu.map import CpuMapSchedule
+from webrt.schedule.cpu.reduce import CpuReduceSchedule
 from webrt.schedule.map import MapSchedule
 from webrt.schedule.reduce import ReduceSchedule
 
-Schedule = Union[MapSchedule, ReduceSchedule, ContractSchedule, AttentionSchedule]
+GpuSchedule = Union[MapSchedule, ReduceSchedule, ContractSchedule, AttentionSchedule]
+CpuSchedule = Union[CpuMapSchedule, CpuReduceSchedule, CpuContractSchedule, CpuAttentionSchedule]
+Schedule = Union[GpuSchedule, CpuSchedule]
 
 _FAMILIES: dict[str, type[Schedule]] = {
     "map": MapSchedule,
     "reduce": ReduceSchedule,
     "contract": ContractSchedule,
     "attention": AttentionSchedule,
+    "cpu_map": CpuMapSchedule,
+    "cpu_reduce": CpuReduceSchedule,
+    "cpu_contract": CpuContractSchedule,
+    "cpu_attention": CpuAttentionSchedule,
 }
 _NAMES = {cls: name for name, cls in _FAMILIES.items()}
 
 
-def default(problem: Problem, limits: Limits | None = None) -> Schedule:
+def default(problem: Problem, limits: Limits | CpuLimits | None = None) -> Schedule:
     """The schedule that a kernel gets where nothing was measured."""
     return space(problem, limits)[0]
 
 
-def space(problem: Problem, limits: Limits | None = None) -> tuple[Schedule, ...]:
-    """At most 64 schedules that are legal for `problem`, best guess first."""
+def space(problem: Problem, limits: Limits | CpuLimits | None = None) -> tuple[Schedule, ...]:
+    """At most 64 schedules that are legal for `problem`, best guess first.
+
+    They are for a CPU where the limits are a CPU's, else for a GPU.
+    """
     limits = Limits() if limits is None else limits
+    if isinstance(limits, CpuLimits):
+        return _cpu_space(problem, limits)
     match problem:
         case Map():
             return map.space(problem, limits)
@@ -40,6 +59,20 @@ def space(problem: Problem, limits: Limits | None = None) -> tuple[Schedule, ...
             return contract.space(problem, limits)
         case Attention():
             return attention.space(problem, limits)
+        case _:
+            assert_never(problem)
+
+
+def _cpu_space(problem: Problem, limits: CpuLimits) -> tuple[CpuSchedule, ...]:
+    match problem:
+        case Map():
+            return cpu_map.space(problem, limits)
+        case Reduce():
+            return cpu_reduce.space(problem, limits)
+        case Contract():
+            return cpu_contract.space(problem, limits)
+        case Attention():
+            return cpu_attention.space(problem, limits)
         case _:
             assert_never(problem)
 
@@ -58,4 +91,4 @@ def from_json(data: object) -> Schedule:
     return cls(**fields_from_json(cls, rest))  # type: ignore[arg-type]
 
 
-__all__ = ["Limits", "Schedule", "default", "from_json", "space", "to_json"]
+__all__ = ["CpuLimits", "Limits", "Schedule", "default", "from_json", "space", "to_json"]

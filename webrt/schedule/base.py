@@ -13,6 +13,19 @@ class Limits:
     workgroup_bytes: int = 16384
 
 
+@dataclass(frozen=True, slots=True)
+class CpuLimits:
+    """What a wasm kernel may count on: vector registers, and bytes of cache of one core.
+
+    The defaults are those of an x86-64 without AVX-512 in wasm's 128-bit vectors; an Arm core has
+    32 registers.
+    """
+
+    registers: int = 16
+    l1_bytes: int = 32768
+    l2_bytes: int = 262144
+
+
 def fields_to_json(schedule: object) -> dict[str, object]:
     """The fields of a schedule, all of them ints or bools."""
     return {f.name: getattr(schedule, f.name) for f in fields(schedule)}  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Schedules of wasm kernels: one file a problem family."""
