@@ -2,20 +2,19 @@
 
 import { bertFeeds, timed } from "./feeds.js";
 
-/** The package is not part of this repository, so it has no types here. */
-const path = "/ort/ort.webgpu.min.mjs";
-
 /** @type {any} */
 let ort;
 /** @type {any} */
 let session;
 
-/** @param {string} url of the ONNX file */
-async function load(url) {
-  ort = await import(path);
+/** @param {string} url of the ONNX file @param {"webgpu" | "wasm"} [provider]
+ * @param {number} [threads] */
+async function load(url, provider = "webgpu", threads = 1) {
+  // The package is not part of this repository, so it has no types here.
+  ort = await import(`/ort/ort.${provider}.min.mjs`);
   ort.env.wasm.wasmPaths = "/ort/";
-  ort.env.wasm.numThreads = 1;
-  const options = { executionProviders: ["webgpu"] };
+  ort.env.wasm.numThreads = threads;
+  const options = { executionProviders: [provider] };
   const { ms, value } = await timed(() => ort.InferenceSession.create(url, options));
   session = value;
   return { ms, version: ort.env.versions.web };

@@ -9,9 +9,9 @@ import { bertFeeds, timed } from "./feeds.js";
 /** @type {InferenceSession} */
 let session;
 
-/** @param {string} url */
-async function load(url) {
-  const { ms, value } = await timed(() => InferenceSession.create(url, { device: "webgpu" }));
+/** @param {string} url @param {"webgpu" | "wasm"} [device] @param {number} [threads] */
+async function load(url, device = "webgpu", threads = 1) {
+  const { ms, value } = await timed(() => InferenceSession.create(url, { device, threads }));
   session = value;
   return { ms, adapter: value.deviceInfo.adapter };
 }
@@ -19,6 +19,7 @@ async function load(url) {
 /** @param {number} batch @param {number} length */
 async function run(batch, length) {
   const feeds = Object.fromEntries(Object.entries(bertFeeds(batch, length))
+    .filter(([name]) => session.inputNames.includes(name))
     .map(([name, data]) => [name, new Tensor("int64", data, [batch, length])]));
   const { ms, value } = await timed(() => session.run(feeds));
   const first = value[session.outputNames[0]];
