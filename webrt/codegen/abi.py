@@ -15,7 +15,7 @@ and exports `table`, whose entry j is kernel j, and `replay`, which runs a whole
 A program is an array of i32s:
 
     0  count   how many steps follow          1  arrived      the barrier's, 0 at first
-    2  turn    the barrier's, 0 at first       3  unused
+    2  turn    the barrier's, 0 at first       3  done       workers that are, 0 at first
     then for each step
     0  kernel  its entry of the table          1  args         its arguments' address
     2  units   how many there are              3  waits        1: all steps before must be done
@@ -29,6 +29,10 @@ whose value isn't used may reach that far outside of its operand.
 """
 
 from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from webrt.codegen.encoder import I32, V128, Signature
 
@@ -49,3 +53,26 @@ UNSHARED, SHARED = 0x01, 0x03
 FIRST_ADDRESS = 1 << 16
 SLACK = 1 << 16
 PAGE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramStep:
+    """A step of a program: units 0 … units - 1 of table entry `kernel`; `args` is an address."""
+
+    kernel: int
+    args: int
+    units: int
+    waits: bool
+
+
+def arguments(addresses: Sequence[int], symbols: int) -> bytes:
+    """The arguments of a kernel: the addresses of its bindings, then that of the symbols."""
+    return struct.pack(f"<{len(addresses) + 1}I", *addresses, symbols)
+
+
+def program(steps: Sequence[ProgramStep]) -> bytes:
+    """A program, ready to run."""
+    words = [len(steps), 0, 0, 0]
+    for step in steps:
+        words += (step.kernel, step.args, step.units, int(step.waits), 0, 0)
+    return struct.pack(f"<{len(words)}I", *words)

@@ -6,6 +6,7 @@ format: WebAssembly core specification 3.0, chapter 5.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,14 @@ def signed(value: int) -> bytes:
         value >>= 7
     out.append(value & 0x7F)
     return bytes(out)
+
+
+def pack_single(value: float) -> bytes:
+    """The four bytes of the f32 nearest to `value`; infinite where that is too large."""
+    try:
+        return struct.pack("<f", value)
+    except OverflowError:
+        return struct.pack("<f", math.copysign(math.inf, value))
 
 
 @dataclass(slots=True)
@@ -84,12 +93,12 @@ class Function:
         self.stack.append(I32)
 
     def f32(self, value: float) -> None:
-        self.code += b"\x43" + struct.pack("<f", value)
+        self.code += b"\x43" + pack_single(value)
         self.stack.append(F32)
 
     def f32x4(self, value: float) -> None:
         """Four copies of a constant."""
-        self.code += b"\xfd\x0c" + struct.pack("<f", value) * 4
+        self.code += b"\xfd\x0c" + pack_single(value) * 4
         self.stack.append(V128)
 
     def i32x4(self, *values: int) -> None:

@@ -1,0 +1,299 @@
+"""Addresses: pointers that accesses share, and strength reduction in innermost loops.
+
+An element's address is its memory's base plus 4 times an offset. The offset's literal part goes
+into the instruction; the rest, a pointer, is computed once a block for all accesses that share it.
+In an innermost loop over k, an offset `coefficient·k + rest` whose coefficient and rest don't
+change in the loop becomes a pointer that the end of the body moves on.
+
+An effective address is the pointer plus the instruction's offset, as unsigned numbers and without
+wrapping. Memories begin at `abi.FIRST_ADDRESS` or above: a pointer less than that below an element
+isn't negative, so accesses share a pointer only while their literals lie in a window of `WINDOW`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from webrt import dims
+from webrt.codegen.encoder import I32
+from webrt.codegen.wasm_integers import Integers
+from webrt.dims import Dim, Monomial
+from webrt.kernel import loop
+from webrt.kernel.expr import Call, Expr, Index, Load, Ref, Value, walk
+
+WINDOW = 16000
+"""Elements; times 4 it is below `abi.FIRST_ADDRESS`, with room for a load a little outside."""
+
+Terms = tuple[tuple[Monomial, int], ...]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Accesses of one memory, coefficient and rest: (literal, the access's id) each."""
+
+    memory: int | str
+    coefficient: Terms
+    rest: Terms
+    members: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Bumps:
+    """Pointers that a loop moves: (pointer's local, step's local or literal bytes) each."""
+
+    moves: list[tuple[int, int | None, int]] = field(default_factory=list)
+    planned: list[int] = field(default_factory=list)
+
+
+class Addresses(Integers):
+    """Where the memories of a kernel begin, and the pointers that are known in a block."""
+
+    bases: dict[int | str, tuple[int, int]]
+    """Of every memory: the local with its base, and elements to add (arrays of the scratch)."""
+
+    pointers: dict[tuple[int, Terms, int], int]
+    """Pointers of this block: the base's local, the rest, the literal -> the pointer's local."""
+
+    planned: dict[int, tuple[int, int]]
+    """By the id of an access: its pointer's local and the instruction's offset in bytes."""
+
+    def address(self, access: Load | loop.Store) -> int:
+        """Push the pointer of an access; the result is the instruction's offset."""
+        found = self.planned.get(id(access))
+        if found is not None:
+            self.f.get(found[0])
+            return found[1]
+        base, literal, rest = self._split(access.memory, access.offset)
+        window = literal // WINDOW * WINDOW
+        if self._is_lasting(rest):
+            self.f.get(self.pointer(base, rest, window))
+        else:
+            self._push(base, rest, window)
+        return (literal - window) * 4
+
+    def _split(self, memory: int | str, offset: Dim) -> tuple[int, int, Terms]:
+        """The local of the base, the literal part of an offset, and the rest."""
+        base, literal = self.bases[memory]
+        if isinstance(offset, int):
+            return base, literal + offset, ()
+        if not offset.terms[0][0]:
+            return base, literal + offset.terms[0][1], offset.terms[1:]
+        return base, literal, offset.terms
+
+    def pointer(self, base: int, rest: Terms, literal: int) -> int:
+        """The local with base + 4·(rest + literal), computed where it isn't known in this block."""
+        if not rest and not literal:
+            return base
+        key = (base, rest, literal)
+        local = self.pointers.get(key)
+        if local is None:
+            self._push(base, rest, literal)
+            local = self.pointers[key] = self.f.local(I32)
+            self.f.set(local)
+        return local
+
+    def _push(self, base: int, rest: Terms, literal: int) -> None:
+        self.f.get(base)
+        if rest:
+            self.terms(rest, 4, True)
+        if literal:
+            self.f.i32(literal * 4)
+            self.f.emit("i32.add")
+
+    def _is_lasting(self, rest: Terms) -> bool:
+        """Whether a pointer stays right for the rest of its block: it reads no memory, register."""
+        return all(
+            isinstance(atom, dims.Symbol) or _reads_nothing(atom, self)
+            for m, _ in rest
+            for atom in m
+        )
+
+    # Innermost loops
+
+    def plan(self, statement: loop.For, counter: int) -> Bumps:
+        """Set up pointers for the accesses of an innermost loop; its counter holds its start."""
+        body = _Body(statement)
+        groups: dict[tuple[int, Terms, Terms], _Group] = {}
+        for access in body.accesses:
+            offset = dims.substitute(access.offset, body.inlined)
+            base, literal, rest = self._split(access.memory, offset)
+            parts = body.classify(rest)
+            if parts is None or not self._is_lasting(parts[1]):
+                continue
+            key = (base, *parts)
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = _Group(access.memory, *parts)
+            group.members.append((literal, id(access)))
+        bumps = Bumps()
+        for (base, coefficient, rest), group in groups.items():
+            for first, members in _windows(group.members):
+                local = self.pointer(base, rest, first)
+                if coefficient:
+                    local = self._moving(local, coefficient, statement, counter, bumps)
+                for literal, access_id in members:
+                    self.planned[access_id] = (local, (literal - first) * 4)
+                    bumps.planned.append(access_id)
+        return bumps
+
+    def _moving(
+        self, start: int, coefficient: Terms, statement: loop.For, counter: int, bumps: Bumps
+    ) -> int:
+        """A pointer that begins at `start` + 4·coefficient·counter, and moves with the counter."""
+        f = self.f
+        pointer = f.local(I32)
+        f.get(start)
+        step: int | None = None
+        literal = coefficient[0][1] if not coefficient[0][0] and len(coefficient) == 1 else 0
+        if not literal:
+            step = f.local(I32)
+            self.terms(coefficient, 4, False)
+            f.set(step)
+        if statement.start != 0:
+            f.get(counter)
+            if step is None:
+                self.times(abs(literal) * 4)
+            else:
+                f.get(step)
+                f.emit("i32.mul")
+            f.emit("i32.add" if literal >= 0 else "i32.sub")
+        f.set(pointer)
+        if step is not None and statement.step != 1:
+            f.get(step)
+            f.i32(statement.step)
+            f.emit("i32.mul")
+            f.set(step)
+        bumps.moves.append((pointer, step, literal * 4 * statement.step))
+        return pointer
+
+    def move(self, bumps: Bumps) -> None:
+        """The end of the body: every pointer goes on to the next turn."""
+        f = self.f
+        for pointer, step, literal in bumps.moves:
+            f.get(pointer)
+            if step is None:
+                f.i32(literal)
+            else:
+                f.get(step)
+            f.emit("i32.add")
+            f.set(pointer)
+
+    def forget(self, bumps: Bumps) -> None:
+        """After the loop: its accesses, if they occur elsewhere, have no pointers any more."""
+        for access_id in bumps.planned:
+            del self.planned[access_id]
+
+
+def _windows(members: list[tuple[int, int]]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Accesses that may share a pointer, each with the literal to fold into it."""
+    members = sorted(members)
+    start = 0
+    while start < len(members):
+        first = members[start][0]
+        if 0 <= first < WINDOW // 2:
+            first = 0
+        end = start
+        while end < len(members) and members[end][0] - first < WINDOW:
+            end += 1
+        yield first, members[start:end]
+        start = end
+
+
+def _reads_nothing(atom: dims.Atom, state: Integers) -> bool:
+    if isinstance(atom, Value):
+        for e in walk(atom.expr):
+            if isinstance(e, Load) or (isinstance(e, Ref) and state.names[e.name].register):
+                return False
+        return True
+    return all(
+        _reads_nothing(inner, state)
+        for part in atom.parts()
+        if not isinstance(part, int)
+        for monomial, _ in part.terms
+        for inner in monomial
+    )
+
+
+class _Body:
+    """What an innermost loop's body accesses, and which names change in it."""
+
+    def __init__(self, statement: loop.For) -> None:
+        self.symbol = dims.Symbol(statement.name)
+        self.changing = {statement.name}
+        self.inlined: dict[str, Dim] = {}
+        self.accesses: list[Load | loop.Store] = []
+        self._seen: set[int] = set()
+        self._statements(statement.body)
+
+    def _statements(self, body: Sequence[loop.Stmt]) -> None:
+        for statement in body:
+            match statement:
+                case loop.Let(name, expr):
+                    self._expr(expr)
+                    self.changing.add(name)
+                    if isinstance(expr, Index):
+                        self.inlined[name] = dims.substitute(expr.dim, self.inlined)
+                case loop.Var(name, expr) | loop.Assign(name, expr):
+                    self._expr(expr)
+                    self.changing.add(name)
+                case loop.Store(_, offset, expr):
+                    self.accesses.append(statement)
+                    self._dim(offset)
+                    self._expr(expr)
+                case loop.If(condition, inner, otherwise):
+                    self._expr(condition)
+                    self._statements(inner)
+                    self._statements(otherwise)
+
+    def _expr(self, expr: Expr) -> None:
+        if isinstance(expr, Call):
+            for arg in expr.args:
+                self._expr(arg)
+        elif isinstance(expr, Load):
+            if id(expr) not in self._seen:
+                self._seen.add(id(expr))
+                self.accesses.append(expr)
+                self._dim(expr.offset)
+        elif isinstance(expr, Index):
+            self._dim(expr.dim)
+
+    def _dim(self, dim: Dim) -> None:
+        if not isinstance(dim, int):
+            for monomial, _ in dim.terms:
+                for atom in monomial:
+                    if isinstance(atom, Value):
+                        self._expr(atom.expr)
+                    elif isinstance(atom, dims.Operation):
+                        self._dim(atom.left)
+                        self._dim(atom.right)
+
+    def classify(self, terms: Terms) -> tuple[Terms, Terms] | None:
+        """(coefficient of the loop's symbol, rest), None where one of them changes."""
+        coefficient: list[tuple[Monomial, int]] = []
+        rest: list[tuple[Monomial, int]] = []
+        for atoms, factor in terms:
+            if self.symbol in atoms:
+                others = list(atoms)
+                others.remove(self.symbol)
+                atoms = tuple(others)
+                coefficient.append((atoms, factor))
+            else:
+                rest.append((atoms, factor))
+            if not all(self._stays(atom) for atom in atoms):
+                return None
+        return tuple(coefficient), tuple(rest)
+
+    def _stays(self, atom: dims.Atom) -> bool:
+        if isinstance(atom, dims.Symbol):
+            return atom.name not in self.changing
+        return all(
+            not isinstance(e, Load)
+            and not (isinstance(e, Ref) and e.name in self.changing)
+            and not any(n in self.changing for n in dims.free_symbols(dims.atom_dim(atom)))
+            for e in walk(Index(dims.atom_dim(atom)))
+        )
+
+    def is_fixed(self, dim: Dim) -> bool:
+        """Whether `dim` has the same value in every turn of the loop."""
+        return isinstance(dim, int) or all(self._stays(a) for m, _ in dim.terms for a in m)

@@ -1,0 +1,419 @@
+"""Prints expressions as WebAssembly: every operation of `kernel/expr.py`, on one lane or four."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from webrt.codegen.encoder import F32, V128, pack_single
+from webrt.codegen.opcodes import Type
+from webrt.codegen.wasm_integers import value_type
+from webrt.codegen.wasm_whole import WholeNumbers
+from webrt.dtypes import DType
+from webrt.kernel.expr import (
+    COMPARISON,
+    Call,
+    Const,
+    Expr,
+    Index,
+    Load,
+    Ref,
+    as_dim,
+    lanes_of,
+)
+
+_LIBRARY = frozenset(["exp", "log", "tanh", "erf", "sin", "cos"])
+_FLOAT_UNARY = {
+    "neg": "neg", "abs": "abs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil",
+    "round": "nearest",
+}  # fmt: skip
+_BITS = {"add": "add", "sub": "sub", "mul": "mul", "eq": "eq", "ne": "ne"}
+_ORDER = ("lt", "le", "gt", "ge")
+
+
+def _binary() -> dict[tuple[DType, int, str], str]:
+    """Operations of two operands that are one instruction."""
+    table: dict[tuple[DType, int, str], str] = {}
+    for lanes, shape in ((1, "f32"), (4, "f32x4")):
+        for op in ("add", "sub", "mul", "div", "min", "max", *COMPARISON):
+            table[DType.F32, lanes, op] = f"{shape}.{op}"
+    for dtype in (DType.I32, DType.U32, DType.BOOL):
+        sign = "s" if dtype is DType.I32 else "u"
+        for lanes, shape in ((1, "i32"), (4, "i32x4")):
+            for op in _ORDER:
+                table[dtype, lanes, op] = f"{shape}.{op}_{sign}"
+            for op, name in _BITS.items():
+                table[dtype, lanes, op] = f"{shape}.{name}"
+        for op in ("min", "max"):
+            table[dtype, 4, op] = f"i32x4.{op}_{sign}"
+    for op in ("and", "or", "xor"):
+        table[DType.BOOL, 1, op] = f"i32.{op}"
+        table[DType.BOOL, 4, op] = f"v128.{op}"
+    return table
+
+
+_BINARY = _binary()
+_SHAPING = frozenset(["splat", "vec4", "sum4", "lane0", "lane1", "lane2", "lane3"])
+
+
+class Expressions(WholeNumbers):
+    """Pushes the values of expressions."""
+
+    def expr(self, expr: Expr) -> None:
+        """Push a value of as many lanes as `expr` has."""
+        if isinstance(expr, Ref):
+            self.f.get(self.names[expr.name].index)
+        elif isinstance(expr, Call):
+            self._call(expr)
+        elif isinstance(expr, Load):
+            self._load(expr)
+        elif isinstance(expr, Index):
+            self.dim(expr.dim)
+        else:
+            self._constant(expr)
+
+    def wide(self, expr: Expr) -> None:
+        """Push a value as four lanes: copies of a scalar."""
+        f = self.f
+        if lanes_of(expr) == 4:
+            self.expr(expr)
+        elif isinstance(expr, Const):
+            if expr.dtype is DType.F32:
+                f.f32x4(expr.value)
+            else:
+                f.i32x4(-int(expr.value) if expr.dtype is DType.BOOL else int(expr.value))
+        elif isinstance(expr, Load):
+            value_type(expr.dtype, 1)
+            offset = self.address(expr)
+            f.access("v128.load32_splat", offset)
+            self._as_mask(expr.dtype)
+        else:
+            if expr.dtype is DType.BOOL:
+                f.i32(0)
+            self.expr(expr)
+            if expr.dtype is DType.BOOL:
+                f.emit("i32.sub")
+            self._splat(expr.dtype)
+
+    def _splat(self, dtype: DType) -> None:
+        self.f.emit("f32x4.splat" if dtype is DType.F32 else "i32x4.splat")
+
+    def _as_mask(self, dtype: DType) -> None:
+        """What was loaded as u32 of four lanes, if it is bool, as a mask."""
+        if dtype is DType.BOOL:
+            self.f.i32x4(0)
+            self.f.emit("i32x4.ne")
+
+    def _load(self, load: Load) -> None:
+        f = self.f
+        kind = value_type(load.dtype, load.lanes)
+        offset = self.address(load)
+        if kind is V128:
+            f.access("v128.load", offset)
+            self._as_mask(load.dtype)
+            return
+        f.access("f32.load" if kind is F32 else "i32.load", offset)
+        if load.dtype is DType.BOOL:
+            f.i32(0)
+            f.emit("i32.ne")
+
+    def _constant(self, const: Const) -> None:
+        if value_type(const.dtype, 1) is F32:
+            self.f.f32(const.value)
+        else:
+            self.f.i32(int(const.value))
+
+    # Calls
+
+    def _call(self, call: Call) -> None:
+        op, args, lanes = call.op, call.args, call.lanes
+        kind = args[0].dtype
+        value_type(call.dtype, lanes)
+        simple = _BINARY.get((kind, lanes, op))
+        if simple is not None:
+            self.args(args, lanes)
+            self.f.emit(simple)
+        elif op in _SHAPING:
+            self._shape(call)
+        elif op == "select":
+            self._select(call)
+        elif op == "cast":
+            self._cast(args[0], call.dtype, lanes)
+        elif kind is DType.F32:
+            self.args(args, lanes)
+            self._float(op, lanes)
+        elif kind is DType.BOOL:
+            assert op == "not", call
+            self.args(args, lanes)
+            self.f.emit("i32.eqz" if lanes == 1 else "v128.not")
+        else:
+            self.integer(op, call)
+
+    def _select(self, call: Call) -> None:
+        condition, if_true, if_false = call.args
+        self.args((if_true, if_false), call.lanes)
+        if lanes_of(condition) == 4:
+            self.wide(condition)
+            self.f.emit("v128.bitselect")
+        else:
+            self.expr(condition)
+            self.f.select()
+
+    # Floats
+
+    def _float(self, op: str, lanes: int) -> None:
+        """An operation on the f32 operands on the stack."""
+        f = self.f
+        shape = "f32" if lanes == 1 else "f32x4"
+        if op in _FLOAT_UNARY:
+            f.emit(f"{shape}.{_FLOAT_UNARY[op]}")
+            return
+        if op in _LIBRARY:
+            self._library(op, lanes)
+            return
+        match op:
+            case "pow" | "mod":
+                self._library2("pow" if op == "pow" else "fmod", lanes)
+            case "inverse_sqrt" | "reciprocal":
+                if op == "inverse_sqrt":
+                    f.emit(f"{shape}.sqrt")
+                self._one_over(lanes)
+            case "fma":
+                self._fma(lanes)
+            case "is_nan":
+                self._twice(F32 if lanes == 1 else V128)
+                f.emit(f"{shape}.ne")
+            case "is_inf":
+                f.emit(f"{shape}.abs")
+                if lanes == 1:
+                    f.f32(float("inf"))
+                else:
+                    f.f32x4(float("inf"))
+                f.emit(f"{shape}.eq")
+            case "sign":
+                self._float_sign(lanes)
+            case _:
+                raise AssertionError(op)
+
+    def _library(self, name: str, lanes: int) -> None:
+        f = self.f
+        from webrt.codegen import wasm_math
+
+        function = wasm_math.function(self.module, name, self.relaxed)
+        if lanes == 1:
+            f.emit("f32x4.splat")
+        f.call(function)
+        if lanes == 1:
+            f.emit("f32x4.extract_lane", 0)
+
+    def _library2(self, name: str, lanes: int) -> None:
+        f = self.f
+        from webrt.codegen import wasm_math
+
+        function = wasm_math.function(self.module, name, self.relaxed)
+        if lanes == 1:
+            second = self.temporary(F32)
+            f.set(second)
+            f.emit("f32x4.splat")
+            f.get(second)
+            f.emit("f32x4.splat")
+            self.release(second)
+        f.call(function)
+        if lanes == 1:
+            f.emit("f32x4.extract_lane", 0)
+
+    def _one_over(self, lanes: int) -> None:
+        f = self.f
+        kind = F32 if lanes == 1 else V128
+        x = self.temporary(kind)
+        f.set(x)
+        if lanes == 1:
+            f.f32(1.0)
+        else:
+            f.f32x4(1.0)
+        f.get(x)
+        f.emit("f32.div" if lanes == 1 else "f32x4.div")
+        self.release(x)
+
+    def _fma(self, lanes: int) -> None:
+        """a·b + c of the three on the stack, rounded once where the engine does."""
+        f = self.f
+        if lanes == 4 and self.relaxed:
+            f.emit("f32x4.relaxed_madd")
+            return
+        shape, kind = ("f32", F32) if lanes == 1 else ("f32x4", V128)
+        c = self.temporary(kind)
+        f.set(c)
+        f.emit(f"{shape}.mul")
+        f.get(c)
+        f.emit(f"{shape}.add")
+        self.release(c)
+
+    def _float_sign(self, lanes: int) -> None:
+        """1 with x's sign where x isn't 0 and isn't NaN, else x itself."""
+        f = self.f
+        kind = F32 if lanes == 1 else V128
+        x = self.temporary(kind)
+        f.set(x)
+        if lanes == 1:
+            f.f32(1.0)
+            f.get(x)
+            f.emit("f32.copysign")
+            f.get(x)
+            f.get(x)
+            f.emit("f32.abs")
+            f.f32(0.0)
+            f.emit("f32.gt")
+            f.select()
+        else:
+            f.get(x)
+            f.i32x4(-(1 << 31))
+            f.emit("v128.and")
+            f.f32x4(1.0)
+            f.emit("v128.or")
+            f.get(x)
+            f.get(x)
+            f.emit("f32x4.abs")
+            f.f32x4(0.0)
+            f.emit("f32x4.gt")
+            f.emit("v128.bitselect")
+        self.release(x)
+
+    def _twice(self, kind: Type) -> None:
+        f = self.f
+        x = self.temporary(kind)
+        f.tee(x)
+        f.get(x)
+        self.release(x)
+
+    # Between lanes and types
+
+    def _shape(self, call: Call) -> None:
+        """splat, laneI, vec4 and sum4."""
+        f, op, dtype = self.f, call.op, call.dtype
+        if op == "splat":
+            self.wide(call.args[0])
+        elif op == "vec4":
+            self._vector(call.args, dtype)
+        elif op == "sum4":
+            self.expr(call.args[0])
+            self._sum(dtype)
+        else:
+            self.expr(call.args[0])
+            f.emit(f"{_shape_of(dtype)}.extract_lane", int(op[-1]))
+            if dtype is DType.BOOL:
+                f.i32(1)
+                f.emit("i32.and")
+
+    def _sum(self, dtype: DType) -> None:
+        """The sum of the four lanes, pairs first."""
+        f, shape = self.f, _shape_of(dtype)
+        x = self.temporary(V128)
+        for order in ((2, 3, 0, 1), (1, 0, 3, 2)):
+            f.tee(x)
+            f.get(x)
+            f.get(x)
+            f.emit("i8x16.shuffle", *_bytes(order))
+            f.emit(f"{shape}.add")
+        f.emit(f"{shape}.extract_lane", 0)
+        self.release(x)
+
+    def _vector(self, args: tuple[Expr, ...], dtype: DType) -> None:
+        """Four scalars as one value: a constant, a shuffle, a ramp, or lane by lane."""
+        f = self.f
+        if all(arg == args[0] for arg in args):
+            self.wide(args[0])
+            return
+        if all(isinstance(arg, Const) for arg in args):
+            f.i32x4(*(_bits(arg) for arg in args if isinstance(arg, Const)))
+            return
+        if self._shuffle(args) or self._ramp(args):
+            return
+        if dtype is DType.BOOL:
+            args = tuple(Call("cast", (arg,), DType.I32) for arg in args)
+        shape = _shape_of(dtype)
+        self.wide(args[0])
+        for lane in range(1, 4):
+            self.expr(args[lane])
+            f.emit(f"{shape}.replace_lane", lane)
+        if dtype is DType.BOOL:
+            f.emit("i32x4.neg")
+
+    def _shuffle(self, args: tuple[Expr, ...]) -> bool:
+        """Lanes of two vectors at most."""
+        sources: list[Expr] = []
+        order: list[int] = []
+        for arg in args:
+            if not isinstance(arg, Call) or not arg.op.startswith("lane"):
+                return False
+            source = arg.args[0]
+            if source not in sources:
+                if len(sources) == 2:
+                    return False
+                sources.append(source)
+            order.append(sources.index(source) * 4 + int(arg.op[-1]))
+        for source in sources:
+            self.expr(source)
+        if len(sources) == 1:
+            self._twice(V128)
+        self.f.emit("i8x16.shuffle", *_bytes(order))
+        return True
+
+    def _ramp(self, args: tuple[Expr, ...]) -> bool:
+        """Indices that differ by literals."""
+        if any(not isinstance(arg, Index | Const) or arg.dtype is not DType.I32 for arg in args):
+            return False
+        points = [as_dim(arg) for arg in args]
+        steps = [point - points[0] for point in points]
+        if not all(isinstance(step, int) for step in steps):
+            return False
+        self.wide(args[0])
+        self.f.i32x4(*(step for step in steps if isinstance(step, int)))
+        self.f.emit("i32x4.add")
+        return True
+
+    def _cast(self, expr: Expr, to: DType, lanes: int) -> None:
+        f, source = self.f, expr.dtype
+        self.args((expr,), lanes)
+        if source is to:
+            return
+        if to is DType.BOOL:
+            if source is DType.F32:
+                if lanes == 1:
+                    f.f32(0.0)
+                else:
+                    f.f32x4(0.0)
+            elif lanes == 1:
+                f.i32(0)
+            else:
+                f.i32x4(0)
+            shape = "f32" if source is DType.F32 else "i32"
+            f.emit(f"{shape}{'x4' if lanes == 4 else ''}.ne")
+        elif source is DType.BOOL and lanes == 4:
+            # A mask keeps the bits of one, or none.
+            if to is DType.F32:
+                f.f32x4(1.0)
+            else:
+                f.i32x4(1)
+            f.emit("v128.and")
+        elif to is DType.F32:
+            sign = "s" if source is DType.I32 else "u"
+            f.emit(f"f32.convert_i32_{sign}" if lanes == 1 else f"f32x4.convert_i32x4_{sign}")
+        elif source is DType.F32:
+            sign = "s" if to is DType.I32 else "u"
+            f.emit(f"i32.trunc_sat_f32_{sign}" if lanes == 1 else f"i32x4.trunc_sat_f32x4_{sign}")
+
+
+def _shape_of(dtype: DType) -> str:
+    return "f32x4" if dtype is DType.F32 else "i32x4"
+
+
+def _bytes(lanes: Sequence[int]) -> list[int]:
+    """A shuffle of bytes, from one of lanes: 0 to 3 of the first vector, 4 to 7 of the second."""
+    return [lane * 4 + byte for lane in lanes for byte in range(4)]
+
+
+def _bits(const: Const) -> int:
+    """A lane's bits."""
+    if const.dtype is DType.F32:
+        return int.from_bytes(pack_single(float(const.value)), "little")
+    return -int(const.value) if const.dtype is DType.BOOL else int(const.value)
