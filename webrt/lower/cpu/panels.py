@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from webrt.kernel.problem import Map, Problem
+from webrt import dims
+from webrt.dims import Dim, symbol
+from webrt.kernel.expr import Const, Expr, Load, as_index, call, free_symbols, rewrite, substitute
+from webrt.kernel.problem import Contract, Map, Operand, Output, Problem
 from webrt.schedule import Schedule
+from webrt.schedule.cpu.contract import CpuContractSchedule, panel_load
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +25,72 @@ class Panel:
 
 def repack(problem: Problem, schedule: Schedule) -> tuple[Problem, tuple[Panel, ...]]:
     """The problem as `lower` takes it under `schedule`: constants in panels where that asks so."""
-    return problem, ()
+    if not isinstance(problem, Contract) or not isinstance(schedule, CpuContractSchedule):
+        return problem, ()
+    load = panel_load(problem) if schedule.panels else None
+    if load is None or in_panels(problem, schedule.columns):
+        return problem, ()
+    assert isinstance(load.memory, int)
+    packer = _packer(problem, load, schedule.columns)
+    panelled = Load(load.memory, panel_offset(problem, load, schedule.columns), load.dtype)
+    b = rewrite(problem.b, lambda e: panelled if e == load else None)
+    old = problem.operands[load.memory]
+    operands = list(problem.operands)
+    operands[load.memory] = Operand(old.dtype, packer.outputs[0].size, True)
+    return replace(problem, operands=tuple(operands), b=b), (Panel(load.memory, packer),)
+
+
+def panel_offset(problem: Contract, load: Load, columns: int) -> Dim:
+    """Where element (b…, k, n) of b lies in panels of `columns`: [b…][n / columns][k][columns]."""
+    k, n = symbol("k"), symbol("n")
+    panels = dims.ceil_div(problem.n, columns)
+    panel = _matrix(problem, load) * panels + dims.floor_div(n, columns)
+    return (panel * problem.k + k) * columns + dims.modulo(n, columns)
+
+
+def in_panels(problem: Contract, columns: int) -> Load | None:
+    """The load of b that reads panels of `columns`, in a problem that `repack` has rewritten."""
+    load = panel_load(problem)
+    if load is None or load.offset != panel_offset(problem, load, columns):
+        return None
+    extents = [problem.batch[j] for j in _batches(problem, load)]
+    size = dims.product((*extents, dims.ceil_div(problem.n, columns), problem.k, columns))
+    return load if problem.operands[int(load.memory)].size == size else None
+
+
+def _batches(problem: Contract, load: Load) -> list[int]:
+    """The numbers of the batch indices that `load` depends on."""
+    names = free_symbols(load)
+    return [j for j in range(len(problem.batch)) if f"b{j}" in names]
+
+
+def _matrix(problem: Contract, load: Load) -> Dim:
+    """The number of the matrix that a batch index stands for."""
+    result: Dim = 0
+    for j in _batches(problem, load):
+        result = result * problem.batch[j] + symbol(f"b{j}")
+    return result
+
+
+def _packer(problem: Contract, load: Load, columns: int) -> Map:
+    """The Map that lays the operand of `load` out in panels."""
+    assert isinstance(problem.n, int)
+    assert isinstance(problem.k, int)
+    batches = _batches(problem, load)
+    panels = -(-problem.n // columns)
+    axes = (*(problem.batch[j] for j in batches), panels, problem.k, columns)
+    at = [symbol(f"i{j}") for j in range(len(axes))]
+    n = at[-3] * columns + at[-1]
+    places = {f"b{j}": at[position] for position, j in enumerate(batches)}
+    source = substitute(Load(0, load.offset, load.dtype), {**places, "k": at[-2], "n": n})
+    value: Expr = source
+    if problem.n % columns:
+        zero = Const(0.0 if load.dtype.is_float else 0, load.dtype)
+        value = call("select", call("lt", as_index(n), as_index(problem.n)), source, zero)
+    offset: Dim = 0
+    for index, extent in zip(at, axes, strict=True):
+        offset = offset * extent + index
+    old = problem.operands[int(load.memory)]
+    operand = Operand(old.dtype, old.size, True)
+    output = Output(load.dtype, dims.product(axes), offset, value)
+    return Map(axes, (operand,), (output,))

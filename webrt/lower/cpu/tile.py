@@ -1,0 +1,99 @@
+"""A tile of a product: sums in registers over a loop along k, of places that advance with k."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Union
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.kernel import loop
+from webrt.kernel.expr import Call, Const, Expr, Load, Ref, cast, lanes_of, substitute
+from webrt.lower.scope import Scope
+
+PARTS = 8
+"""Sums that are in flight at least: a multiply-add takes four cycles, two begin in each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Elements of a memory a literal `step` apart along k, from `base` on."""
+
+    memory: int | str
+    dtype: DType
+    base: Dim
+    step: int
+    lanes: int = 1
+
+    def at(self, k: Dim) -> Load:
+        return Load(self.memory, self.base + k * self.step, self.dtype, self.lanes)
+
+
+Source = Union[Place, Expr]
+"""A place, or an expression that depends on the symbol `k`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """a's values, one a row, and b's, four columns each; or a row's and a column's, scalars."""
+
+    rows: tuple[Source, ...]
+    columns: tuple[Source, ...]
+    acc: DType
+    lanes: int = 4
+
+    def registers(self, scope: Scope, first: Sequence[Expr] | None) -> list[Ref]:
+        """The sums, row by row: zero, or what `first` says."""
+        count = len(self.rows) * len(self.columns)
+        if first is None:
+            first = [zero(self.acc, self.lanes)] * count
+        return [scope.var("sum", e) for e in first]
+
+    def accumulate(self, scope: Scope, sums: list[Ref], start: Dim, stop: Dim, unroll: int) -> None:
+        """Add a · b for k = start … stop - 1; start is a multiple of `unroll`."""
+        count = len(sums)
+        parts = max(1, min(unroll, PARTS // count))
+        registers = [sums, *(self.registers(scope, None) for _ in range(parts - 1))]
+        whole = stop if dims.modulo(stop, unroll) == 0 else dims.floor_div(stop, unroll) * unroll
+        if whole != start:
+            with scope.loop("k", start, whole, unroll) as (body, k):
+                for c in range(unroll):
+                    self._add(body, k + c, registers[c % parts])
+        if whole != stop:
+            first = whole if start == 0 else dims.dim_max(start, whole)
+            with scope.loop("k", first, stop) as (body, k):
+                self._add(body, k, sums)
+        for part in registers[1:]:
+            for register, other in zip(sums, part, strict=True):
+                scope.assign(register, Call("add", (register, other), self.acc, self.lanes))
+
+    def _add(self, body: Scope, k: Dim, sums: list[Ref]) -> None:
+        columns = [self._value(body, "b", column, k) for column in self.columns]
+        count = len(columns)
+        for i, row in enumerate(self.rows):
+            a = self._value(body, "a", row, k)
+            for v, b in enumerate(columns):
+                register = sums[i * count + v]
+                product = Call("mul", (a, b), self.acc, self.lanes)
+                total = Call("add", (register, product), self.acc, self.lanes)
+                body.statements.append(loop.Assign(register.name, total))
+
+    def _value(self, body: Scope, hint: str, source: Source, k: Dim) -> Ref:
+        if isinstance(source, Place):
+            expr: Expr = source.at(k)
+        else:
+            expr = body.expr(substitute(source, {"k": k}))
+        expr = cast(expr, self.acc)
+        if lanes_of(expr) < self.lanes:
+            expr = Call("splat", (expr,), self.acc, 4)
+        name = body.names.fresh(hint)
+        body.defined.add(name)
+        body.statements.append(loop.Let(name, expr))
+        return Ref(name, self.acc, self.lanes)
+
+
+def zero(dtype: DType, lanes: int = 4) -> Expr:
+    literal = Const(0.0 if dtype.is_float else 0, dtype)
+    return literal if lanes == 1 else Call("splat", (literal,), dtype, 4)
