@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from webrt import dims
@@ -21,9 +22,12 @@ from webrt.dtypes import DType
 from webrt.kernel.expr import Load, Ref, as_dim, call, i32
 from webrt.kernel.loop import Binding
 from webrt.kernel.problem import Map, Operand, Output, Pass, Problem, Reduce
-from webrt.pack.format import KernelEntry, Pack
+from webrt.lower import lower
+from webrt.pack.format import KernelEntry, Pack, Packer
+from webrt.pack.wasm import WasmPlan, plan_wasm
 from webrt.pack.write import write_pack
 from webrt.plan.plan import Home, ModelSymbol, Plan, Port, Step, Tensor
+from webrt.schedule import CpuLimits, default
 
 B, N = symbol("s0"), symbol("s1")
 IDS, SCALE, TABLE, EMBEDDED, HIDDEN, POOLED, MASK, RELEASE = range(8)
@@ -106,6 +110,26 @@ def _kernels() -> tuple[KernelEntry, ...]:
     )
 
 
+def _wasm() -> WasmPlan:
+    """Default kernels, but for `embed`: it reads its table transposed, by a packer."""
+    embed, *others = _problems()
+    i0, i1, i2 = (symbol(n) for n in ("i0", "i1", "i2"))
+    row = as_dim(Load(0, i0 * N + i1, DType.I32))
+    assert isinstance(embed, Map)
+    output = replace(embed.outputs[0], expr=Load(1, i2 * 10 + row, DType.F32))
+    made = plan_wasm([replace(embed, outputs=(output,)), *others])
+    table = Operand(DType.F32, 40, constant=True)
+    turned = Output(DType.F32, 40, i1 * 10 + i0, Load(0, i0 * 4 + i1, DType.F32))
+    packing = Map((10, 4), (table,), (turned,))
+    packer = lower(packing, default(packing, CpuLimits()), "packer_0")
+    units = dims.evaluate(packer.grid[0], {})
+    return WasmPlan(
+        (replace(made.kernels[0], panels=((1, 0),)), *made.kernels[1:]),
+        (Packer(packer.name, units, 0, 160, 160),),
+        (*made.code, packer),
+    )
+
+
 def sample_plan() -> Plan:
     return Plan(
         symbols=(ModelSymbol("s0", "batch"), ModelSymbol("s1", "length", most=4096)),
@@ -148,7 +172,7 @@ def sample_constants() -> dict[int, object]:
 
 
 def write_sample(target: Path) -> Pack:
-    return write_pack(target, sample_plan(), _kernels(), sample_constants())
+    return write_pack(target, sample_plan(), _kernels(), _wasm(), sample_constants())
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The reader refuses every malformed manifest and shard, and says where.
 
-`vectors/pack/malformed.json` changes one value of `vectors/pack/base.json` a case (`path` to it, a
-new `value` or `remove`) and names the error, which starts with the field. Every reader of packs is
-held to these cases: the page's own in `web/` too (but to `problems.json`, whose texts it leaves
-alone). `base.json` is the manifest that `sample_pack.py` writes, without its sha256.
+`vectors/pack/malformed.json` and `wasm.json` change one value of `vectors/pack/base.json` a case
+(`path` to it, a new `value` or `remove`) and name the error, which starts with the field. Every
+reader of packs is held to these cases: the page's own in `web/` too (but to `problems.json`, whose
+texts it leaves alone). `base.json` is a manifest that `sample_pack.py` wrote, without its sha256.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VECTORS = Path(__file__).parent / "vectors" / "pack"
 BASE = json.loads((VECTORS / "base.json").read_text())
 CASES = [
     case
-    for file in ("malformed.json", "problems.json")
+    for file in ("malformed.json", "wasm.json", "problems.json")
     for case in json.loads((VECTORS / file).read_text())
 ]
 

@@ -16,7 +16,11 @@ from webrt.errors import PackError
 from webrt.pack import write
 from webrt.pack.format import MAX_CONSTANT_BYTES, MAX_SHARD_BYTES
 from webrt.pack.read import check_shard, map_file, read_pack
+from webrt.pack.wasm import WasmPlan
 from webrt.plan.plan import Home, Plan, Tensor
+
+NO_WASM = WasmPlan((), (), ())
+FILES = ["kernels-relaxed.wasm", "kernels.wasm", "manifest.json", "weights-00000.safetensors"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -49,7 +53,7 @@ def test_a_pack_is_replaced(tmp_path: Path) -> None:
     write_sample(target)
     (target / "weights-00001.safetensors").write_bytes(b"of an older, larger pack")
     write_sample(target)
-    assert sorted(contents(target)) == ["manifest.json", "weights-00000.safetensors"]
+    assert sorted(contents(target)) == FILES
     assert [p.name for p in tmp_path.iterdir()] == ["pack"]
 
 
@@ -111,7 +115,7 @@ def test_a_failure_leaves_the_old_pack(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     constants = sample_constants() | {2: b"too short"}
     with pytest.raises(PackError, match="tensor 2: 9 bytes given for one of 160"):
-        write.write_pack(tmp_path / "pack", sample_plan(), [], constants)
+        write.write_pack(tmp_path / "pack", sample_plan(), [], NO_WASM, constants)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -123,7 +127,7 @@ def test_many_constants_take_several_shards(tmp_path: Path) -> None:
     constants: dict[int, object] = {j: np.full(size, j, np.float32) for j, size in enumerate(sizes)}
     constants |= {5: np.arange(3, dtype=np.float16), 6: np.arange(2, dtype=np.uint32)}
     plan = Plan((), (), (), tuple(tensors), (), ())
-    pack = write.write_pack(tmp_path / "pack", plan, [], constants)
+    pack = write.write_pack(tmp_path / "pack", plan, [], NO_WASM, constants)
     assert len(pack.shards) == 3
     assert read_pack(tmp_path / "pack") == pack
     for number, shard in enumerate(pack.shards):

@@ -302,8 +302,8 @@ def test_progress(folder: Path) -> None:
     seen: list[Progress] = []
     with opened() as device:
         run_sync(Session.open(FolderSource(folder), device, seen.append))
-    assert seen[0] == Progress("weights", 1, 1)
-    assert seen[-1] == Progress("kernels", 4, 4)
+    assert seen[0] == Progress("kernels", 1, 4)
+    assert seen[-1] == Progress("weights", 1, 1)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "weights-00000.safetensors"])

@@ -15,6 +15,7 @@ from webrt.frontend.onnx import load_model
 from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
 from webrt.lower import lower
 from webrt.pack.format import KernelEntry, Pack
+from webrt.pack.wasm import plan_wasm
 from webrt.pack.write import check_target, write_pack
 from webrt.passes import pipeline
 from webrt.plan.example import example_bindings
@@ -64,6 +65,7 @@ def build_pack(
         out,
         built.plan,
         kernels,
+        plan_wasm(built.plan.problems),
         built.constants,
         lambda done, total: report("weights", done, total),
     )

@@ -24,7 +24,7 @@ manifest.json is one JSON object, UTF-8:
                              {"file": "kernels-relaxed.wasm", …, "relaxed": true}],
                  "kernels": one a problem: [{"name", "schedule": {…}, "units": Dim,
                    "scratch": bytes, "panels": [[operand, packer], …]}, …],
-                 "packers": [{"name", "units": n, "scratch": bytes, "bytes": n}, …]}
+                 "packers": [{"name", "units": n, "scratch": bytes, "reads": n, "bytes": n}, …]}
     shards      [{"file": "weights-00000.safetensors", "bytes": n, "sha256": "…"}, …]
     sha256      of this file's bytes with these 64 hex digits replaced by zeros; the file ends in
                 `"sha256":"<64 hex digits>"}` and a newline
@@ -36,16 +36,18 @@ Bindings: group 0, binding j is the step's j-th tensor (inputs, then outputs); b
 `len(bindings)` is the uniform of symbols: `s<j>` is the i32 at byte 4·j. The entry point is `main`.
 
 In `wasm`, kernel j is entry j of the module's table, packer j entry `len(kernels) + j`. A packer
-reads a constant and writes the `bytes` that a kernel reads in its place: where `panels` names an
-operand, every step of the problem gives the kernel what that packer makes of the step's constant.
-Packers run once, while the weights are loaded. `scratch` is what a worker needs besides.
+reads a constant of `reads` bytes and writes the `bytes` that a kernel reads in its place: where
+`panels` names an operand (the number of its binding), every step of the problem gives the kernel
+what that packer makes of the step's constant. Packers run once, while the weights are loaded.
+`scratch` is what a worker needs besides.
 `work` counts the kernel's scalar operations: submissions are cut by it.
 
 What a reader holds a manifest to, besides types and ranges (`tests/vectors/pack/` has a case of
 each, for every reader): symbol j is `s<j>`; a Dim is a sum of products of atoms; a step's tensors
 match its kernel's bindings in number and storage type, and a binding is read-only exactly where the
 tensor is a constant; a tensor is written once, by a step, before it is read; no tensor but a
-constant stands twice in a step (WebGPU forbids it); every input tensor has one port.
+constant stands twice in a step (WebGPU forbids it); every input tensor has one port; an operand in
+`panels` is read-only, stands there once, and is a tensor of `reads` bytes in every step.
 """
 
 from __future__ import annotations
@@ -66,6 +68,13 @@ MAX_CONSTANT_BYTES = MAX_SHARD_BYTES - (64 << 10)
 """A constant fits a shard beside its header, and WebGPU's default binding limit of 128 MiB."""
 MAX_MANIFEST_BYTES = 64 << 20
 MAX_WGSL_BYTES = 1 << 20
+MODULES = ("kernels.wasm", "kernels-relaxed.wasm")
+"""The files of `wasm.modules`, in this order: without relaxed SIMD and with it."""
+MAX_MODULE_BYTES = 64 << 20
+MAX_UNITS = (1 << 31) - 1
+MAX_SCRATCH_BYTES = 16 << 20
+MAX_PANEL_BYTES = 1 << 30
+"""Panels are padded to whole tiles, which adds little to a large constant."""
 MAX_NAME_LENGTH = 1000
 
 
@@ -105,11 +114,12 @@ class WasmKernel:
 
 @dataclass(frozen=True, slots=True)
 class Packer:
-    """A kernel of one constant operand that lays it out anew, in `bytes` bytes."""
+    """A kernel of one constant operand of `reads` bytes that lays it out anew, in `bytes` bytes."""
 
     name: str
     units: int
     scratch: int
+    reads: int
     bytes: int
 
 
@@ -149,4 +159,4 @@ class Pack:
     shards: tuple[Shard, ...]
     placements: dict[int, Placement]
     generator: str
-    wasm: WasmPart | None = None
+    wasm: WasmPart

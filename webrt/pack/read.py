@@ -31,6 +31,7 @@ from webrt.pack.format import (
     Placement,
     Shard,
 )
+from webrt.pack.modules import altered, check_file, read_name, read_sha256, read_wasm
 from webrt.pack.problems import check_kernel, read_problem
 from webrt.plan.plan import Home, ModelSymbol, Plan, Port, Step, Tensor
 
@@ -94,7 +95,8 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> Pack:
     outputs = _ports(root.member("outputs"), tensors, known, Home.OUTPUT)
     _check_inputs(root.member("inputs"), tensors, inputs)
     plan = Plan(symbols, inputs, outputs, tensors, problems, steps)
-    return Pack(plan, kernels, shards, placements, generator)
+    wasm = read_wasm(root.member("wasm"), kernels, plan, known)
+    return Pack(plan, kernels, shards, placements, generator, wasm)
 
 
 def _sealed_json(data: bytes, file: str) -> object:
@@ -108,10 +110,7 @@ def _sealed_json(data: bytes, file: str) -> object:
     zeroed = data[:-_SEAL_LENGTH] + SEAL % (b"0" * 64)
     found = hashlib.sha256(zeroed).hexdigest()
     if found != seal[1].decode():
-        raise field.fail(
-            f"was altered: sha256 {seal[1].decode()[:12]}… expected, {found[:12]}… found;"
-            " copy the pack again"
-        )
+        raise altered(field, seal[1].decode(), found)
     try:
         return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -141,10 +140,7 @@ def _shard(field: Field, index: int) -> Shard:
     if not re.fullmatch(SHARD_NAME, file) or file != f"weights-{index:05d}.safetensors":
         raise field.member("file").expected(f"'weights-{index:05d}.safetensors'")
     size = field.member("bytes").integer(8, MAX_SHARD_BYTES)
-    sha256 = field.member("sha256").text(64, 64)
-    if not re.fullmatch("[0-9a-f]{64}", sha256):
-        raise field.member("sha256").expected("64 hex digits")
-    return Shard(file, size, sha256)
+    return Shard(file, size, read_sha256(field.member("sha256")))
 
 
 def _tensors(
@@ -198,9 +194,7 @@ def _check_overlap(field: Field, placements: dict[int, Placement]) -> None:
 
 
 def _kernel(field: Field, known: frozenset[str]) -> KernelEntry:
-    name = field.member("name").text(64, 1)
-    if not re.fullmatch("[A-Za-z0-9_]+", name):
-        raise field.member("name").expected("letters, digits and _")
+    name = read_name(field.member("name"))
     x, y, z = (f.dim(known) for f in field.member("grid").items(3, 3))
     wx, wy, wz = (f.integer(1, 1024) for f in field.member("workgroup").items(3, 3))
     bindings = tuple(_binding(f) for f in field.member("bindings").items(1, MAX_BINDINGS))
@@ -316,15 +310,7 @@ def _check_inputs(field: Field, tensors: tuple[Tensor, ...], inputs: tuple[Port,
 def check_shard(pack: Pack, index: int, data: memoryview, folder: str = "") -> None:
     """Hold a shard's bytes against the manifest: length, sha256, header; raises PackError."""
     shard = pack.shards[index]
-    field = Field(None, "", f"{folder}/{shard.file}" if folder else shard.file)
-    if data.nbytes != shard.bytes:
-        raise field.fail(f"expected {shard.bytes} bytes, found {data.nbytes}; copy the pack again")
-    found = hashlib.sha256(data).hexdigest()
-    if found != shard.sha256:
-        raise field.fail(
-            f"was altered: sha256 {shard.sha256[:12]}… expected, {found[:12]}… found;"
-            " copy the pack again"
-        )
+    field = check_file(shard, data, folder)
     (length,) = struct.unpack("<Q", data[:8])
     if length > shard.bytes - 8:
         raise field.fail(f"a header of {length} bytes doesn't fit the file")

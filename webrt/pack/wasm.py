@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from webrt import dims
 from webrt.codegen import wasm
 from webrt.kernel.loop import Kernel
-from webrt.kernel.problem import Map, Problem
+from webrt.kernel.problem import Map, Operand, Output, Problem
 from webrt.lower import lower
 from webrt.lower.cpu.panels import repack
 from webrt.pack.format import Packer, WasmKernel
@@ -47,7 +47,12 @@ def plan_wasm(problems: Sequence[Problem], schedules: Sequence[Schedule] | None 
     for index, packing in enumerate(maps):
         kernel = lower(packing, default(packing, CpuLimits()), f"packer_{index}")
         units = dims.evaluate(kernel.grid[0], {})
-        size = dims.evaluate(packing.outputs[0].size, {}) * packing.outputs[0].dtype.storage.bytes
-        packers.append(Packer(kernel.name, units, wasm.scratch_bytes(kernel), size))
+        scratch = wasm.scratch_bytes(kernel)
+        reads, size = _bytes(packing.operands[0]), _bytes(packing.outputs[0])
+        packers.append(Packer(kernel.name, units, scratch, reads, size))
         code.append(kernel)
     return WasmPlan(tuple(kernels), tuple(packers), tuple(code))
+
+
+def _bytes(memory: Operand | Output) -> int:
+    return dims.evaluate(memory.size, {}) * memory.dtype.storage.bytes

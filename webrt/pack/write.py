@@ -1,4 +1,4 @@
-"""Write a pack: the manifest and the weight shards, all or nothing, the same bytes every time."""
+"""Write a pack: manifest, shards and modules; all or nothing, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +22,7 @@ from webrt.kernel.text import print_problem
 from webrt.pack.format import (
     MANIFEST,
     MAX_SHARD_BYTES,
+    MODULES,
     SEAL,
     SHARD_NAME,
     VERSION,
@@ -28,8 +30,12 @@ from webrt.pack.format import (
     Pack,
     Placement,
     Shard,
+    WasmKernel,
+    WasmModule,
+    WasmPart,
 )
 from webrt.pack.read import parse_manifest
+from webrt.pack.wasm import WasmPlan
 from webrt.plan.plan import Home, ModelSymbol, Plan, Port
 from webrt.version import __version__
 
@@ -41,6 +47,7 @@ def write_pack(
     target: Path,
     plan: Plan,
     kernels: Sequence[KernelEntry],
+    wasm: WasmPlan,
     constants: Mapping[int, object],
     progress: Callable[[int, int], None] | None = None,
 ) -> Pack:
@@ -63,7 +70,8 @@ def write_pack(
             if progress is not None:
                 progress(number + 1, len(groups))
         generator = f"webrt {__version__}"
-        pack = Pack(plan, tuple(kernels), tuple(shards), placements, generator)
+        part = WasmPart(_write_modules(scratch, wasm), wasm.kernels, wasm.packers)
+        pack = Pack(plan, tuple(kernels), tuple(shards), placements, generator, part)
         manifest = manifest_bytes(pack)
         parse_manifest(manifest, MANIFEST)  # what no reader would take is not written
         (scratch / MANIFEST).write_bytes(manifest)
@@ -82,7 +90,8 @@ def check_target(target: Path) -> None:
     if target.is_symlink() or not target.is_dir():
         raise PackError(f"{target}: is not a folder; name another output folder")
     names = sorted(entry.name for entry in target.iterdir())
-    strange = [n for n in names if n != MANIFEST and not re.fullmatch(SHARD_NAME, n)]
+    known = (MANIFEST, *MODULES)
+    strange = [n for n in names if n not in known and not re.fullmatch(SHARD_NAME, n)]
     if strange:
         raise PackError(
             f"{target}: holds {strange[0]!r}, which is no part of a pack; name another folder"
@@ -160,6 +169,15 @@ def _write_shard(
     return Shard(name, base + end, digest.sha256.hexdigest()), placements
 
 
+def _write_modules(folder: Path, plan: WasmPlan) -> tuple[WasmModule, ...]:
+    modules = []
+    for name, relaxed in zip(MODULES, (False, True), strict=True):
+        data = plan.module(relaxed)
+        (folder / name).write_bytes(data)
+        modules.append(WasmModule(name, len(data), hashlib.sha256(data).hexdigest(), relaxed))
+    return tuple(modules)
+
+
 class _Digest:
     """A file and the sha256 of what went into it."""
 
@@ -210,6 +228,11 @@ def manifest_bytes(pack: Pack) -> bytes:
             }
             for s in plan.steps
         ],
+        "wasm": {
+            "modules": [asdict(m) for m in pack.wasm.modules],
+            "kernels": [_wasm_kernel(k) for k in pack.wasm.kernels],
+            "packers": [asdict(p) for p in pack.wasm.packers],
+        },
         "shards": [{"file": s.file, "bytes": s.bytes, "sha256": s.sha256} for s in pack.shards],
     }
     return seal(body)
@@ -255,6 +278,16 @@ def _kernel(kernel: KernelEntry) -> dict[str, object]:
         "work": dims.to_json(kernel.work),
         "bindings": [_binding(b) for b in kernel.bindings],
         "wgsl": kernel.wgsl,
+    }
+
+
+def _wasm_kernel(kernel: WasmKernel) -> dict[str, object]:
+    return {
+        "name": kernel.name,
+        "schedule": kernel.schedule,
+        "units": dims.to_json(kernel.units),
+        "scratch": kernel.scratch,
+        "panels": [list(pair) for pair in kernel.panels],
     }
 
 

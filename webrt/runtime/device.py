@@ -1,7 +1,8 @@
 """The Device protocol: the few async-first methods that a session needs, and the data they take.
 
-Implementations: `devices/wgpu.py` (native WebGPU) and `devices/browser.py` (the page's own WebGPU,
-through `web/device.js`, which is this protocol in JavaScript). They import nothing of each other.
+Implementations: `devices/wgpu.py` (native WebGPU), `devices/wasmtime.py` (the CPU natively) and
+`devices/browser.py` (the page's own WebGPU or wasm, through `web/`, where this protocol stands in
+JavaScript). They import nothing of each other.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ from typing import Protocol
 
 from webrt.dtypes import DType
 
+RELAXED_SIMD = "relaxed-simd"
+"""The feature of a wasm device that runs modules with relaxed SIMD."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a device can do, in WebGPU's own terms; bytes and counts."""
+    """What a device can do, in WebGPU's own terms; bytes and counts.
+
+    `max_total_size` is what all buffers together may take, where the device knows a bound.
+    """
 
     max_buffer_size: int
     max_storage_buffer_binding_size: int
@@ -25,19 +32,21 @@ class Limits:
     max_compute_workgroup_size: tuple[int, int, int]
     max_compute_workgroups_per_dimension: int
     min_storage_buffer_offset_alignment: int
+    max_total_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
     """Which device this is: part of a tuning record's key, and what `bench` prints."""
 
-    kind: str  # "webgpu"
+    kind: str  # "webgpu" or "wasm": which code it runs
     adapter: str  # a human's name of the adapter
     vendor: str
     architecture: str
     adapter_class: str  # "discrete", "integrated", "cpu", "unknown"
-    features: tuple[str, ...]
+    features: tuple[str, ...]  # wasm: RELAXED_SIMD where the engine has it
     limits: Limits
+    threads: int = 1  # wasm: workers that share a dispatch's units
 
     @property
     def is_software(self) -> bool:
@@ -52,11 +61,27 @@ class BindingLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class WasmCode:
+    """Entry number `entry` of a module's table (`codegen/abi.py`).
+
+    `scratch` is how many bytes of its own memory a worker needs for it. Kernels of one module hold
+    the very same `module`: it is compiled once.
+    """
+
+    module: bytes
+    entry: int
+    scratch: int
+
+
+@dataclass(frozen=True, slots=True)
 class KernelCode:
-    """A kernel ready to compile: group 0, binding i is `bindings[i]`; the uniform comes last."""
+    """A kernel ready to compile: WGSL or wasm, as the device's kind asks.
+
+    Binding i is `bindings[i]` (in WGSL, of group 0); the symbols come last.
+    """
 
     name: str
-    source: str
+    source: str | WasmCode
     bindings: tuple[BindingLayout, ...]
 
 
@@ -86,16 +111,23 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """One kernel on its operands: slices in the order of the kernel's bindings."""
+    """One kernel on its operands: slices in the order of the kernel's bindings, outputs last.
+
+    On a wasm device, `grid` is (units of work, 1, 1).
+    """
 
     pipeline: Pipeline
     slices: tuple[Slice, ...]
     grid: tuple[int, int, int]
     cost: float = 1.0  # estimated milliseconds on the slowest device, to cut long submissions
+    outputs: int = 1  # how many of the slices are written
 
 
 class Device(Protocol):
-    """A device that runs plans. Natively each async method also completes under `run_sync`."""
+    """A device that runs plans. Natively each async method also completes under `run_sync`.
+
+    Uploads, replays, reads and frees take effect in the order in which they are called.
+    """
 
     @property
     def info(self) -> DeviceInfo: ...
@@ -122,6 +154,9 @@ class Device(Protocol):
 
     def replay(self, recording: Recording) -> None:
         """Queue every dispatch in order; long recordings go as several submissions."""
+
+    def discard(self, recording: Recording) -> None:
+        """Give back what `record` took; the recording can't be replayed afterwards."""
 
     def free(self, buffer: Buffer) -> None: ...
 

@@ -9,7 +9,8 @@ from webrt.errors import DeviceError
 from webrt.pack.format import Pack
 from webrt.plan.memory import ALIGNMENT
 from webrt.plan.plan import Home, Plan
-from webrt.runtime.device import Buffer, Device, DeviceInfo, Slice
+from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Slice
+from webrt.runtime.kernels import Kernels, direct_constants, panels_of
 
 
 def aligned(size: int) -> int:
@@ -30,36 +31,57 @@ def check_buffer(size: int, what: str, info: DeviceInfo) -> None:
         )
 
 
+def check_total(size: int, what: str, info: DeviceInfo) -> None:
+    """Raise DeviceError where all buffers together are more than the device has."""
+    most = info.limits.max_total_size
+    if most is not None and size > most:
+        raise DeviceError(
+            f"{what} of {size} bytes in all pass the {most} that {info.adapter} has;"
+            " try smaller inputs, or a GPU"
+        )
+
+
 class Weights:
     """The constants: one buffer a shard, each tensor at an aligned offset of it.
 
-    `kept` holds the bytes of those constants that are outputs of the model: the host copies them.
+    On a wasm device only those that steps read as they are; `panels` holds the others, by tensor
+    and packer, each in a buffer of its own. `kept` holds the bytes of those constants that are
+    outputs of the model: the host copies them. `total` counts all that stays on the device.
     """
 
-    def __init__(self, pack: Pack, device: Device) -> None:
+    def __init__(self, pack: Pack, device: Device, kernels: Kernels) -> None:
         self._pack = pack
         self._device = device
+        self._kernels = kernels
         self.slices: dict[int, Slice] = {}
+        self.panels: dict[tuple[int, int], Slice] = {}
         self.kept: dict[int, bytes] = {}
         self._outputs = {p.tensor for p in pack.plan.outputs}
+        self._packers = panels_of(pack, device.info)
         self._offsets, self._sizes = self._lay_out()
         for size in self._sizes:
             check_buffer(size, "a weight shard", device.info)
+        self.total = sum(self._sizes) + kernels.scratch * device.info.threads
+        for packers in self._packers.values():
+            self.total += sum(aligned(binding_size(p.bytes)) for p in packers.values())
+        largest = max((pack.placements[t].bytes for t in self._packers), default=0)
+        check_total(self.total + aligned(binding_size(largest)), "weights", device.info)
 
     def _lay_out(self) -> tuple[dict[int, int], list[int]]:
         offsets: dict[int, int] = {}
         sizes = [0] * len(self._pack.shards)
+        direct = direct_constants(self._pack, self._device.info)
         order = sorted(self._pack.placements.items(), key=lambda p: (p[1].shard, p[1].offset))
         for index, place in order:
-            offsets[index] = sizes[place.shard]
-            sizes[place.shard] += aligned(binding_size(place.bytes))
+            if index in direct:
+                offsets[index] = sizes[place.shard]
+                sizes[place.shard] += aligned(binding_size(place.bytes))
         return offsets, sizes
 
     def upload(self, shard: int, data: memoryview) -> None:
         """Put a shard's tensors on the device; `data` is the whole file, checked."""
-        if not self._sizes[shard]:
-            return
-        buffer = self._device.allocate(self._sizes[shard], f"weights {shard}")
+        size = self._sizes[shard]
+        buffer = self._device.allocate(size, f"weights {shard}") if size else None
         for index, place in self._pack.placements.items():
             if place.shard != shard:
                 continue
@@ -68,9 +90,40 @@ class Weights:
                 self.kept[index] = bytes(raw)
             if place.bytes % 4:
                 raw = memoryview(bytes(raw) + bytes(-place.bytes % 4))
-            if raw.nbytes:
-                self._device.upload(buffer, self._offsets[index], raw)
-            self.slices[index] = Slice(buffer, self._offsets[index], binding_size(place.bytes))
+            if index in self._offsets:
+                assert buffer is not None
+                if raw.nbytes:
+                    self._device.upload(buffer, self._offsets[index], raw)
+                self.slices[index] = Slice(buffer, self._offsets[index], binding_size(place.bytes))
+            if index in self._packers:
+                self._pack_constant(index, raw)
+
+    def _pack_constant(self, index: int, raw: memoryview) -> None:
+        """Make a constant's panels; its own bytes are on the device only meanwhile."""
+        device = self._device
+        made = {
+            number: device.allocate(aligned(binding_size(packer.bytes)), f"panels of {index}")
+            for number, packer in self._packers[index].items()
+        }
+        symbols = device.allocate(16, "symbols")
+        given = device.allocate(aligned(binding_size(raw.nbytes)), f"tensor {index}")
+        device.upload(given, 0, raw)
+        dispatches = []
+        for number, packer in self._packers[index].items():
+            panel = Slice(made[number], 0, binding_size(packer.bytes))
+            slices = (Slice(given, 0, binding_size(raw.nbytes)), panel)
+            pipeline = self._kernels.packers[number]
+            dispatches.append(Dispatch(pipeline, slices, (packer.units, 1, 1)))
+            self.panels[index, number] = panel
+        recording = device.record(dispatches, symbols)
+        device.replay(recording)
+        device.discard(recording)
+        device.free(given)
+        device.free(symbols)
+
+    def of(self, tensor: int, packer: int | None) -> Slice:
+        """What a step reads of a constant: the tensor itself, or what a packer made of it."""
+        return self.slices[tensor] if packer is None else self.panels[tensor, packer]
 
 
 class Memory:
@@ -86,10 +139,11 @@ class Memory:
         self.buffers: dict[int, Buffer] = {}
         self.arena: Buffer | None = None
 
-    def reserve(self, sizes: Mapping[int, int], arena: int, share: bool) -> bool:
+    def reserve(self, sizes: Mapping[int, int], arena: int, share: bool, held: int) -> bool:
         """Make room for tensors of `sizes` bytes; returns whether any buffer was replaced.
 
-        Limits are checked for all of them before the first is allocated.
+        Limits are checked for all of them before the first is allocated; `held` bytes of the
+        device are taken by others.
         """
         wanted = {
             i: aligned(binding_size(sizes[i]))
@@ -98,18 +152,28 @@ class Memory:
         }
         for index, size in wanted.items():
             check_buffer(size, f"tensor {index}", self._device.info)
+        arena = arena if share else 0
         check_buffer(arena, "the arena", self._device.info)
+        grown = [i for i, size in wanted.items() if self._size(self.buffers.get(i)) < size]
+        total = (
+            held
+            + max(arena, self._size(self.arena))
+            + sum(max(self._size(self.buffers.get(i)), size) for i, size in wanted.items())
+        )
+        check_total(total, "weights, inputs, outputs and activations", self._device.info)
         moved = False
-        for index, size in wanted.items():
-            old = self.buffers.get(index)
-            if old is None or old.size < size:
-                moved = self._release(self.buffers.pop(index, None)) or moved
-                self.buffers[index] = self._device.allocate(size, self._homes[index].value)
-        if share and arena and (self.arena is None or self.arena.size < arena):
+        for index in grown:
+            moved = self._release(self.buffers.pop(index, None)) or moved
+        if self._size(self.arena) < arena:
             old, self.arena = self.arena, None
             moved = self._release(old) or moved
             self.arena = self._device.allocate(arena, "arena")
+        for index in grown:
+            self.buffers[index] = self._device.allocate(wanted[index], self._homes[index].value)
         return moved
+
+    def _size(self, buffer: Buffer | None) -> int:
+        return 0 if buffer is None else buffer.size
 
     def _release(self, buffer: Buffer | None) -> bool:
         if buffer is None:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from webrt.errors import DeviceError, UsageError
+from webrt.errors import UsageError
 from webrt.pack.format import MANIFEST, Pack
 from webrt.pack.read import check_shard, parse_manifest
 from webrt.plan.plan import Home
 from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor
 from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe
-from webrt.runtime.device import BindingLayout, Device, DeviceInfo, KernelCode, Pipeline
+from webrt.runtime.device import Device, DeviceInfo
+from webrt.runtime.kernels import Kernels, compile_kernels
 from webrt.runtime.memory import Memory, Weights
 from webrt.runtime.shape import BoundShape, build
 from webrt.runtime.source import Source
@@ -28,7 +29,7 @@ MAX_RECORDINGS = 32
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What loading reports: `stage` is `weights` or `kernels`."""
+    """What loading reports: `stage` is `kernels`, then `weights`."""
 
     stage: str
     done: int
@@ -41,16 +42,16 @@ class Session:
     `compiled_kernels` counts the kernels that were ever compiled: it stays as it is after loading.
     """
 
-    def __init__(self, pack: Pack, device: Device, weights: Weights, pipelines: list[Pipeline]):
+    def __init__(self, pack: Pack, device: Device, weights: Weights, kernels: Kernels) -> None:
         self._pack = pack
         self._device = device
         self._weights = weights
-        self._pipelines = pipelines
+        self._kernels = kernels
         self._memory = Memory(pack.plan, device)
         self._shapes: OrderedDict[tuple[int, ...], BoundShape] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
-        self.compiled_kernels = len(set(map(id, pipelines)))
+        self.compiled_kernels = kernels.compiled
         self.inputs: tuple[TensorInfo, ...] = tuple(
             describe(pack.plan, p) for p in pack.plan.inputs
         )
@@ -73,15 +74,16 @@ class Session:
             report = progress or (lambda _: None)
             pack = parse_manifest(await source.manifest(), f"{source.where}/{MANIFEST}")
             check_symbols(pack.plan)
-            check_kernels(pack, device.info)
-            weights = Weights(pack, device)
+            kernels = await compile_kernels(
+                pack, source, device, lambda done, total: report(Progress("kernels", done, total))
+            )
+            weights = Weights(pack, device, kernels)
             for index, shard in enumerate(pack.shards):
-                data = await source.shard(shard)
+                data = await source.file(shard)
                 check_shard(pack, index, data, source.where)
                 weights.upload(index, data)
                 report(Progress("weights", index + 1, len(pack.shards)))
-            pipelines = await compile_all(pack, device, report)
-            return cls(pack, device, weights, pipelines)
+            return cls(pack, device, weights, kernels)
         except BaseException:
             device.close()
             raise
@@ -155,7 +157,7 @@ class Session:
         with self._lock:
             try:
                 shape = build(
-                    self._pack, self._device, memory, self._weights, self._pipelines, values,
+                    self._pack, self._device, memory, self._weights, self._kernels, values,
                     share=False,
                 )  # fmt: skip
                 for port in plan.inputs:
@@ -167,7 +169,7 @@ class Session:
                 raw = run_sync(
                     self._device.read_many([(memory.buffers[t], n) for t, n in made.items()])
                 )
-                self._device.free(shape.uniform)
+                shape.free(self._device)
             finally:
                 memory.free()
         return {
@@ -184,7 +186,7 @@ class Session:
             return self._shapes[values]
         try:
             shape = build(
-                self._pack, self._device, self._memory, self._weights, self._pipelines, values
+                self._pack, self._device, self._memory, self._weights, self._kernels, values
             )
         except BaseException:
             self._forget()  # some buffers may have been replaced
@@ -194,12 +196,12 @@ class Session:
         self._shapes[values] = shape
         if len(self._shapes) > MAX_RECORDINGS:
             _, oldest = self._shapes.popitem(last=False)
-            self._device.free(oldest.uniform)
+            oldest.free(self._device)
         return shape
 
     def _forget(self) -> None:
         for shape in self._shapes.values():
-            self._device.free(shape.uniform)
+            shape.free(self._device)
         self._shapes.clear()
 
     def _check_open(self) -> None:
@@ -223,39 +225,3 @@ class Session:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def check_kernels(pack: Pack, info: DeviceInfo) -> None:
-    """Hold every kernel against the device's limits; raises DeviceError."""
-    limits = info.limits
-    for kernel in pack.kernels:
-        x, y, z = kernel.workgroup
-        if x * y * z > limits.max_compute_invocations_per_workgroup or any(
-            size > most
-            for size, most in zip(kernel.workgroup, limits.max_compute_workgroup_size, strict=True)
-        ):
-            raise DeviceError(
-                f"kernel {kernel.name} needs workgroups of {x} × {y} × {z} lanes,"
-                f" {info.adapter} has at most {limits.max_compute_invocations_per_workgroup}"
-            )
-        if len(kernel.bindings) > limits.max_storage_buffers_per_shader_stage:
-            raise DeviceError(
-                f"kernel {kernel.name} binds {len(kernel.bindings)} buffers,"
-                f" {info.adapter} has at most {limits.max_storage_buffers_per_shader_stage}"
-            )
-
-
-async def compile_all(
-    pack: Pack, device: Device, report: Callable[[Progress], None]
-) -> list[Pipeline]:
-    """A pipeline for every kernel; kernels of the same code and bindings share one."""
-    codes = [
-        KernelCode(k.name, k.wgsl, tuple(BindingLayout(b.writable) for b in k.bindings))
-        for k in pack.kernels
-    ]
-    unique = list({(c.source, c.bindings): c for c in codes}.values())
-    made = await device.compile(
-        unique, lambda done, total: report(Progress("kernels", done, total))
-    )
-    by_code = {(c.source, c.bindings): p for c, p in zip(unique, made, strict=True)}
-    return [by_code[c.source, c.bindings] for c in codes]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from webrt import dims
 from webrt.errors import DeviceError, PackError
-from webrt.pack.format import KernelEntry, Pack
+from webrt.pack.format import Pack
 from webrt.plan.memory import place
 from webrt.plan.plan import Home, Plan
 from webrt.runtime.bind import evaluate_shape
-from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Pipeline, Recording, Slice
+from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Recording, Slice
+from webrt.runtime.kernels import Kernel, Kernels
 from webrt.runtime.memory import Memory, Weights, binding_size, tensor_bytes
 
 OPERATIONS_PER_MS = 2e6
@@ -35,6 +36,11 @@ class BoundShape:
     outputs: tuple[tuple[int, ...], ...]
     moved: bool
 
+    def free(self, device: Device) -> None:
+        """Give back what this holds of the device."""
+        device.discard(self.recording)
+        device.free(self.uniform)
+
     def shape_of(self, plan: Plan, tensor: int) -> tuple[int, ...]:
         return evaluate_shape(plan.tensors[tensor].shape, self.bindings)
 
@@ -44,7 +50,7 @@ def build(
     device: Device,
     memory: Memory,
     weights: Weights,
-    pipelines: list[Pipeline],
+    kernels: Kernels,
     values: tuple[int, ...],
     share: bool = True,
 ) -> BoundShape:
@@ -60,17 +66,17 @@ def build(
     outputs = tuple(evaluate_shape(p.shape, bindings) for p in plan.outputs)
     _check_ports(plan, bindings, sizes)
     _check_bindings(plan, sizes, device.info)
-    grids = {s.problem: _grid(pack.kernels[s.problem], bindings, device.info) for s in plan.steps}
-    work = evaluate_shape([k.work for k in pack.kernels], bindings)
-    costs = [operations / OPERATIONS_PER_MS for operations in work]
+    used = {s.problem: kernels.problems[s.problem] for s in plan.steps}
+    grids = {j: _grid(k, bindings, device.info) for j, k in used.items()}
+    costs = {j: evaluate_shape([k.work], bindings)[0] / OPERATIONS_PER_MS for j, k in used.items()}
     placed = place(plan, bindings)
-    moved = memory.reserve(sizes, placed.peak, share)
+    moved = memory.reserve(sizes, placed.peak, share, weights.total)
     uniform = device.allocate(max(16, -(-len(values) // 4) * 16), "symbols")
     device.upload(uniform, 0, memoryview(struct.pack(f"<{len(values)}i", *values).ljust(16, b"\0")))
 
-    def where(index: int) -> Slice:
+    def where(index: int, packer: int | None = None) -> Slice:
         if plan.tensors[index].home is Home.CONSTANT:
-            return weights.slices[index]
+            return weights.of(index, packer)
         if share and plan.tensors[index].home is Home.ARENA:
             assert memory.arena is not None
             return Slice(memory.arena, placed.offsets[index], binding_size(sizes[index]))
@@ -78,10 +84,14 @@ def build(
 
     dispatches = [
         Dispatch(
-            pipelines[step.problem],
-            tuple(where(t) for t in (*step.inputs, *step.outputs)),
+            used[step.problem].pipeline,
+            (
+                *(where(t, used[step.problem].panels.get(j)) for j, t in enumerate(step.inputs)),
+                *(where(t) for t in step.outputs),
+            ),
             grids[step.problem],
             costs[step.problem],
+            len(step.outputs),
         )
         for step in plan.steps
         if 0 not in grids[step.problem]
@@ -115,9 +125,7 @@ def _check_bindings(plan: Plan, sizes: Mapping[int, int], info: DeviceInfo) -> N
                 )
 
 
-def _grid(
-    kernel: KernelEntry, bindings: Mapping[str, int], info: DeviceInfo
-) -> tuple[int, int, int]:
+def _grid(kernel: Kernel, bindings: Mapping[str, int], info: DeviceInfo) -> tuple[int, int, int]:
     x, y, z = evaluate_shape(kernel.grid, bindings)
     most = info.limits.max_compute_workgroups_per_dimension
     if max(x, y, z) > most:

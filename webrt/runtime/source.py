@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from webrt.errors import PackError
-from webrt.pack.format import Shard
+from webrt.pack.format import Shard, WasmModule
 from webrt.pack.read import map_file, read_manifest
 
 
@@ -18,11 +18,11 @@ class Source(Protocol):
 
     async def manifest(self) -> bytes: ...
 
-    async def shard(self, shard: Shard) -> memoryview: ...
+    async def file(self, part: Shard | WasmModule) -> memoryview: ...
 
 
 class FolderSource:
-    """A pack in a folder; shards are mapped, not read."""
+    """A pack in a folder; files are mapped, not read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,5 +36,5 @@ class FolderSource:
             raise PackError(f"{self.folder}: no such folder; make a pack with `webrt pack`")
         return read_manifest(self.folder)
 
-    async def shard(self, shard: Shard) -> memoryview:
-        return map_file(self.folder / shard.file)
+    async def file(self, part: Shard | WasmModule) -> memoryview:
+        return map_file(self.folder / part.file)

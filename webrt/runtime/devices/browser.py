@@ -18,7 +18,7 @@ from pyodide.code import run_js
 from pyodide.ffi import JsException, can_run_sync, create_proxy, run_sync, to_js
 
 from webrt.errors import CompileError, DeviceError, DeviceLostError, PackError
-from webrt.pack.format import MANIFEST, MAX_MANIFEST_BYTES, Shard
+from webrt.pack.format import MANIFEST, MAX_MANIFEST_BYTES, Shard, WasmModule
 from webrt.resources import web_dir
 from webrt.runtime.device import (
     Buffer,
@@ -174,6 +174,9 @@ class BrowserDevice:
         with _translated():
             self.raw.replay(recording.raw)
 
+    def discard(self, recording: Recording) -> None:
+        """Nothing to do: bind groups are garbage collected."""
+
     def free(self, buffer: Buffer) -> None:
         self.raw.free(_raw(buffer))
 
@@ -235,8 +238,8 @@ class UrlSource:
     async def manifest(self) -> bytes:
         return bytes(await self._fetch(MANIFEST, MAX_MANIFEST_BYTES))
 
-    async def shard(self, shard: Shard) -> memoryview:
-        return await self._fetch(shard.file, shard.bytes)
+    async def file(self, part: Shard | WasmModule) -> memoryview:
+        return await self._fetch(part.file, part.bytes)
 
     async def _fetch(self, file: str, most: int) -> memoryview:
         url = f"{self.where}/{file}"

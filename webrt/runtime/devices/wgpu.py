@@ -271,6 +271,7 @@ class WgpuDevice:
         import wgpu
 
         layout = self._layout(kernel.bindings)
+        assert isinstance(kernel.source, str), f"{kernel.name} is wasm"
         try:
             module = self.raw.create_shader_module(label=kernel.name, code=kernel.source)
             raw = self.raw.create_compute_pipeline(
@@ -346,6 +347,9 @@ class WgpuDevice:
                     compute.dispatch_workgroups(*call.grid)
                 compute.end()
                 self.raw.queue.submit([encoder.finish()])
+
+    def discard(self, recording: Recording) -> None:
+        """Nothing to do: bind groups are garbage collected."""
 
     def free(self, buffer: Buffer) -> None:
         assert isinstance(buffer, WgpuBuffer)
