@@ -77,8 +77,9 @@ class Addresses(Integers):
         base, literal = self.bases[memory]
         if isinstance(offset, int):
             return base, literal + offset, ()
-        if not offset.terms[0][0]:
-            return base, literal + offset.terms[0][1], offset.terms[1:]
+        atoms, last = offset.terms[-1]  # a literal stands last
+        if not atoms:
+            return base, literal + last, offset.terms[:-1]
         return base, literal, offset.terms
 
     def pointer(self, base: int, rest: Terms, literal: int) -> int:
