@@ -277,7 +277,6 @@ class Module:
         self.functions: list[Function] = []
         self.exports: list[tuple[str, int]] = []
         self.table: list[int] = []
-        self.library: dict[tuple[str, bool], Function] = {}
         self.library: dict[tuple[str, bool], Function] = {}  # name, relaxed: `wasm_math`
         for signature in signatures:
             self.type(signature)
