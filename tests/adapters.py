@@ -15,7 +15,7 @@ ADAPTERS = ["llvmpipe", pytest.param("SwiftShader", marks=pytest.mark.swiftshade
 
 @contextmanager
 def opened(adapter: str = "llvmpipe") -> Iterator[WgpuDevice]:
-    device = run_sync(open_device("webgpu", adapter=adapter))
+    device = run_sync(open_device(adapter))
     try:
         yield device
     finally:

@@ -84,4 +84,4 @@ def test_a_missing_pack_is_told_before_a_device_is_opened(tmp_path: Path) -> Non
 def test_unknown_device(tmp_path: Path) -> None:
     with pytest.raises(webrt.DeviceError) as caught:
         webrt.load(tmp_path, device="cuda")
-    assert str(caught.value) == "unknown device 'cuda': expected auto or webgpu"
+    assert str(caught.value) == "unknown device 'cuda': expected auto, webgpu or wasm"

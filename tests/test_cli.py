@@ -221,7 +221,7 @@ def test_usage_errors(command: Any, pack: Path, model: Path, tmp_path: Path) -> 
 
 
 def test_unknown_device(command: Any, pack: Path, model: Path) -> None:
-    expected = "unknown device 'cuda': expected auto or webgpu"
+    expected = "unknown device 'cuda': expected auto, webgpu or wasm"
     assert refusal(command, "bench", pack, "--device", "cuda") == expected
     assert refusal(command, "check", pack, model, "--device", "cuda") == expected
     assert refusal(command, "run", pack, "--device", "cuda") == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from webrt.runtime.session import Progress, Session
     from webrt.runtime.source import Source
 
-DEVICES = ("auto", "webgpu")
+DEVICES = ("auto", "webgpu", "wasm")
+_log = logging.getLogger("webrt")
 
 
 def pack(
@@ -43,9 +45,13 @@ def load(
     path: str | os.PathLike[str],
     device: str = "auto",
     *,
+    threads: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Session:
-    """Load the pack in the folder `path` onto a device: `auto` (the best there is) or `webgpu`.
+    """Load the pack in the folder `path` onto a device.
+
+    `webgpu` is the best WebGPU adapter there is, `wasm` the CPU, on `threads` threads (one a core
+    if not given); `auto` is WebGPU where there is a GPU for it, else wasm.
 
     Raises PackError for a pack that isn't whole, DeviceError where the device can't be had. In a
     browser, `await load_async` instead.
@@ -54,33 +60,55 @@ def load(
 
     if sys.platform == "emscripten":
         raise UsageError("a browser can't block: use await webrt.load_async(url)")
-    return run_sync(load_async(path, device, progress=progress))
+    return run_sync(load_async(path, device, threads=threads, progress=progress))
 
 
 async def load_async(
     source: str | os.PathLike[str],
     device: str = "auto",
     *,
+    threads: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Session:
     """`load` without blocking; in a browser, `source` is the pack's URL."""
     from webrt.runtime.session import Session
 
     if device not in DEVICES:
-        raise DeviceError(f"unknown device {device!r}: expected {' or '.join(DEVICES)}")
-    place, opened = await _open(source, device)
+        raise DeviceError(f"unknown device {device!r}: expected auto, webgpu or wasm")
+    if threads is not None and device == "webgpu":
+        raise UsageError("threads are for the wasm device, not for webgpu")
+    place, opened = await _open(source, device, threads)
     return await Session.open(place, opened, progress)
 
 
-async def _open(source: str | os.PathLike[str], device: str) -> tuple[Source, Device]:
+async def _open(
+    source: str | os.PathLike[str], device: str, threads: int | None
+) -> tuple[Source, Device]:
     """The pack's source and the device of this platform."""
     if sys.platform == "emscripten":
         from webrt.runtime.devices import browser
 
-        return browser.UrlSource(os.fspath(source)), await browser.open_device(device)
-    from webrt.runtime.devices import wgpu
+        return browser.UrlSource(os.fspath(source)), await browser.open_device(device, threads)
     from webrt.runtime.source import FolderSource
 
     folder = FolderSource(Path(source))
     await folder.manifest()  # a missing pack is said before a device is looked for
-    return folder, await wgpu.open_device(device)
+    return folder, await _native_device(device, threads)
+
+
+async def _native_device(kind: str, threads: int | None) -> Device:
+    if kind != "wasm":
+        from webrt.runtime.devices import wgpu
+
+        if kind == "webgpu":
+            return await wgpu.open_device()
+        try:
+            hardware = await wgpu.open_hardware()
+        except DeviceError as error:
+            _log.warning("the GPU can't be used (%s): running on the CPU", error)
+            hardware = None
+        if hardware is not None:
+            return hardware
+    from webrt.runtime.devices import wasmtime
+
+    return await wasmtime.open_device(threads)

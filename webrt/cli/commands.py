@@ -22,6 +22,8 @@ from webrt.plan.example import example_bindings
 from webrt.runtime.session import Progress, Session
 
 Result = dict[str, Any]
+Device = tuple[str, int | None]
+"""The device's kind, and the threads asked for."""
 
 
 def pack(model: Path, out: Path, strict: bool, dump_after: str | None, report: Report) -> Result:
@@ -29,7 +31,7 @@ def pack(model: Path, out: Path, strict: bool, dump_after: str | None, report: R
 
 
 def run(
-    folder: Path, inputs: Sequence[str], output: Path | None, device: str, report: Report
+    folder: Path, inputs: Sequence[str], output: Path | None, device: Device, report: Report
 ) -> Result:
     feeds = feeding.load_files(inputs)
     with _load(folder, device, report) as session:
@@ -65,7 +67,7 @@ def save_npz(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
         raise UsageError(f"{path}: can't be written: {error.strerror or error}") from error
 
 
-def bench(folder: Path, device: str, sizes: Sequence[str], runs: int, report: Report) -> Result:
+def bench(folder: Path, device: Device, sizes: Sequence[str], runs: int, report: Report) -> Result:
     if runs < 1:
         raise UsageError(f"--runs {runs}: expected at least 1")
     plan = read_pack(folder).plan
@@ -96,7 +98,7 @@ def _timed(session: Session, feeds: feeding.Feeds, report: Report, done: int, ru
 def check(
     folder: Path,
     model: Path,
-    device: str,
+    device: Device,
     sizes: Sequence[str],
     seed: int,
     inputs: Sequence[str],
@@ -155,8 +157,9 @@ def _figures(part: Comparison) -> Result:
     }
 
 
-def _load(folder: Path, device: str, report: Report) -> Session:
+def _load(folder: Path, device: Device, report: Report) -> Session:
     def progress(state: Progress) -> None:
         report(state.stage, state.done, state.total)
 
-    return api.load(folder, device, progress=progress)
+    kind, threads = device
+    return api.load(folder, kind, threads=threads, progress=progress)

@@ -36,11 +36,26 @@ def describe_pack(folder: Path) -> Result:
         "kernels": len({(k.wgsl, k.bindings) for k in pack.kernels}),
         "weight_bytes": sum(p.bytes for p in pack.placements.values()),
         "shards": len(pack.shards),
+        "wasm": {
+            "modules": [{"file": m.file, "bytes": m.bytes} for m in pack.wasm.modules],
+            "packers": len(pack.wasm.packers),
+            "panel_bytes": _panel_bytes(pack),
+        },
         "peak_bytes": placed.peak,
         "peak_lower_bound_bytes": placed.lower_bound,
         "at": {s.name: bindings[s.id] for s in plan.symbols},
         "plan": [_step(pack, index) for index in range(len(plan.steps))],
     }
+
+
+def _panel_bytes(pack: Pack) -> int:
+    """What the weights take on a wasm device in the layout that its kernels read."""
+    made = {
+        (step.inputs[operand], packer)
+        for step in pack.plan.steps
+        for operand, packer in pack.wasm.kernels[step.problem].panels
+    }
+    return sum(pack.wasm.packers[packer].bytes for _, packer in made)
 
 
 def symbols_in_order(plan: Plan) -> list[str]:
@@ -117,6 +132,7 @@ def pack_text(result: Result) -> str:
     lines = [
         f"{result['generator']}: {result['dispatches']} dispatches, {result['kernels']} kernels,"
         f" {result['weight_bytes']:,} bytes of weights in {result['shards']} shards",
+        f"wasm: {_wasm_text(result['wasm'])}",
         f"symbols: {', '.join(result['symbols']) or 'none'}",
         f"memory: {result['peak_bytes']:,} bytes (at least {result['peak_lower_bound_bytes']:,})"
         + (
@@ -137,6 +153,11 @@ def pack_text(result: Result) -> str:
             f"      {step['node']}",
         ]
     return "\n".join(lines)
+
+
+def _wasm_text(wasm: Result) -> str:
+    files = ", ".join(f"{m['file']} of {m['bytes']:,} bytes" for m in wasm["modules"])
+    return f"{files}, {wasm['packers']} packers, {wasm['panel_bytes']:,} bytes of panels"
 
 
 def _port_text(port: Result) -> str:

@@ -26,7 +26,17 @@ app = typer.Typer(
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A pack, made by `webrt pack`.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The ONNX model.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-DeviceName = Annotated[str, typer.Option(help="auto or webgpu.", metavar="auto|webgpu")]
+DeviceName = Annotated[
+    str,
+    typer.Option(
+        help="auto: a GPU if there is one, else the CPU (wasm). webgpu may be a software adapter.",
+        metavar="auto|webgpu|wasm",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(help="Threads of the wasm device; one a core if not given.", min=1, metavar="N"),
+]
 Inputs = Annotated[
     list[str] | None, typer.Option("--input", metavar="NAME=FILE.npy", help="An input's value.")
 ]
@@ -82,13 +92,14 @@ def run_command(
         Path | None, typer.Option("--output", metavar="FILE.npz", help="Where outputs go.")
     ] = None,
     device: DeviceName = "auto",
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Run a pack once on inputs from files."""
     from webrt.cli import commands
 
     with output.progress() as report:
-        result = commands.run(folder, input or [], output_file, device, report)
+        result = commands.run(folder, input or [], output_file, (device, threads), report)
     _show(json, result, _run_text)
 
 
@@ -97,6 +108,7 @@ def check_command(
     folder: Folder,
     model: Model,
     device: DeviceName = "auto",
+    threads: Threads = None,
     dim: Dims = None,
     seed: Annotated[int, typer.Option(help="Of the random inputs.", min=0)] = 0,
     input: Inputs = None,
@@ -106,7 +118,9 @@ def check_command(
     from webrt.cli import commands
 
     with output.progress() as report:
-        result = commands.check(folder, model, device, dim or [], seed, input or [], report)
+        result = commands.check(
+            folder, model, (device, threads), dim or [], seed, input or [], report
+        )
     _show(json, result, _check_text)
     if not result["ok"]:
         raise typer.Exit(1)
@@ -116,6 +130,7 @@ def check_command(
 def bench_command(
     folder: Folder,
     device: DeviceName = "auto",
+    threads: Threads = None,
     dim: Dims = None,
     runs: Annotated[int, typer.Option(help="Runs after the first.")] = 10,
     json: Json = False,
@@ -124,7 +139,7 @@ def bench_command(
     from webrt.cli import commands
 
     with output.progress() as report:
-        result = commands.bench(folder, device, dim or [], runs, report)
+        result = commands.bench(folder, (device, threads), dim or [], runs, report)
     _show(json, result, _bench_text)
 
 

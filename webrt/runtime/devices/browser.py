@@ -51,7 +51,7 @@ class BrowserRecording:
     raw: Any
 
 
-async def open_device(kind: str = "auto") -> BrowserDevice:
+async def open_device(kind: str = "auto", threads: int | None = None) -> BrowserDevice:
     """The page's WebGPU device; raises DeviceError where it can't be had."""
     if kind not in _KINDS:
         raise DeviceError(f"unknown device {kind!r}: expected {' or '.join(_KINDS)}")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from webrt.errors import CompileError, DeviceError, DeviceLostError
@@ -39,9 +41,9 @@ _CLASSES = {"DiscreteGPU": "discrete", "IntegratedGPU": "integrated", "CPU": "cp
 _PREFERENCE = {"discrete": 0, "integrated": 1, "unknown": 2, "cpu": 3}
 _NO_ADAPTER = (
     "no WebGPU adapter: install a GPU driver with Vulkan"
-    " (on Debian a software one is in mesa-vulkan-drivers)"
+    " (on Debian a software one is in mesa-vulkan-drivers), or use --device wasm"
 )
-_log = logging.getLogger("webrt")
+_GPU_FILES = ("dri/renderD*", "nvidia[0-9]*", "dxg", "kgsl-3d*", "mali*")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,27 +72,47 @@ class WgpuRecording:
     submissions: tuple[tuple[_Call, ...], ...]
 
 
-async def open_device(kind: str = "auto", adapter: str | None = None) -> WgpuDevice:
-    """Open the best adapter; `adapter` picks one by a part of its name.
+async def open_device(adapter: str | None = None) -> WgpuDevice:
+    """Open the best adapter, hardware before software; `adapter` picks one by a part of its name.
 
-    `auto` prefers hardware and warns about a software adapter, `webgpu` takes any silently.
     Raises DeviceError where there is none.
     """
-    if kind not in ("auto", "webgpu"):
-        raise DeviceError(f"unknown device {kind!r}: expected auto or webgpu")
-    chosen = _choose(adapter)
-    with _translated("request_device"):
-        promise = chosen.request_device_async(required_features=_features(chosen))
-        raw = promise.sync_wait() if is_blocking() else await promise
-    device = WgpuDevice(raw, _info(chosen, raw))
-    if kind == "auto" and device.info.is_software:
-        _log.warning(
-            "no hardware GPU found: running on the software adapter %s", device.info.adapter
+    found = [a for a in _adapters() if adapter is None or adapter.lower() in _name(a).lower()]
+    if not found:
+        raise DeviceError(
+            _NO_ADAPTER if adapter is None else f"no WebGPU adapter named {adapter!r}"
         )
-    return device
+    return await _open(found[0])
 
 
-def _choose(name: str | None) -> Any:
+async def open_hardware() -> WgpuDevice | None:
+    """Open the best adapter that is a GPU; None where there is none, soon and in silence."""
+    if not _may_have_gpu():
+        return None
+    try:
+        hardware = [a for a in _adapters() if _adapter_class(a) != "cpu"]
+    except DeviceError:
+        return None
+    return await _open(hardware[0]) if hardware else None
+
+
+def _may_have_gpu() -> bool:
+    """False where Linux has none of the device files that a GPU's driver opens.
+
+    Asking Vulkan costs 0.1–1 s, and without a driver it complains on standard error.
+    """
+    return sys.platform != "linux" or any(Path("/dev").glob(p) for p in _GPU_FILES)
+
+
+async def _open(adapter: Any) -> WgpuDevice:
+    with _translated("request_device"):
+        promise = adapter.request_device_async(required_features=_features(adapter))
+        raw = promise.sync_wait() if is_blocking() else await promise
+    return WgpuDevice(raw, _info(adapter, raw))
+
+
+def _adapters() -> list[Any]:
+    """All adapters, best first."""
     # Mesa's loader complains on stderr about a missing XDG_RUNTIME_DIR, which compute never uses.
     if "XDG_RUNTIME_DIR" not in os.environ:
         os.environ["XDG_RUNTIME_DIR"] = "/tmp"
@@ -99,15 +121,12 @@ def _choose(name: str | None) -> Any:
     except (ImportError, OSError) as error:
         raise DeviceError(f"wgpu-py can't be loaded ({error}): pip install wgpu") from error
     wgpu.logger.setLevel(logging.CRITICAL)  # it logs what it also raises
-    adapters = [
-        a
-        for a in wgpu.gpu.enumerate_adapters_sync()
-        if a.info["backend_type"] in _BACKENDS
-        and (name is None or name.lower() in str(a.info["device"]).lower())
-    ]
-    if not adapters:
-        raise DeviceError(_NO_ADAPTER if name is None else f"no WebGPU adapter named {name!r}")
-    return min(adapters, key=lambda a: _PREFERENCE[_adapter_class(a)])
+    found = [a for a in wgpu.gpu.enumerate_adapters_sync() if a.info["backend_type"] in _BACKENDS]
+    return sorted(found, key=lambda a: _PREFERENCE[_adapter_class(a)])
+
+
+def _name(adapter: Any) -> str:
+    return str(adapter.info["device"])
 
 
 def _adapter_class(adapter: Any) -> str:
@@ -124,7 +143,7 @@ def _info(adapter: Any, device: Any) -> DeviceInfo:
     size = tuple(limits[f"max-compute-workgroup-size-{axis}"] for axis in "xyz")
     return DeviceInfo(
         kind="webgpu",
-        adapter=str(adapter.info["device"]),
+        adapter=_name(adapter),
         vendor=str(adapter.info["vendor"]),
         architecture=str(adapter.info["architecture"]),
         adapter_class=_adapter_class(adapter),
