@@ -44,7 +44,7 @@ CREATE = """async ({InferenceSession, rejection}, {url, options}) =>
   rejection(InferenceSession.create(url, options))"""
 
 FEED = """async ({InferenceSession, Tensor, rejection}, {url}) => {
-  const session = await InferenceSession.create(url);
+  const session = await InferenceSession.create(url, {device: "webgpu"});
   const scale = new Tensor("float32", [1, 2, 3, 4]);
   const ids = new Tensor("int64", [1, 2], [1, 2]);
   const run = (change, fetches) => rejection(session.run({ids, scale, ...change}, fetches));
@@ -97,7 +97,7 @@ def test_every_shape_from_one_pack(browser: Performer, sample: str) -> None:
 
 def test_calls_queue(chromium: Chromium, sample: str) -> None:
     script = """async ({InferenceSession, Tensor}, {url}) => {
-      const session = await InferenceSession.create(new URL(url, location.href));
+      const session = await InferenceSession.create(new URL(url, location.href), {device: "webgpu"});
       const runs = [1, 2, 3, 4, 5].map((n) => session.run({
         ids: new Tensor("int64", Array(n).fill(n), [1, n]),
         scale: new Tensor("float32", [1, 1, 1, 1]),
@@ -159,7 +159,7 @@ def test_altered_packs_are_refused(
     chromium: Chromium, packs: Path, sample: str, file: str, change: Any, message: str
 ) -> None:
     url = altered(packs, "altered", file, change)
-    error = chromium.run(CREATE, {"url": url, "options": {}})
+    error = chromium.run(CREATE, {"url": url, "options": {"device": "webgpu"}})
     assert (error["name"], error["code"]) == ("PackError", "ERR_WEBRT_PACK")
     assert error["message"].startswith(f"{chromium.site.url}{url}/{file}: {message}")
 
@@ -171,7 +171,7 @@ def test_no_pack_and_unknown_devices(chromium: Chromium, sample: str) -> None:
     assert error["message"] == f"{url}: HTTP status 404; the pack is not there or incomplete"
     error = chromium.run(CREATE, {"url": sample, "options": {"device": "cuda"}})
     assert (error["name"], error["message"]) == (
-        "DeviceError", "unknown device 'cuda': expected auto or webgpu",
+        "DeviceError", "unknown device 'cuda': expected auto, webgpu or wasm",
     )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def test_no_webgpu(chromium: Chromium, sample: str) -> None:
       Object.defineProperty(navigator, "gpu", {value: gpu && {requestAdapter: async () => null}});
       let unhandled = 0;
       addEventListener("unhandledrejection", () => { unhandled += 1; });
-      const error = await rejection(InferenceSession.create(url));
+      const error = await rejection(InferenceSession.create(url, {device: "webgpu"}));
       await new Promise((resolve) => setTimeout(resolve, 20));
       return {...error, unhandled};
     }"""
@@ -200,7 +200,7 @@ def test_a_kernel_that_is_refused_is_named(
         return head + SEAL % hashlib.sha256(head + SEAL % (b"0" * 64)).hexdigest().encode()
 
     url = altered(packs, "broken", "manifest.json", change)
-    error = browser.run(CREATE, {"url": url, "options": {}})
+    error = browser.run(CREATE, {"url": url, "options": {"device": "webgpu"}})
     assert error["name"] == "CompileError"
     assert error["message"].startswith("kernel pool: line ")
     assert "\n" not in error["message"]
@@ -208,7 +208,7 @@ def test_a_kernel_that_is_refused_is_named(
 
 def test_a_lost_device_rejects_the_run(chromium: Chromium, sample: str) -> None:
     script = """async ({InferenceSession, Tensor, devices, rejection}, {url}) => {
-      const session = await InferenceSession.create(url);
+      const session = await InferenceSession.create(url, {device: "webgpu"});
       const feeds = {
         ids: new Tensor("int64", [1], [1, 1]), scale: new Tensor("float32", [1, 1, 1, 1])};
       await session.run(feeds);
@@ -224,7 +224,7 @@ def test_a_lost_device_rejects_the_run(chromium: Chromium, sample: str) -> None:
 
 def test_an_error_on_the_gpu_rejects_the_run(chromium: Chromium, sample: str) -> None:
     script = """async ({InferenceSession, Tensor, rejection}, {url}) => {
-      const session = await InferenceSession.create(url);
+      const session = await InferenceSession.create(url, {device: "webgpu"});
       const feeds = {
         ids: new Tensor("int64", [1], [1, 1]), scale: new Tensor("float32", [1, 1, 1, 1])};
       const make = GPUDevice.prototype.createBuffer;

@@ -3,14 +3,17 @@
 import { elements, evaluate } from "./dims.js";
 import { DeviceError, PackError, ShapeError, messageOf } from "./errors.js";
 import { elementBytes, place } from "./memory.js";
+import { aligned, bindingSize, checkTotal } from "./weights.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
-/** @typedef {import("./device.js").Device} Device */
-/** @typedef {import("./device.js").Pipeline} Pipeline */
-/** @typedef {import("./device.js").Slice} Slice */
+/** @typedef {import("./protocol.js").Device} Device */
+/** @typedef {import("./protocol.js").Buffer} Buffer */
+/** @typedef {import("./protocol.js").Slice} Slice */
+/** @typedef {import("./kernels.js").Kernels} Kernels */
+/** @typedef {import("./weights.js").Weights} Weights */
 /** @typedef {import("./dims.js").Bindings} Bindings */
 /** `slices` of the plan's tensors, `dims` of its output ports.
- * @typedef {{slices: Slice[], uniform: GPUBuffer, recording: ReturnType<Device["record"]>,
+ * @typedef {{slices: Slice[], uniform: Buffer, recording: any,
  *   dims: Map<string, number[]>}} Bound */
 
 /** Shapes whose recordings are kept; the one not used for longest goes first. */
@@ -19,21 +22,17 @@ const MAX_RECORDINGS = 32;
 /** A slow software adapter's speed (2026-11): what a kernel's `work` is divided by for its cost. */
 const OPERATIONS_PER_MS = 2e6;
 
-/** What a tensor of `size` bytes is bound as: whole vec4s, and never nothing. @param {number} size */
-export const bindingSize = (size) => Math.max(16, Math.ceil(size / 16) * 16);
-
 /** Every shape's recording, over memory that they share and that grows with the largest. */
 export class Shapes {
-  /** @param {Pack} pack @param {Device} device @param {Pipeline[]} pipelines
-   * @param {Map<number, Slice>} constants */
-  constructor(pack, device, pipelines, constants) {
+  /** @param {Pack} pack @param {Device} device @param {Kernels} kernels @param {Weights} weights */
+  constructor(pack, device, kernels, weights) {
     this.pack = pack;
     this.device = device;
-    this.pipelines = pipelines;
-    this.constants = constants;
+    this.kernels = kernels;
+    this.weights = weights;
     /** @type {Map<string, Bound>} by the symbols' values, least recently used first */
     this.known = new Map();
-    /** @type {Map<number | "arena", GPUBuffer>} inputs and outputs by tensor, and the arena */
+    /** @type {Map<number | "arena", Buffer>} inputs and outputs by tensor, and the arena */
     this.buffers = new Map();
   }
 
@@ -54,7 +53,8 @@ export class Shapes {
 
   /** Drop the `count` oldest recordings. @param {number} count */
   #forget(count) {
-    for (const [key, { uniform }] of [...this.known].slice(0, count)) {
+    for (const [key, { uniform, recording }] of [...this.known].slice(0, count)) {
+      this.device.discard(recording);
       this.device.free(uniform);
       this.known.delete(key);
     }
@@ -65,22 +65,27 @@ export class Shapes {
     const { pack, device } = this;
     const layout = layOut(pack, bindings);
     checkSizes(pack, device, layout.sizes);
-    const grids = pack.steps.map((step) => gridOf(pack, device, step, bindings));
+    const kernels = pack.steps.map(({ problem }) => this.kernels.problems[problem]);
+    const grids = kernels.map((kernel) => gridOf(kernel, device, bindings));
     this.#reserve(layout);
     const slices = layout.sizes.map((bytes, index) => {
+      if (pack.tensors[index].home === "constant") return this.weights.of(index);
       const offset = layout.offsets.get(index);
       const buffer = this.buffers.get(offset === undefined ? index : "arena");
-      const own = { buffer: /** @type {GPUBuffer} */ (buffer), offset: offset ?? 0, size: bindingSize(bytes) };
-      return this.constants.get(index) ?? own;
+      return { buffer: /** @type {Buffer} */ (buffer), offset: offset ?? 0, size: bindingSize(bytes) };
     });
     const uniform = device.allocate(4 * pack.symbols.length, "symbols");
     const values = Int32Array.from(pack.symbols, (s) => bindings[s.id]);
     device.upload(uniform, 0, new Uint8Array(values.buffer));
-    const dispatches = pack.steps.map(({ problem, inputs, outputs }, j) => ({
-      pipeline: this.pipelines[problem],
-      slices: [...inputs, ...outputs].map((index) => slices[index]),
+    const dispatches = pack.steps.map(({ inputs, outputs }, j) => ({
+      pipeline: kernels[j].pipeline,
+      slices: [...inputs, ...outputs].map((index, position) => {
+        const packer = kernels[j].panels.get(position);
+        return packer === undefined ? slices[index] : this.weights.of(index, packer);
+      }),
+      outputs: outputs.length,
       grid: grids[j],
-      cost: Math.max(0, evaluate(pack.kernels[problem].work, bindings)) / OPERATIONS_PER_MS,
+      cost: Math.max(0, evaluate(kernels[j].work, bindings)) / OPERATIONS_PER_MS,
     }));
     return { slices, uniform, recording: device.record(dispatches, uniform), dims: layout.dims };
   }
@@ -93,16 +98,29 @@ export class Shapes {
     this.pack.tensors.forEach(({ home }, index) => {
       if (home === "input" || home === "output") wanted.push([index, sizes[index]]);
     });
-    const growing = wanted.filter(([key, size]) => !(size <= (this.buffers.get(key)?.size ?? -1)));
+    /** @param {number | "arena"} key */
+    const sizeOf = (key) => this.buffers.get(key)?.size ?? 0;
+    const held = wanted.reduce((sum, [key, size]) => sum + aligned(Math.max(size, sizeOf(key), 16)), 0);
+    checkTotal(this.weights.total + held, "weights, inputs, outputs and activations", this.device.info);
+    const growing = wanted.filter(([key, size]) => size > sizeOf(key) || !this.buffers.has(key));
+    if (growing.some(([key]) => this.buffers.has(key))) this.#forget(this.known.size);
+    for (const [key] of growing) this.#release(key);
     for (const [key, size] of growing) {
-      const old = this.buffers.get(key);
-      if (old) {
-        this.#forget(this.known.size);
-        this.device.free(old);
-        this.buffers.delete(key);
-      }
       this.buffers.set(key, this.device.allocate(size, key === "arena" ? key : `tensor ${key}`));
     }
+  }
+
+  /** @param {number | "arena"} key */
+  #release(key) {
+    const buffer = this.buffers.get(key);
+    if (buffer) this.device.free(buffer);
+    this.buffers.delete(key);
+  }
+
+  /** Give back all but the weights: the device had no room for it. */
+  clear() {
+    this.#forget(this.known.size);
+    for (const key of [...this.buffers.keys()]) this.#release(key);
   }
 }
 
@@ -125,8 +143,8 @@ function layOut(pack, bindings) {
 }
 
 /** @param {Pack} pack @param {Device} device @param {number[]} sizes */
-function checkSizes(pack, { gpu, info }, sizes) {
-  const most = gpu.limits.maxStorageBufferBindingSize;
+function checkSizes(pack, { info }, sizes) {
+  const most = info.limits.maxStorageBufferBindingSize;
   for (const { inputs, outputs, node } of pack.steps) {
     for (const tensor of [...inputs, ...outputs]) {
       if (bindingSize(sizes[tensor]) > most) {
@@ -137,12 +155,11 @@ function checkSizes(pack, { gpu, info }, sizes) {
   }
 }
 
-/** @param {Pack} pack @param {Device} device @param {import("./manifest.js").Step} step
- * @param {Bindings} bindings @returns {number[]} */
-function gridOf(pack, { gpu, info }, { problem }, bindings) {
-  const { name, grid } = pack.kernels[problem];
+/** @param {Kernels["problems"][number]} kernel @param {Device} device @param {Bindings} bindings
+ * @returns {number[]} */
+function gridOf({ name, grid }, { info }, bindings) {
   const counts = grid.map((dim) => evaluate(dim, bindings));
-  const most = gpu.limits.maxComputeWorkgroupsPerDimension;
+  const most = info.limits.maxComputeWorkgroupsPerDimension;
   if (counts.some((n) => n < 0 || n > most)) {
     throw new DeviceError(`kernel ${name} needs ${counts.join(" × ")} workgroups, ${info.adapter} `
       + `has at most ${most} a dimension; try smaller inputs`);

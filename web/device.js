@@ -3,7 +3,7 @@
 
 import { CompileError, DeviceError, DeviceLostError, messageOf } from "./errors.js";
 
-/** @typedef {{name: string, source: string, bindings: readonly {writable: boolean}[]}} KernelCode */
+/** @typedef {import("./protocol.js").KernelCode} KernelCode */
 /** @typedef {{pipeline: GPUComputePipeline, layout: GPUBindGroupLayout}} Pipeline */
 /** @typedef {{buffer: GPUBuffer, offset: number, size: number}} Slice */
 /** `cost` estimates milliseconds on a slow device: long recordings are cut by it.
@@ -143,6 +143,15 @@ export class Device {
     }
   }
 
+  /** Queue writes of parts of `data`.
+   * @param {Uint8Array<ArrayBuffer>} data
+   * @param {readonly {buffer: GPUBuffer, offset: number, from: number, bytes: number}[]} parts */
+  async uploadParts(data, parts) {
+    for (const { buffer, offset, from, bytes } of parts) {
+      this.upload(buffer, offset, data.subarray(from, from + bytes));
+    }
+  }
+
   /**
    * All kernels, concurrently; throws a CompileError that names the kernel.
    * @param {readonly KernelCode[]} kernels @param {(done: number, total: number) => void} [progress]
@@ -162,7 +171,8 @@ export class Device {
   async #compileOne({ name, source, bindings }) {
     const layout = this.#layout(bindings);
     this.gpu.pushErrorScope("validation");
-    const module = this.gpu.createShaderModule({ code: source, label: name });
+    const code = /** @type {string} */ (source);
+    const module = this.gpu.createShaderModule({ code, label: name });
     const refused = this.gpu.popErrorScope();
     try {
       const pipeline = await this.gpu.createComputePipelineAsync({
@@ -218,6 +228,11 @@ export class Device {
    * @param {Recording} recording */
   replay(recording) {
     this.#watch(() => this.#submit(recording, null));
+  }
+
+  /** Nothing to give back: bind groups are garbage collected. @param {Recording} recording */
+  discard(recording) {
+    void recording;
   }
 
   /** @param {Recording} recording @param {((encoder: GPUCommandEncoder) => void) | null} last */
@@ -342,7 +357,8 @@ export class Device {
   }
 }
 
-/** @param {GPUAdapter} adapter @param {GPUDevice} gpu */
+/** @param {GPUAdapter} adapter @param {GPUDevice} gpu
+ * @returns {import("./protocol.js").DeviceInfo} */
 function describe(adapter, gpu) {
   const info = /** @type {GPUAdapterInfo & {type?: string}} */ (adapter.info);
   const names = [info.vendor, info.architecture, info.device, info.description];
@@ -358,5 +374,7 @@ function describe(adapter, gpu) {
     adapterClass: software ? "cpu" : kinds[info.type?.toLowerCase() ?? ""] ?? "unknown",
     features: [...gpu.features].sort(),
     limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),
+    threads: 1,
+    note: null,
   };
 }

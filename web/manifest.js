@@ -5,7 +5,7 @@
 import { MAX_SYMBOL, elements } from "./dims.js";
 import { Field } from "./field.js";
 import { elementBytes } from "./memory.js";
-import { sha256 } from "./sha256.js";
+import { checkFile, checkHash, readName, readSha256, readWasm } from "./modules.js";
 import { TYPES } from "./tensor.js";
 
 /** @typedef {import("./dims.js").Dim} Dim */
@@ -20,10 +20,10 @@ import { TYPES } from "./tensor.js";
 /** @typedef {{name: string, grid: Dim[], workgroup: number[], work: Dim, wgsl: string,
  *   bindings: {dtype: Storage, writable: boolean}[]}} Kernel */
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
-/** @typedef {{file: string, bytes: number, sha256: string}} Shard */
+/** @typedef {import("./modules.js").File} Shard */
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
- *   generator: string}} Pack */
+ *   generator: string, wasm: import("./modules.js").WasmPart}} Pack */
 
 export const MANIFEST = "manifest.json";
 const VERSION = 1;
@@ -66,7 +66,8 @@ export async function parseManifest(data, file = MANIFEST) {
   const inputs = readPorts(root.member("inputs"), tensors, known, true);
   const outputs = readPorts(root.member("outputs"), tensors, known, false);
   checkInputs(root.member("inputs"), tensors, inputs);
-  return { symbols, inputs, outputs, tensors, kernels, steps, shards, generator };
+  const wasm = readWasm(root.member("wasm"), { kernels, steps, tensors }, known);
+  return { symbols, inputs, outputs, tensors, kernels, steps, shards, generator, wasm };
 }
 
 /** The JSON of a manifest whose seal (its own sha256) holds.
@@ -87,14 +88,6 @@ async function sealedJson(data, file) {
   }
 }
 
-/** @param {Field} field @param {Uint8Array<ArrayBuffer>} data @param {string} expected */
-async function checkHash(field, data, expected) {
-  const found = await sha256(data);
-  if (found === expected) return;
-  field.fail(`was altered: sha256 ${expected.slice(0, 12)}… expected, ${found.slice(0, 12)}… found;`
-    + " copy the pack again");
-}
-
 /** @param {Field} field */
 function readSymbols(field) {
   const names = new Set();
@@ -113,9 +106,7 @@ function readShard(field, index) {
   const file = `weights-${String(index).padStart(5, "0")}.safetensors`;
   if (field.member("file").text(40) !== file) field.member("file").expected(`'${file}'`);
   const bytes = field.member("bytes").integer(8, MAX_SHARD_BYTES);
-  const hash = field.member("sha256").text(64, 64);
-  if (!/^[0-9a-f]{64}$/.test(hash)) field.member("sha256").expected("64 hex digits");
-  return { file, bytes, sha256: hash };
+  return { file, bytes, sha256: readSha256(field.member("sha256")) };
 }
 
 /** @param {Field} field @param {Shard[]} shards @param {ReadonlySet<string>} known
@@ -184,8 +175,7 @@ function checkOverlap(field, tensors) {
 
 /** @param {Field} field @param {ReadonlySet<string>} known @returns {Kernel} */
 function readKernel(field, known) {
-  const name = field.member("name").text(64, 1);
-  if (!/^[A-Za-z0-9_]+$/.test(name)) field.member("name").expected("letters, digits and _");
+  const name = readName(field.member("name"));
   const grid = field.member("grid").items(3, 3).map((f) => f.dim(known));
   const workgroup = field.member("workgroup").items(3, 3).map((f) => f.integer(1, 1024));
   const bindings = field.member("bindings").items(1, MAX_BINDINGS).map(readBinding);
@@ -302,11 +292,7 @@ function checkInputs(field, tensors, inputs) {
  */
 export async function checkShard(pack, index, data, file = pack.shards[index].file) {
   const shard = pack.shards[index];
-  const field = new Field(null, "", file);
-  if (data.length !== shard.bytes) {
-    field.fail(`expected ${shard.bytes} bytes, found ${data.length}; copy the pack again`);
-  }
-  await checkHash(field, data, shard.sha256);
+  const field = await checkFile(shard, data, file);
   const length = Number(new DataView(data.buffer, data.byteOffset).getBigUint64(0, true));
   if (length > shard.bytes - 8) field.fail(`a header of ${length} bytes doesn't fit the file`);
   let header;

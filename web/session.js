@@ -2,20 +2,21 @@
 
 import { bind, checkSymbols, shapeOf } from "./bind.js";
 import { Shapes } from "./bound.js";
-import { Device } from "./device.js";
-import { DeviceError, UsageError } from "./errors.js";
-import { loadPack, loadWeights } from "./load.js";
+import { deviceNames, openDevice } from "./devices.js";
+import { UsageError } from "./errors.js";
+import { loadModule, loadPack } from "./fetch.js";
+import { compileKernels, moduleFor } from "./kernels.js";
 import { Tensor, fromStorage } from "./tensor.js";
+import { Weights } from "./weights.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./manifest.js").Port} Port */
-/** @typedef {import("./device.js").Slice} Slice */
-/** @typedef {import("./device.js").Pipeline} Pipeline */
+/** @typedef {import("./protocol.js").Device} Device */
+/** @typedef {import("./kernels.js").Kernels} Kernels */
 /** @typedef {import("./bind.js").Feeds} Feeds */
 /** What `onProgress` is told: bytes of weights, or kernels.
  * @typedef {{stage: "weights" | "kernels", done: number, total: number}} Progress */
-/** @typedef {{device?: string, executionProviders?: readonly (string | {name: string})[],
- *   powerPreference?: GPUPowerPreference, onProgress?: (progress: Progress) => void}} Options */
+/** @typedef {import("./devices.js").DeviceOptions & {onProgress?: (progress: Progress) => void}} Options */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
@@ -30,11 +31,11 @@ export class InferenceSession {
   #released = false;
 
   /** Use `InferenceSession.create`. @param {Pack} pack @param {Device} device
-   * @param {Pipeline[]} pipelines @param {Map<number, Slice>} constants */
-  constructor(pack, device, pipelines, constants) {
+   * @param {Kernels} kernels @param {Weights} weights */
+  constructor(pack, device, kernels, weights) {
     this.#pack = pack;
     this.#device = device;
-    this.#shapes = new Shapes(pack, device, pipelines, constants);
+    this.#shapes = new Shapes(pack, device, kernels, weights);
     /** Names of the model's inputs, in its order. @type {readonly string[]} */
     this.inputNames = pack.inputs.map((p) => p.name);
     /** Names of the model's outputs, in its order. @type {readonly string[]} */
@@ -46,7 +47,7 @@ export class InferenceSession {
     /** Which device this runs on. */
     this.deviceInfo = device.info;
     /** Kernels that were ever compiled: it stays as it is after loading. */
-    this.compiledKernels = new Set(pipelines).size;
+    this.compiledKernels = kernels.compiled;
   }
 
   /**
@@ -58,23 +59,22 @@ export class InferenceSession {
     if (typeof url !== "string" && !(url instanceof URL)) {
       throw new UsageError("InferenceSession.create takes the URL of a pack's folder");
     }
-    checkDeviceName(options);
+    deviceNames(options);
     const base = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
-    const opening = Device.open(options);
+    const opening = openDevice(options);
     opening.catch(() => {}); // it is awaited below, after the manifest
     try {
       const pack = await loadPack(base);
       checkSymbols(pack);
       const device = await opening;
-      checkKernels(pack, device);
+      const weights = new Weights(pack, device);
       const { onProgress } = options;
-      const [pipelines, constants] = await Promise.all([
-        compileAll(pack, device, (done, total) => onProgress?.({ stage: "kernels", done, total })),
-        loadWeights(base, pack, device,
-          (done, total) => onProgress?.({ stage: "weights", done, total })),
-      ]);
-      return new InferenceSession(pack, device, pipelines, constants);
+      const kernels = compile(pack, base, device,
+        (done, total) => onProgress?.({ stage: "kernels", done, total }));
+      const [compiled] = await Promise.all([kernels, weights.load(base, kernels,
+        (done, total) => onProgress?.({ stage: "weights", done, total }))]);
+      return new InferenceSession(pack, device, compiled, weights);
     } catch (error) {
       opening.then((device) => device.close(), () => {});
       throw error;
@@ -116,20 +116,24 @@ export class InferenceSession {
     const device = this.#device;
     const { slices, recording, dims } = this.#shapes.get(bindings);
     this.#pack.inputs.forEach((port, j) => device.upload(slices[port.tensor].buffer, 0, data[j]));
-    const bytes = await device.replayAndRead(recording, outputs.map((port) => slices[port.tensor]));
+    let bytes;
+    try {
+      bytes = await device.replayAndRead(recording, outputs.map((port) => slices[port.tensor]));
+    } catch (error) {
+      this.#shapes.clear(); // where there was no memory for it, smaller inputs may have some
+      throw error;
+    }
     return Object.fromEntries(outputs.map(({ name, type }, j) => (
       [name, fromStorage(type, bytes[j], /** @type {number[]} */ (dims.get(name)))])));
   }
 }
 
-/** @param {Options} options */
-function checkDeviceName({ device, executionProviders = [] }) {
-  const providers = executionProviders.map((p) => (typeof p === "string" ? p : p.name));
-  for (const name of device === undefined ? providers : [device]) {
-    if (name !== "webgpu" && name !== "auto") {
-      throw new DeviceError(`unknown device '${name}': expected auto or webgpu`);
-    }
-  }
+/** @param {Pack} pack @param {URL} base @param {Device} device
+ * @param {(done: number, total: number) => void} progress @returns {Promise<Kernels>} */
+async function compile(pack, base, device, progress) {
+  const { info } = device;
+  const module = info.kind === "wasm" ? await loadModule(base, moduleFor(pack, info)) : null;
+  return compileKernels(pack, device, module, progress);
 }
 
 /** @param {Pack} pack @param {Port} port @returns {Metadata} */
@@ -137,40 +141,4 @@ function metadata(pack, port) {
   const { name, type, low, high } = port;
   const bounds = { ...(low !== null && { low }), ...(high !== null && { high }) };
   return { name, isTensor: true, type, shape: shapeOf(pack, port), ...bounds };
-}
-
-/** Refuse kernels that the device can't run, before it is asked to. @param {Pack} pack
- * @param {Device} device */
-function checkKernels(pack, { info, gpu: { limits, features } }) {
-  const sides = [limits.maxComputeWorkgroupSizeX, limits.maxComputeWorkgroupSizeY,
-    limits.maxComputeWorkgroupSizeZ];
-  const lanes = limits.maxComputeInvocationsPerWorkgroup;
-  const buffers = limits.maxStorageBuffersPerShaderStage;
-  for (const { name, workgroup, bindings } of pack.kernels) {
-    if (workgroup.some((n, j) => n > sides[j]) || workgroup.reduce((a, b) => a * b) > lanes) {
-      throw new DeviceError(`kernel ${name} needs workgroups of ${workgroup.join(" × ")} lanes, `
-        + `${info.adapter} has at most ${lanes}`);
-    }
-    if (bindings.length > buffers) {
-      throw new DeviceError(`kernel ${name} binds ${bindings.length} buffers, ${info.adapter} has `
-        + `at most ${buffers}`);
-    }
-    if (bindings.some((b) => b.dtype === "f16") && !features.has("shader-f16")) {
-      throw new DeviceError(`kernel ${name} needs shader-f16, which ${info.adapter} lacks`);
-    }
-  }
-}
-
-/** A pipeline for every kernel; kernels of the same code and bindings share one.
- * @param {Pack} pack @param {Device} device @param {(done: number, total: number) => void} progress
- * @returns {Promise<Pipeline[]>} */
-async function compileAll(pack, device, progress) {
-  const keys = pack.kernels.map((k) => k.bindings.map((b) => Number(b.writable)).join("") + k.wgsl);
-  const unique = [...new Set(keys)];
-  const codes = unique.map((key) => {
-    const { name, wgsl, bindings } = pack.kernels[keys.indexOf(key)];
-    return { name, source: wgsl, bindings };
-  });
-  const made = await device.compile(codes, progress);
-  return keys.map((key) => made[unique.indexOf(key)]);
 }

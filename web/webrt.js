@@ -1,7 +1,7 @@
-// webrt's player: run a pack in a page, on WebGPU, with nothing else to load.
+// webrt's player: run a pack in a page, on the GPU or the CPU, with nothing else to load.
 //
 //   import {InferenceSession, Tensor} from "./webrt.js";
-//   const session = await InferenceSession.create("./pack", {device: "webgpu"});
+//   const session = await InferenceSession.create("./pack");
 //   const outputs = await session.run({name: new Tensor("int64", new BigInt64Array(3), [1, 3])});
 
 export { InferenceSession } from "./session.js";

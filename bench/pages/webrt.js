@@ -2,7 +2,9 @@
 
 import { Shapes } from "../../web/bound.js";
 import { Device } from "../../web/device.js";
-import { loadPack, loadWeights } from "../../web/load.js";
+import { loadPack } from "../../web/fetch.js";
+import { compileKernels } from "../../web/kernels.js";
+import { Weights } from "../../web/weights.js";
 import { InferenceSession, Tensor } from "../../web/webrt.js";
 import { bertFeeds, timed } from "./feeds.js";
 
@@ -36,10 +38,10 @@ async function hostCost(url, repeats) {
   const base = new URL(`${url}/`, location.href);
   const pack = await loadPack(base);
   const device = await Device.open();
-  const codes = pack.kernels.map((k) => ({ name: k.name, source: k.wgsl, bindings: k.bindings }));
-  const pipelines = await device.compile(codes);
-  const constants = await loadWeights(base, pack, device, () => {});
-  const shapes = new Shapes(pack, device, pipelines, constants);
+  const kernels = compileKernels(pack, device, null, () => {});
+  const weights = new Weights(pack, device);
+  await weights.load(base, kernels, () => {});
+  const shapes = new Shapes(pack, device, await kernels, weights);
   const { recording } = shapes.get(Object.fromEntries(pack.symbols.map((s) => [s.id, 1])));
   const dispatches = recording.steps.length;
   /** @param {number} replays */

@@ -29,7 +29,7 @@ test("the base manifest is well formed", async () => {
 });
 
 // Python's reader parses the problems' texts too; the player has no use for them.
-const cases = JSON.parse(load("pack/malformed.json")).filter(
+const cases = [...JSON.parse(load("pack/malformed.json")), ...JSON.parse(load("pack/wasm.json"))].filter(
   ({ path, value }) => !(path[0] === "problems" && typeof value === "string"));
 for (const { name, path, value, remove, error } of cases) {
   test(`malformed manifest: ${name}`, async () => {

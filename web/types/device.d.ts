@@ -1,11 +1,5 @@
 import { DeviceLostError } from "./errors.js";
-export type KernelCode = {
-    name: string;
-    source: string;
-    bindings: readonly {
-        writable: boolean;
-    }[];
-};
+export type KernelCode = import("./protocol.js").KernelCode;
 export type Pipeline = {
     pipeline: GPUComputePipeline;
     layout: GPUBindGroupLayout;
@@ -48,17 +42,7 @@ declare class Recording {
 export declare class Device {
     #private;
     gpu: GPUDevice;
-    info: {
-        kind: string;
-        adapter: string;
-        vendor: string;
-        architecture: string;
-        adapterClass: string;
-        features: string[];
-        limits: {
-            [k: string]: number;
-        };
-    };
+    info: import("./protocol.js").DeviceInfo;
     /** @type {Map<string, {group: GPUBindGroupLayout, pipeline: GPUPipelineLayout}>} */
     layouts: Map<string, {
         group: GPUBindGroupLayout;
@@ -94,6 +78,15 @@ export declare class Device {
     /** Queue a write; offset and length are multiples of 4.
      * @param {GPUBuffer} buffer @param {number} offset @param {Uint8Array<ArrayBuffer>} data */
     upload(buffer: GPUBuffer, offset: number, data: Uint8Array<ArrayBuffer>): void;
+    /** Queue writes of parts of `data`.
+     * @param {Uint8Array<ArrayBuffer>} data
+     * @param {readonly {buffer: GPUBuffer, offset: number, from: number, bytes: number}[]} parts */
+    uploadParts(data: Uint8Array<ArrayBuffer>, parts: readonly {
+        buffer: GPUBuffer;
+        offset: number;
+        from: number;
+        bytes: number;
+    }[]): Promise<void>;
     /**
      * All kernels, concurrently; throws a CompileError that names the kernel.
      * @param {readonly KernelCode[]} kernels @param {(done: number, total: number) => void} [progress]
@@ -108,6 +101,8 @@ export declare class Device {
     /** Queue every dispatch in order; long recordings go as several submissions.
      * @param {Recording} recording */
     replay(recording: Recording): void;
+    /** Nothing to give back: bind groups are garbage collected. @param {Recording} recording */
+    discard(recording: Recording): void;
     /**
      * Replay, then read slices (offsets and sizes multiples of 4): one command buffer, one wait.
      * @param {Recording} recording @param {readonly Slice[]} requests

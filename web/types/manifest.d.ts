@@ -39,11 +39,7 @@ export type Step = {
     outputs: number[];
     node: string;
 };
-export type Shard = {
-    file: string;
-    bytes: number;
-    sha256: string;
-};
+export type Shard = import("./modules.js").File;
 export type Pack = {
     symbols: {
         id: string;
@@ -57,6 +53,7 @@ export type Pack = {
     steps: Step[];
     shards: Shard[];
     generator: string;
+    wasm: import("./modules.js").WasmPart;
 };
 /** @typedef {import("./dims.js").Dim} Dim */
 /** @typedef {import("./tensor.js").Type} Type */
@@ -70,10 +67,10 @@ export type Pack = {
 /** @typedef {{name: string, grid: Dim[], workgroup: number[], work: Dim, wgsl: string,
  *   bindings: {dtype: Storage, writable: boolean}[]}} Kernel */
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
-/** @typedef {{file: string, bytes: number, sha256: string}} Shard */
+/** @typedef {import("./modules.js").File} Shard */
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
- *   generator: string}} Pack */
+ *   generator: string, wasm: import("./modules.js").WasmPart}} Pack */
 export declare const MANIFEST = "manifest.json";
 export declare const MAX_MANIFEST_BYTES: number;
 /**

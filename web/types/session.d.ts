@@ -1,21 +1,16 @@
-import { Device } from "./device.js";
 import { Tensor } from "./tensor.js";
+import { Weights } from "./weights.js";
 export type Pack = import("./manifest.js").Pack;
 export type Port = import("./manifest.js").Port;
-export type Slice = import("./device.js").Slice;
-export type Pipeline = import("./device.js").Pipeline;
+export type Device = import("./protocol.js").Device;
+export type Kernels = import("./kernels.js").Kernels;
 export type Feeds = import("./bind.js").Feeds;
 export type Progress = {
     stage: "weights" | "kernels";
     done: number;
     total: number;
 };
-export type Options = {
-    device?: string;
-    executionProviders?: readonly (string | {
-        name: string;
-    })[];
-    powerPreference?: GPUPowerPreference;
+export type Options = import("./devices.js").DeviceOptions & {
     onProgress?: (progress: Progress) => void;
 };
 export type Metadata = {
@@ -28,13 +23,12 @@ export type Metadata = {
 };
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./manifest.js").Port} Port */
-/** @typedef {import("./device.js").Slice} Slice */
-/** @typedef {import("./device.js").Pipeline} Pipeline */
+/** @typedef {import("./protocol.js").Device} Device */
+/** @typedef {import("./kernels.js").Kernels} Kernels */
 /** @typedef {import("./bind.js").Feeds} Feeds */
 /** What `onProgress` is told: bytes of weights, or kernels.
  * @typedef {{stage: "weights" | "kernels", done: number, total: number}} Progress */
-/** @typedef {{device?: string, executionProviders?: readonly (string | {name: string})[],
- *   powerPreference?: GPUPowerPreference, onProgress?: (progress: Progress) => void}} Options */
+/** @typedef {import("./devices.js").DeviceOptions & {onProgress?: (progress: Progress) => void}} Options */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
@@ -50,22 +44,12 @@ export declare class InferenceSession {
     /** @type {readonly Metadata[]} */
     outputMetadata: readonly Metadata[];
     /** Which device this runs on. */
-    deviceInfo: {
-        kind: string;
-        adapter: string;
-        vendor: string;
-        architecture: string;
-        adapterClass: string;
-        features: string[];
-        limits: {
-            [k: string]: number;
-        };
-    };
+    deviceInfo: import("./protocol.js").DeviceInfo;
     /** Kernels that were ever compiled: it stays as it is after loading. */
     compiledKernels: number;
     /** Use `InferenceSession.create`. @param {Pack} pack @param {Device} device
-     * @param {Pipeline[]} pipelines @param {Map<number, Slice>} constants */
-    constructor(pack: Pack, device: Device, pipelines: Pipeline[], constants: Map<number, Slice>);
+     * @param {Kernels} kernels @param {Weights} weights */
+    constructor(pack: Pack, device: Device, kernels: Kernels, weights: Weights);
     /**
      * Load a pack: kernels compile while the weights download and are verified.
      * @param {string | URL} url the pack's folder @param {Options} [options]

@@ -1,0 +1,129 @@
+// The CPU's part of a manifest, checked like the rest of it (manifest.js): the same checks in the
+// same words as webrt/pack/modules.py; tests/vectors/pack/ holds both to them.
+
+import { Field } from "./field.js";
+import { sha256 } from "./sha256.js";
+
+/** @typedef {import("./dims.js").Dim} Dim */
+/** A file of a pack. @typedef {{file: string, bytes: number, sha256: string}} File */
+/** @typedef {File & {relaxed: boolean}} WasmModule */
+/** `panels` pairs operand positions with packers.
+ * @typedef {{name: string, units: Dim, scratch: number, panels: [number, number][]}} WasmKernel */
+/** @typedef {{name: string, units: number, scratch: number, reads: number, bytes: number}} Packer */
+/** @typedef {{modules: WasmModule[], kernels: WasmKernel[], packers: Packer[]}} WasmPart */
+/** @typedef {import("./manifest.js").Pack} Pack */
+
+const MODULES = ["kernels.wasm", "kernels-relaxed.wasm"];
+const MIB = 2 ** 20;
+const MAX_MODULE_BYTES = 64 * MIB;
+const MAX_UNITS = 2 ** 31 - 1;
+const MAX_SCRATCH_BYTES = 16 * MIB;
+const MAX_PANEL_BYTES = 1024 * MIB;
+const MAX_CONSTANT_BYTES = 64 * MIB - 64 * 1024;
+/** A module without any section: the magic number and the version. */
+const HEADER_BYTES = 8;
+
+/**
+ * The member `wasm`, held against the kernels for GPUs and the plan.
+ * @param {Field} field @param {Pick<Pack, "kernels" | "steps" | "tensors">} pack
+ * @param {ReadonlySet<string>} known @returns {WasmPart}
+ */
+export function readWasm(field, { kernels, steps, tensors }, known) {
+  const modules = field.member("modules").items(MODULES.length, MODULES.length);
+  const packers = field.member("packers").items(0, 2 ** 16).map(readPacker);
+  const entries = field.member("kernels").items(kernels.length, kernels.length);
+  const part = {
+    modules: modules.map(readModule),
+    kernels: entries.map((item, j) => readKernel(item, kernels[j], packers, known)),
+    packers,
+  };
+  for (const { problem, inputs } of steps) {
+    part.kernels[problem].panels.forEach(([operand, packer], position) => {
+      const tensor = inputs[operand];
+      const { reads } = packers[packer];
+      const bytes = tensors[tensor].place?.bytes;
+      if (bytes !== reads) {
+        entries[problem].member("panels").items()[position].fail(
+          `packer ${packer} reads ${reads} bytes, tensor ${tensor} has ${bytes}`);
+      }
+    });
+  }
+  return part;
+}
+
+/** @param {Field} field @param {number} index @returns {WasmModule} */
+function readModule(field, index) {
+  const relaxed = field.member("relaxed").boolean();
+  if (relaxed !== Boolean(index)) field.member("relaxed").expected(index ? "true" : "false");
+  return {
+    file: field.member("file").choice(MODULES[index]),
+    bytes: field.member("bytes").integer(HEADER_BYTES, MAX_MODULE_BYTES),
+    sha256: readSha256(field.member("sha256")),
+    relaxed,
+  };
+}
+
+/** @param {Field} field @returns {string} */
+export function readSha256(field) {
+  const text = field.text(64, 64);
+  return /^[0-9a-f]{64}$/.test(text) ? text : field.expected("64 hex digits");
+}
+
+/** A kernel's name. @param {Field} field @returns {string} */
+export function readName(field) {
+  const name = field.text(64, 1);
+  return /^[A-Za-z0-9_]+$/.test(name) ? name : field.expected("letters, digits and _");
+}
+
+/** @param {Field} field @param {Pack["kernels"][number]} kernel @param {Packer[]} packers
+ * @param {ReadonlySet<string>} known @returns {WasmKernel} */
+function readKernel(field, { name, bindings }, packers, known) {
+  /** @type {[number, number][]} */
+  const panels = [];
+  for (const item of field.member("panels").items(0, bindings.length)) {
+    const [first, second] = item.items(2, 2);
+    const operand = first.integer(0, bindings.length - 1);
+    if (bindings[operand].writable) first.fail(`binding ${operand} of kernel ${name} is no constant`);
+    if (panels.some(([other]) => other === operand)) first.fail(`binding ${operand} stands twice`);
+    panels.push([operand, second.integer(0, packers.length - 1)]);
+  }
+  const own = readName(field.member("name"));
+  field.member("schedule").object();
+  return {
+    name: own,
+    units: field.member("units").dim(known),
+    scratch: field.member("scratch").integer(0, MAX_SCRATCH_BYTES),
+    panels,
+  };
+}
+
+/** @param {Field} field @returns {Packer} */
+function readPacker(field) {
+  return {
+    name: readName(field.member("name")),
+    units: field.member("units").integer(1, MAX_UNITS),
+    scratch: field.member("scratch").integer(0, MAX_SCRATCH_BYTES),
+    reads: field.member("reads").integer(1, MAX_CONSTANT_BYTES),
+    bytes: field.member("bytes").integer(1, MAX_PANEL_BYTES),
+  };
+}
+
+/** Hold a file's bytes against the manifest: length and sha256; throws PackError.
+ * @param {File} file @param {Uint8Array<ArrayBuffer>} data @param {string} [name]
+ * @returns {Promise<Field>} */
+export async function checkFile(file, data, name = file.file) {
+  const field = new Field(null, "", name);
+  if (data.length !== file.bytes) {
+    field.fail(`expected ${file.bytes} bytes, found ${data.length}; copy the pack again`);
+  }
+  await checkHash(field, data, file.sha256);
+  return field;
+}
+
+/** @param {Field} field @param {Uint8Array<ArrayBuffer>} data @param {string} expected */
+export async function checkHash(field, data, expected) {
+  const found = await sha256(data);
+  if (found === expected) return;
+  field.fail(`was altered: sha256 ${expected.slice(0, 12)}… expected, ${found.slice(0, 12)}… found;`
+    + " copy the pack again");
+}

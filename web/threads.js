@@ -1,0 +1,194 @@
+// The workers of a wasm device: started, told what to do, and found out when they fail.
+
+import { DeviceError, DeviceLostError, messageOf } from "./errors.js";
+
+/** @typedef {import("./wasm-worker.js").Operation} Operation */
+/** @typedef {import("./wasm-worker.js").Message} Message */
+/** @typedef {(ArrayBuffer | number[])[]} Results */
+/** @typedef {{worker: Worker, done: (() => void) | null}} Thread */
+
+/** Memory that threads share is had for a maximum that the browser has to set aside: phones don't
+ * have 4 GiB of addresses to give. */
+const SHARED_PAGES = [65536, 32768, 16384];
+
+/** A memory that threads can share; null where this page may have none. */
+export function sharedMemory() {
+  if (globalThis.crossOriginIsolated !== true) return null;
+  for (const maximum of SHARED_PAGES) {
+    try {
+      const memory = new WebAssembly.Memory({ initial: 2, maximum, shared: true });
+      return { memory, pages: maximum };
+    } catch {
+      // fewer, then
+    }
+  }
+  return null;
+}
+
+/** Workers 0 … count - 1; the page talks to number 0. */
+export class Threads {
+  /** @param {Worker[]} workers */
+  constructor(workers) {
+    /** @type {Thread[]} */
+    this.threads = workers.map((worker) => ({ worker, done: null }));
+    /** @type {Map<number, {resolve: (results: Results) => void, reject: (error: Error) => void}>} */
+    this.waiting = new Map();
+    /** @type {(() => void)[] | null} what is said once all have loaded a module */
+    this.held = null;
+    this.count = 0;
+    this.loaded = false;
+    /** @type {DeviceError | null} */
+    this.error = null;
+    this.threads.forEach((thread) => {
+      thread.worker.onmessage = ({ data }) => this.#hear(thread, data);
+      thread.worker.onerror = (event) => {
+        event.preventDefault();
+        this.#fail(event.message || "a worker stopped");
+      };
+    });
+  }
+
+  /**
+   * Start `count` workers over `memory`, or one with a memory of its own.
+   * @param {number} count @param {WebAssembly.Memory | null} memory @param {string} [url] of
+   *   wasm-worker.js, where it isn't beside this file @returns {Promise<Threads>}
+   */
+  static async start(count, memory, url) {
+    const starting = Array.from({ length: count }, () => startWorker(url));
+    const ended = await Promise.allSettled(starting);
+    const workers = ended.flatMap((e) => (e.status === "fulfilled" ? [e.value] : []));
+    const refused = ended.find((e) => e.status === "rejected");
+    if (refused) {
+      workers.forEach((worker) => worker.terminate());
+      throw /** @type {PromiseRejectedResult} */ (refused).reason;
+    }
+    const threads = new Threads(workers);
+    await threads.#ask((worker) => ({ type: "start", worker, workers: count, memory }));
+    return threads;
+  }
+
+  /** Instantiate a module everywhere. @param {WebAssembly.Module} module */
+  async load(module) {
+    if (this.loaded && this.threads.length > 1) this.run(1, [{ kind: "park" }], []).catch(() => {});
+    this.held = [];
+    try {
+      await this.#ask(() => ({ type: "load", module }));
+      this.loaded = true;
+    } finally {
+      const { held } = this;
+      this.held = null;
+      for (const say of held) say();
+    }
+  }
+
+  /** Tell every worker something, and wait until each has done it.
+   * @param {(worker: number) => Message} message @returns {Promise<unknown>} */
+  #ask(message) {
+    return Promise.all(this.threads.map((thread, j) => new Promise((resolve, reject) => {
+      if (this.error) return reject(this.error);
+      thread.done = () => resolve(undefined);
+      this.waiting.set(-1 - j, { resolve, reject });
+      thread.worker.postMessage(message(j));
+      return undefined;
+    })));
+  }
+
+  /**
+   * Have worker 0 do operations over a memory of at least `pages`; gives what they result in.
+   * @param {number} pages @param {Operation[]} operations @param {Transferable[]} transfer
+   * @returns {Promise<Results>}
+   */
+  run(pages, operations, transfer) {
+    return new Promise((resolve, reject) => {
+      const say = () => {
+        if (this.error) return reject(this.error);
+        const id = this.count++;
+        this.waiting.set(id, { resolve, reject });
+        this.threads[0].worker.postMessage({ type: "run", id, pages, operations }, transfer);
+        return undefined;
+      };
+      if (this.held) this.held.push(say);
+      else say();
+    });
+  }
+
+  /** @param {Thread} thread @param {any} message */
+  #hear(thread, message) {
+    if (message.type === "done") {
+      this.waiting.delete(-1 - this.threads.indexOf(thread));
+      thread.done?.();
+    } else if (message.type === "answer") {
+      const waiting = this.waiting.get(message.id);
+      this.waiting.delete(message.id);
+      if (message.refused) {
+        waiting?.reject(new DeviceError(`the browser refuses a memory of ${message.refused} bytes; `
+          + "try smaller inputs, or close other tabs"));
+      } else {
+        waiting?.resolve(message.results);
+      }
+    } else if (message.type === "failed") {
+      this.#fail(message.message);
+    }
+  }
+
+  /** A worker that fell leaves the others waiting for it: none can be used any more.
+   * @param {string} reason */
+  #fail(reason) {
+    this.end(new DeviceLostError(`the wasm workers stopped: ${reason}; create the session again`));
+  }
+
+  /** Stop all workers; what they were doing ends in `error`. @param {DeviceError} error */
+  end(error) {
+    this.error ??= error;
+    this.threads.forEach(({ worker }) => worker.terminate());
+    const waiting = [...this.waiting.values()];
+    this.waiting.clear();
+    for (const { reject } of waiting) reject(this.error);
+  }
+}
+
+/** A worker that has said that it is there. @param {string} [url] @returns {Promise<Worker>} */
+async function startWorker(url) {
+  const ways = url ? [() => new Worker(url, { type: "module" })] : [ownWorker, wrappedWorker];
+  let reason = "";
+  for (const way of ways) {
+    try {
+      return await ready(way());
+    } catch (error) {
+      reason ||= messageOf(error);
+    }
+  }
+  throw new DeviceError(`a wasm worker can't start${reason && `: ${reason}`}; the page's `
+    + "Content-Security-Policy must allow it (worker-src 'self'), and a page with "
+    + "Cross-Origin-Embedder-Policy must send that header with wasm-worker.js too");
+}
+
+function ownWorker() {
+  if (new URL(import.meta.url).origin !== globalThis.location?.origin) {
+    throw new DeviceError("it lies on another origin");
+  }
+  // Bundlers know this very expression.
+  return new Worker(new URL("./wasm-worker.js", import.meta.url), { type: "module" });
+}
+
+/** A worker may come from the page's own origin only, but import from others. It also takes the
+ * page's embedder policy over, which a file served without that header has not. */
+function wrappedWorker() {
+  const source = `import ${JSON.stringify(new URL("./wasm-worker.js", import.meta.url).href)};`;
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const worker = new Worker(url, { type: "module" });
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  return worker;
+}
+
+/** @param {Worker} worker @returns {Promise<Worker>} */
+function ready(worker) {
+  return new Promise((resolve, reject) => {
+    worker.onmessage = () => resolve(worker);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      worker.terminate();
+      reject(new Error(event.message || ""));
+    };
+  });
+}

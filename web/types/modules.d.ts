@@ -1,0 +1,45 @@
+import { Field } from "./field.js";
+export type Dim = import("./dims.js").Dim;
+export type File = {
+    file: string;
+    bytes: number;
+    sha256: string;
+};
+export type WasmModule = File & {
+    relaxed: boolean;
+};
+export type WasmKernel = {
+    name: string;
+    units: Dim;
+    scratch: number;
+    panels: [number, number][];
+};
+export type Packer = {
+    name: string;
+    units: number;
+    scratch: number;
+    reads: number;
+    bytes: number;
+};
+export type WasmPart = {
+    modules: WasmModule[];
+    kernels: WasmKernel[];
+    packers: Packer[];
+};
+export type Pack = import("./manifest.js").Pack;
+/**
+ * The member `wasm`, held against the kernels for GPUs and the plan.
+ * @param {Field} field @param {Pick<Pack, "kernels" | "steps" | "tensors">} pack
+ * @param {ReadonlySet<string>} known @returns {WasmPart}
+ */
+export declare function readWasm(field: Field, { kernels, steps, tensors }: Pick<Pack, "kernels" | "steps" | "tensors">, known: ReadonlySet<string>): WasmPart;
+/** @param {Field} field @returns {string} */
+export declare function readSha256(field: Field): string;
+/** A kernel's name. @param {Field} field @returns {string} */
+export declare function readName(field: Field): string;
+/** Hold a file's bytes against the manifest: length and sha256; throws PackError.
+ * @param {File} file @param {Uint8Array<ArrayBuffer>} data @param {string} [name]
+ * @returns {Promise<Field>} */
+export declare function checkFile(file: File, data: Uint8Array<ArrayBuffer>, name?: string): Promise<Field>;
+/** @param {Field} field @param {Uint8Array<ArrayBuffer>} data @param {string} expected */
+export declare function checkHash(field: Field, data: Uint8Array<ArrayBuffer>, expected: string): Promise<void>;

@@ -1,0 +1,48 @@
+import { DeviceError } from "./errors.js";
+export type Operation = import("./wasm-worker.js").Operation;
+export type Message = import("./wasm-worker.js").Message;
+export type Results = (ArrayBuffer | number[])[];
+export type Thread = {
+    worker: Worker;
+    done: (() => void) | null;
+};
+/** A memory that threads can share; null where this page may have none. */
+export declare function sharedMemory(): {
+    memory: WebAssembly.Memory;
+    pages: number;
+} | null;
+/** Workers 0 … count - 1; the page talks to number 0. */
+export declare class Threads {
+    #private;
+    /** @type {Thread[]} */
+    threads: Thread[];
+    /** @type {Map<number, {resolve: (results: Results) => void, reject: (error: Error) => void}>} */
+    waiting: Map<number, {
+        resolve: (results: Results) => void;
+        reject: (error: Error) => void;
+    }>;
+    /** @type {(() => void)[] | null} what is said once all have loaded a module */
+    held: (() => void)[] | null;
+    count: number;
+    loaded: boolean;
+    /** @type {DeviceError | null} */
+    error: DeviceError | null;
+    /** @param {Worker[]} workers */
+    constructor(workers: Worker[]);
+    /**
+     * Start `count` workers over `memory`, or one with a memory of its own.
+     * @param {number} count @param {WebAssembly.Memory | null} memory @param {string} [url] of
+     *   wasm-worker.js, where it isn't beside this file @returns {Promise<Threads>}
+     */
+    static start(count: number, memory: WebAssembly.Memory | null, url?: string): Promise<Threads>;
+    /** Instantiate a module everywhere. @param {WebAssembly.Module} module */
+    load(module: WebAssembly.Module): Promise<void>;
+    /**
+     * Have worker 0 do operations over a memory of at least `pages`; gives what they result in.
+     * @param {number} pages @param {Operation[]} operations @param {Transferable[]} transfer
+     * @returns {Promise<Results>}
+     */
+    run(pages: number, operations: Operation[], transfer: Transferable[]): Promise<Results>;
+    /** Stop all workers; what they were doing ends in `error`. @param {DeviceError} error */
+    end(error: DeviceError): void;
+}

@@ -1,0 +1,109 @@
+import { Heap } from "./heap.js";
+import { Threads } from "./threads.js";
+export type KernelCode = import("./protocol.js").KernelCode;
+export type DeviceInfo = import("./protocol.js").DeviceInfo;
+export type Operation = import("./wasm-worker.js").Operation;
+export type Buffer = {
+    address: number;
+    size: number;
+};
+export type Pipeline = {
+    entry: number;
+    scratch: number;
+};
+export type Slice = {
+    buffer: Buffer;
+    offset: number;
+    size: number;
+};
+export type Dispatch = {
+    pipeline: Pipeline;
+    slices: readonly Slice[];
+    outputs: number;
+    grid: readonly number[];
+};
+export type Recording = {
+    block: Buffer;
+};
+export type Batch = {
+    operations: Operation[];
+    transfer: Transferable[];
+    done: Promise<(ArrayBuffer | number[])[]> | null;
+};
+export type Options = {
+    threads?: number;
+    relaxedSimd?: boolean;
+    worker?: string;
+};
+/** The feature of an engine that runs modules with relaxed SIMD. */
+export declare const RELAXED_SIMD = "relaxed-simd";
+/** Worker threads over one memory. Errors that they report reject the next read. */
+export declare class WasmDevice {
+    #private;
+    threads: Threads;
+    shared: boolean;
+    info: import("./protocol.js").DeviceInfo;
+    heap: Heap;
+    /** Entries of the table that modules have taken so far. */
+    entries: number;
+    /** Memory of each worker's own. @type {Buffer} */
+    scratch: Buffer;
+    /** @type {Batch | null} */
+    batch: Batch | null;
+    /** @type {Error | null} what the next read has to say */
+    failure: Error | null;
+    closed: boolean;
+    /** @param {Threads} threads @param {boolean} shared @param {number} most bytes of memory
+     * @param {DeviceInfo} info */
+    constructor(threads: Threads, shared: boolean, most: number, info: DeviceInfo);
+    /**
+     * @param {Options} [options] `threads`: how many; `relaxedSimd: false` leaves it unused; `worker`:
+     *   the URL of wasm-worker.js, where it isn't beside this file
+     * @returns {Promise<WasmDevice>}
+     */
+    static open({ threads, relaxedSimd, worker }?: Options): Promise<WasmDevice>;
+    /** Zeroed memory. @param {number} size @param {string} label @returns {Buffer} */
+    allocate(size: number, label: string): Buffer;
+    /** Queue a write. @param {Buffer} buffer @param {number} offset
+     * @param {Uint8Array<ArrayBuffer>} data */
+    upload(buffer: Buffer, offset: number, data: Uint8Array<ArrayBuffer>): void;
+    /** Queue writes of parts of `data`, whose memory goes with them.
+     * @param {Uint8Array<ArrayBuffer>} data
+     * @param {readonly {buffer: Buffer, offset: number, from: number, bytes: number}[]} parts
+     * @returns {Promise<void>} */
+    uploadParts(data: Uint8Array<ArrayBuffer>, parts: readonly {
+        buffer: Buffer;
+        offset: number;
+        from: number;
+        bytes: number;
+    }[]): Promise<void>;
+    /**
+     * All kernels, each module once; throws a CompileError.
+     * @param {readonly KernelCode[]} kernels @param {(done: number, total: number) => void} [progress]
+     * @returns {Promise<Pipeline[]>}
+     */
+    compile(kernels: readonly KernelCode[], progress?: (done: number, total: number) => void): Promise<Pipeline[]>;
+    /**
+     * Build the program; `uniform` holds the symbols, as i32s, for every kernel.
+     * @param {readonly Dispatch[]} dispatches @param {Buffer} uniform @returns {Recording}
+     */
+    record(dispatches: readonly Dispatch[], uniform: Buffer): Recording;
+    /** Queue a run of all steps. @param {Recording} recording */
+    replay({ block }: Recording): void;
+    /** Give back what `record` took. @param {Recording} recording */
+    discard({ block }: Recording): void;
+    /** Replay, then read slices: one message there, one back. @param {Recording} recording
+     * @param {readonly Slice[]} requests @returns {Promise<ArrayBuffer[]>} */
+    replayAndRead(recording: Recording, requests: readonly Slice[]): Promise<ArrayBuffer[]>;
+    /** Slices' bytes after all that was queued before.
+     * @param {readonly Slice[]} requests @returns {Promise<ArrayBuffer[]>} */
+    readMany(requests: readonly Slice[]): Promise<ArrayBuffer[]>;
+    /** Milliseconds that kernels take in one worker, run one by one: no order is kept.
+     * @param {readonly Dispatch[]} dispatches @param {Buffer} uniform
+     * @returns {Promise<number[]>} */
+    time(dispatches: readonly Dispatch[], uniform: Buffer): Promise<number[]>;
+    /** @param {Buffer} buffer */
+    free({ address }: Buffer): void;
+    /** Stop the workers; the device can't be used afterwards. */
+    close(): void;
+}

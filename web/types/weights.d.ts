@@ -1,0 +1,43 @@
+export type Pack = import("./manifest.js").Pack;
+export type Device = import("./protocol.js").Device;
+export type DeviceInfo = import("./protocol.js").DeviceInfo;
+export type Buffer = import("./protocol.js").Buffer;
+export type Slice = import("./protocol.js").Slice;
+export type Kernels = import("./kernels.js").Kernels;
+export type Constant = {
+    index: number;
+    from: number;
+    bytes: number;
+};
+/** What a tensor of `size` bytes is bound as: whole vec4s, and never nothing. @param {number} size */
+export declare const bindingSize: (size: number) => number;
+/** @param {number} size */
+export declare const aligned: (size: number) => number;
+/** Throws a DeviceError where all buffers together are more than the device has.
+ * @param {number} size @param {string} what @param {DeviceInfo} info */
+export declare function checkTotal(size: number, what: string, { adapter, limits }: DeviceInfo): void;
+/** Slices of the constants: as they stand in the pack, or as a packer laid them out. */
+export declare class Weights {
+    #private;
+    pack: import("./manifest.js").Pack;
+    device: import("./protocol.js").Device;
+    /** Constants that are read as they are. */
+    direct: Set<number>;
+    /** The packers of each constant. */
+    packers: Map<number, Set<number>>;
+    /** @type {Map<string, Slice>} by tensor and packer */
+    slices: Map<string, Slice>;
+    /** Bytes that stay on the device. */
+    total: number;
+    /** @param {Pack} pack @param {Device} device */
+    constructor(pack: Pack, device: Device);
+    /** What a step reads of a constant. @param {number} tensor @param {number} [packer]
+     * @returns {Slice} */
+    of(tensor: number, packer?: number): Slice;
+    /**
+     * Fetch every shard and put it on the device, once the kernels that lay it out are there.
+     * @param {URL} base @param {Promise<Kernels>} kernels
+     * @param {(done: number, total: number) => void} progress
+     */
+    load(base: URL, kernels: Promise<Kernels>, progress: (done: number, total: number) => void): Promise<void>;
+}
