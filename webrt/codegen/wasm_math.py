@@ -1,0 +1,399 @@
+"""The wasm library: exp, log, tanh, erf, sin, cos, pow and fmod of four f32 lanes.
+
+Each is written once as arithmetic on `_Value`s and emitted as a function of a module, or in the
+place where it is used. All are branch-free but `fmod`. Coefficients were fitted for this file:
+minimax in the relative error by Lawson's iteratively reweighted least squares on Chebyshev points,
+then rounded to f32 one after the other, refitting the rest. Errors in units in the last place
+(ulp) are the largest that sweeps like those of `tests/test_codegen_wasm_math.py` found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, nan
+
+from webrt.codegen import abi
+from webrt.codegen.encoder import V128, Function, Module
+
+
+def function(module: Module, name: str, relaxed: bool) -> Function:
+    """The module's function `name`, made when it is first asked for.
+
+    Of type `abi.UNARY`: exp, log, tanh, erf, sin, cos; of type `abi.BINARY`: pow, fmod.
+    """
+    made = module.library.get((name, relaxed))
+    if made is None:
+        params, results = abi.UNARY if name in UNARY else abi.BINARY
+        made = module.library[name, relaxed] = module.function(params, results)
+        operands = [_Value("local", number=i) for i in range(len(params))]
+        _write(_Code(made, relaxed), name, operands)
+    return made
+
+
+def inline(function: Function, name: str, relaxed: bool) -> None:
+    """Emit `name` for the operands on the stack; its result takes their place."""
+    locals_ = [function.local(V128) for _ in range(1 if name in UNARY else 2)]
+    for local in reversed(locals_):
+        function.set(local)
+    _write(_Code(function, relaxed), name, [_Value("local", number=local) for local in locals_])
+
+
+def _write(code: _Code, name: str, operands: Sequence[_Value]) -> None:
+    if name in UNARY:
+        code.push(UNARY[name](code, *operands))
+    else:
+        code.push(BINARY[name](code, *operands))
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """Four lanes: an instruction of operands, a local, or a constant (by its bits: `i32`)."""
+
+    op: str
+    args: tuple[_Value, ...] = ()
+    number: float = 0
+
+    def __add__(self, other: _Value | float) -> _Value:
+        return _op("f32x4.add", self, other)
+
+    def __sub__(self, other: _Value | float) -> _Value:
+        return _op("f32x4.sub", self, other)
+
+    def __mul__(self, other: _Value | float) -> _Value:
+        return _op("f32x4.mul", self, other)
+
+    def __truediv__(self, other: _Value | float) -> _Value:
+        return _op("f32x4.div", self, other)
+
+    def __and__(self, other: _Value) -> _Value:
+        return _op("v128.and", self, other)
+
+    def __or__(self, other: _Value) -> _Value:
+        return _op("v128.or", self, other)
+
+    def __xor__(self, other: _Value) -> _Value:
+        return _op("v128.xor", self, other)
+
+    def __lt__(self, other: _Value | float) -> _Value:
+        return _op("f32x4.lt", self, other)
+
+    def __gt__(self, other: _Value | float) -> _Value:
+        return _op("f32x4.gt", self, other)
+
+    def equals(self, other: _Value | float) -> _Value:
+        return _op("f32x4.eq", self, other)
+
+    def __lshift__(self, bits: int) -> _Value:
+        return _Value("i32x4.shl", (self,), bits)
+
+    def __rshift__(self, bits: int) -> _Value:
+        return _Value("i32x4.shr_s", (self,), bits)
+
+
+def _op(name: str, *args: _Value | float) -> _Value:
+    return _Value(name, tuple(a if isinstance(a, _Value) else _value(a) for a in args))
+
+
+def _value(number: float) -> _Value:
+    return _Value("f32", (), number)
+
+
+def _bits(value: int) -> _Value:
+    return _Value("i32", (), value)
+
+
+def _abs(x: _Value) -> _Value:
+    return _op("f32x4.abs", x)
+
+
+def _clamp(x: _Value, low: float, high: float) -> _Value:
+    """NaN stays: `pmin` and `pmax` give their first operand unless the second compares."""
+    return _op("f32x4.pmax", _op("f32x4.pmin", x, high), low)
+
+
+def _where(condition: _Value, if_true: _Value | float, if_false: _Value | float) -> _Value:
+    return _op("v128.bitselect", if_true, if_false, condition)
+
+
+class _Code:
+    """Writes values to a function."""
+
+    def __init__(self, function: Function, relaxed: bool) -> None:
+        self.function = function
+        self.relaxed = relaxed
+
+    def push(self, value: _Value) -> None:
+        function = self.function
+        match value.op:
+            case "local":
+                function.get(int(value.number))
+            case "f32":
+                function.f32x4(value.number)
+            case "i32":
+                function.i32x4(int(value.number))
+            case "i32x4.shl" | "i32x4.shr_s":
+                self.push(value.args[0])
+                function.i32(int(value.number))
+                function.emit(value.op)
+            case op:
+                for arg in value.args:
+                    self.push(arg)
+                function.emit(op)
+
+    def keep(self, value: _Value) -> _Value:
+        """The value in a local, for what is used more than once."""
+        self.push(value)
+        local = self.function.local(V128)
+        self.function.set(local)
+        return _Value("local", (), local)
+
+    def madd(self, a: _Value, b: _Value | float, c: _Value | float) -> _Value:
+        """a·b + c, rounded once or twice."""
+        if self.relaxed:
+            return _op("f32x4.relaxed_madd", a, b, c)
+        return _op("f32x4.add", a * b, c)
+
+    def nmadd(self, a: _Value, b: _Value | float, c: _Value) -> _Value:
+        """c - a·b, rounded once or twice."""
+        if self.relaxed:
+            return _op("f32x4.relaxed_nmadd", a, b, c)
+        return c - a * b
+
+    def polynomial(self, x: _Value, coefficients: Sequence[float]) -> _Value:
+        """c₀ + c₁·x + c₂·x² + …, by Horner's rule; `x` is a local."""
+        *rest, last = coefficients
+        value = self.madd(x, last, rest.pop())
+        for coefficient in reversed(rest):
+            value = self.madd(value, x, coefficient)
+        return value
+
+
+_LN2 = 0.6931471805599453
+_ROUNDER = 12582912.0
+"""1.5 · 2²³: adding it rounds a float to an integer, which its low bits then hold."""
+
+_EXP = (
+    1.0, 0.5, 0.1249999850988388, 0.020833151414990425, 0.0026042666286230087,
+    0.00026152117061428726, 2.1594893041765317e-05,
+)  # fmt: skip
+"""exp(r/2) for |r| ≤ ln 2, to 3.1e-9."""
+_LN4_HIGH, _LN4_LOW = 1.38623046875, 6.389236659742892e-05
+"""2·ln 2 in two parts; the first has 13 bits, so that its products with small integers are exact."""
+
+
+def _exp(code: _Code, x: _Value) -> _Value:
+    """(2ⁿ · exp(r/2))² with x = 2n·ln 2 + r: neither factor under- or overflows."""
+    x = code.keep(_clamp(x, -105.0, 90.0))
+    t = code.keep(code.madd(x, 0.5 / _LN2, _ROUNDER + 127))
+    n = code.keep(t - (_ROUNDER + 127))
+    r = code.keep(code.nmadd(n, _LN4_LOW, code.nmadd(n, _LN4_HIGH, x)))
+    root = code.keep(code.polynomial(r, _EXP) * (t << 23))
+    return root * root
+
+
+_EXPM1 = (
+    1.9999998807907104, 1.3333234786987305, 0.6666790246963501, 0.26773279905319214,
+    0.0887731984257698,
+)  # fmt: skip
+"""(exp(2r) - 1 - 2r) / r² for |r| ≤ ln 2 / 4; exp(2r) - 1 is good to 1.4e-8."""
+
+
+def _tanh(code: _Code, x: _Value) -> _Value:
+    """q / (q + 2) with q = exp(2x) - 1 = 2ⁿ·(exp(2r) - 1) + (2ⁿ - 1) and x = n·ln 2 / 2 + r."""
+    x = code.keep(_clamp(x, -10.0, 10.0))
+    t = code.keep(code.madd(x, 2 / _LN2, _ROUNDER + 127))
+    r = code.keep(code.nmadd(t - (_ROUNDER + 127), _LN2 / 2, x))
+    small = code.madd(r * r, code.polynomial(r, _EXPM1), r + r)
+    scale = code.keep(t << 23)
+    q = code.keep(code.madd(small, scale, scale - 1.0))
+    return q / (q + 2.0)
+
+
+_ERF_P = (
+    1.128379225730896, 0.19683830440044403, 0.0501570850610733, 0.0035637211985886097,
+    0.00013803858018945903, -1.934096417244291e-06, 1.9842095966282614e-08,
+)  # fmt: skip
+_ERF_Q = (
+    1.0, 0.5077763795852661, 0.11371409893035889, 0.014082222245633602, 0.000920857593882829,
+)  # fmt: skip
+
+
+def _erf(code: _Code, x: _Value) -> _Value:
+    x = code.keep(_clamp(x, -3.93, 3.93))
+    z = code.keep(x * x)
+    ratio = x * code.polynomial(z, _ERF_P) / code.polynomial(z, _ERF_Q)
+    return _clamp(ratio, -1.0, 1.0)
+
+
+_LOG = (
+    0.3333331048488617, -0.24999994039535522, 0.20002201199531555, -0.1666865199804306,
+    0.14218729734420776, -0.12396164238452911, 0.11885234713554382, -0.11721903830766678,
+    0.06803061068058014,
+)  # fmt: skip
+"""(log(1 + f) - f + f²/2) / f³ for √½ ≤ 1 + f ≤ √2; the logarithm is good to 8e-10."""
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
+"""ln 2 in two parts; the first has 10 bits, so that its products with exponents are exact."""
+_MIN_NORMAL = 2.0**-126
+_ROOT_HALF_BITS = 0x3F3504F3
+
+
+def _split(code: _Code, x: _Value) -> tuple[_Value, _Value]:
+    """(m, e) with x = m·2ᵉ, √½ ≤ m < √2, of finite positive values."""
+    tiny = code.keep(x < _MIN_NORMAL)
+    x = _where(tiny, x * 2.0**24, x)
+    x = code.keep(_op("i32x4.sub", x, _bits(_ROOT_HALF_BITS)))
+    m = code.keep(_op("i32x4.add", x & _bits(0x007FFFFF), _bits(_ROOT_HALF_BITS)))
+    e = _op("f32x4.convert_i32x4_s", x >> 23)
+    return m, code.keep(e - (_where(tiny, 24.0, 0.0)))
+
+
+def _log(code: _Code, x: _Value) -> _Value:
+    """e·ln 2 + log(m) with x = m·2ᵉ; the order of the sum is fdlibm's."""
+    m, e = _split(code, x)
+    f = code.keep(m - 1.0)
+    square = code.keep(f * f)
+    low = code.madd(e, _LN2_LOW, square * f * code.polynomial(f, _LOG))
+    value = code.madd(e, _LN2_HIGH, f + (code.nmadd(square, 0.5, low)))
+    value = _where(x > 0.0, _where(x < inf, value, inf), nan)
+    return _where(x.equals(0.0), -inf, _where(x.equals(x), value, nan))
+
+
+_SIN = (-0.16666655242443085, 0.008332187309861183, -0.0001951789454324171)
+_COS = (0.04166664555668831, -0.0013887309469282627, 2.4432330974377692e-05)
+_HALF_PI = 1.5707963267948966
+
+
+_HALF_PI_PARTS = (
+    1.5703125, 0.0004825592041015625, 1.2665987014770508e-06, 9.89530235528946e-10,
+    2.5579538487363607e-12, 5.390302953474238e-15,
+)  # fmt: skip
+"""π/2 in five parts of 8 bits and a rest: products of the five with quadrants < 2¹⁶ are exact."""
+
+
+def _circle(code: _Code, x: _Value, shift: int) -> _Value:
+    """sin(x + shift·π/2), from sine and cosine on [-π/4, π/4]."""
+    n = code.keep(_op("f32x4.nearest", x * (1 / _HALF_PI)))
+    r = x
+    for part in _HALF_PI_PARTS:
+        r = r - n * part
+    r = code.keep(_clamp(r, -0.8, 0.8))
+    z = code.keep(r * r)
+    sine = code.keep(code.madd(z * r, code.polynomial(z, _SIN), r))
+    cosine = code.madd(z * z, code.polynomial(z, _COS), code.nmadd(z, 0.5, _value(1.0)))
+    quadrant = _op("i32x4.trunc_sat_f32x4_s", n)
+    if shift:
+        quadrant = _op("i32x4.add", quadrant, _bits(shift))
+    quadrant = code.keep(quadrant)
+    odd = (quadrant << 31) >> 31
+    sign = (quadrant & _bits(2)) << 30
+    return _where(odd, cosine, sine) ^ sign
+
+
+def _sin(code: _Code, x: _Value) -> _Value:
+    return _circle(code, x, 0)
+
+
+def _cos(code: _Code, x: _Value) -> _Value:
+    return _circle(code, x, 1)
+
+
+UNARY = {"exp": _exp, "log": _log, "tanh": _tanh, "erf": _erf, "sin": _sin, "cos": _cos}
+
+_POW = (0.5999999642372131, 0.4285795986652374, 0.33269423246383667, 0.29339197278022766)
+"""(3·atanh(s)/s - 3 - s²) / s⁴ in s², for |s| ≤ 0.1716; the sum of the series is good to 5e-14."""
+_CP_HIGH, _CP_LOW, _CP = 0.9619140625, -1.1736857402e-04, 0.9617966939259756
+"""2 / (3·ln 2) in two parts, and whole; the first has 12 bits."""
+_EXP2 = (
+    1.0, 0.6931471824645996, 0.24022647738456726, 0.05550359562039375, 0.009618500247597694,
+    0.0013390976237133145, 0.00015328907466027886,
+)  # fmt: skip
+"""2^f for |f| ≤ ½, to 3e-9."""
+
+
+def _high(x: _Value) -> _Value:
+    """The upper 12 bits of a float: products of two such are exact."""
+    return x & _bits(0xFFFFF000)
+
+
+def _log2(code: _Code, x: _Value) -> tuple[_Value, _Value]:
+    """log₂ of a finite positive value in two parts, good to 2⁻³² or so; the first has 12 bits.
+
+    The method is fdlibm's, Ian Lance Taylor's e_powf.c: log(m) = ⅔·s·(3 + s² + …) with
+    s = (m - 1) / (m + 1), every part of it in two floats.
+    """
+    m, e = _split(code, x)
+    f, g = code.keep(m - 1.0), code.keep(m + 1.0)
+    s = code.keep(f / g)
+    s_high, g_high = code.keep(_high(s)), code.keep(_high(g))
+    s_low = code.keep(((f - s_high * g_high) - s_high * (m - (g_high - 1.0))) / g)
+    z = code.keep(s * s)
+    rest = code.keep(z * z * code.polynomial(z, _POW) + s_low * (s_high + s))
+    square = code.keep(s_high * s_high)
+    t_high = code.keep(_high(square + 3.0 + rest))
+    t_low = rest - ((t_high - 3.0) - square)
+    u = code.keep(s_high * t_high)
+    v = code.keep(s_low * t_high + t_low * s)
+    p_high = code.keep(_high(u + v))
+    p_low = v - (p_high - u)
+    w_high = code.keep(p_high * _CP_HIGH)
+    w_low = code.keep(p_high * _CP_LOW + p_low * _CP)
+    high = code.keep(_high(w_high + w_low + e))
+    return high, w_low - ((high - e) - w_high)
+
+
+def _pow(code: _Code, x: _Value, y: _Value) -> _Value:
+    """2^(y·log₂|x|) with the exponent in two parts; then C's special cases (annex F.10.4.4)."""
+    size = code.keep(_abs(x))
+    high, low = _log2(code, size)
+    factor = code.keep(_clamp(y, -(2.0**40), 2.0**40))
+    f_high = code.keep(_high(factor))
+    low = code.keep((factor - f_high) * high + factor * low)
+    high = code.keep(f_high * high)
+    n = code.keep(_op("f32x4.nearest", _clamp(high + low, -250.0, 250.0)))
+    power = code.polynomial(code.keep(_clamp(high - n + low, -1.0, 1.0)), _EXP2)
+    whole = code.keep(_op("i32x4.trunc_sat_f32x4_s", n))
+    half = code.keep(whole >> 1)
+    power = power * _power_of_two(half) * _power_of_two(_op("i32x4.sub", whole, half))
+    zero, positive = size.equals(0.0), y > 0.0
+    power = _where(size.equals(0.0) | size.equals(inf), (zero ^ positive) & _value(inf), power)
+    odd = _op("f32x4.ne", _op("f32x4.trunc", y * 0.5) * 2.0, y)
+    integer = code.keep(_op("f32x4.trunc", y).equals(y))
+    power = power | (x & odd & integer & _bits(1 << 31))
+    power = _where(_op("v128.andnot", (x < 0.0) & (x > -inf), integer), nan, power)
+    power = _where(x.equals(x) & y.equals(y), power, nan)
+    return _where(x.equals(1.0) | y.equals(0.0), 1.0, power)
+
+
+def _power_of_two(n: _Value) -> _Value:
+    return _op("i32x4.add", n, _bits(127)) << 23
+
+
+def _fmod(code: _Code, x: _Value, y: _Value) -> _Value:
+    """C's fmod, exact: subtracts |y|·2ᵏ for every bit of the quotient, the highest first."""
+    function = code.function
+    size = code.keep(_abs(y))
+    rest = code.keep(_abs(x))
+    valid = code.keep((size > 0.0) & (rest < inf))
+    function.block()
+    function.loop()
+    above = code.keep(_op("f32x4.ge", rest, size) & valid)
+    code.push(above)
+    function.emit("v128.any_true")
+    function.emit("i32.eqz")
+    function.br_if(1)
+    unit = size
+    for _ in range(2):  # so that the quotient, 2²⁷⁷ at most, is no infinity
+        larger = code.keep(unit * 2.0**100)
+        unit = code.keep(_where(larger > rest, unit, larger))
+    part = code.keep(unit * (rest / unit & _bits(0x7F800000)))
+    # The quotient may have been rounded up to a power of two.
+    code.push(rest - (_where(part > rest, part * 0.5, part) & above))
+    function.set(int(rest.number))
+    function.br(0)
+    function.end()
+    function.end()
+    return _where(valid, rest, nan) | (x & _bits(1 << 31))
+
+
+BINARY = {"pow": _pow, "fmod": _fmod}
