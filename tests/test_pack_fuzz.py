@@ -48,7 +48,7 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 PATHS = paths(BASE)
-SHAPES = [p for p in PATHS if "shape" in p or "grid" in p or "work" in p]
+SHAPES = [p for p in PATHS if {"shape", "grid", "work", "units"} & set(p)]
 
 
 def put(body: Any, path: tuple[Any, ...], value: Any) -> None:

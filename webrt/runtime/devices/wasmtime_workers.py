@@ -21,7 +21,12 @@ class TrapError(Exception):
 
 
 class _Worker:
-    """A store with an instance of every module; `table` is the first instance's."""
+    """A store with an instance of every module; `table` is the first instance's.
+
+    Where a store holds several instances with a shared memory, wasmtime 50 aborts the process when
+    a kernel reads outside of that: `Store::wasm_fault` expects one of them (2026-11). A pack has
+    one module; more come from this process's own tuner.
+    """
 
     def __init__(self, engine: Any, memory: Any) -> None:
         import wasmtime
