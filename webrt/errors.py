@@ -8,6 +8,7 @@
     ├── DeviceError            no adapter, an unknown device, a limit, a failed allocation
     │   ├── CompileError       a kernel that the device's compiler refused
     │   └── DeviceLostError    the device went away while a session was using it
+    ├── RecordsError           a file of tuning records that isn't one, or can't be read or written
     └── UsageError             arguments that make no sense together
 
 A message is one line: file, node, what was expected, what was found, what to do next. The
@@ -45,6 +46,10 @@ class CompileError(DeviceError):
 
 class DeviceLostError(DeviceError):
     """The device went away while a session was using it."""
+
+
+class RecordsError(WebrtError):
+    """Tuning records can't be read or written."""
 
 
 class UsageError(WebrtError):

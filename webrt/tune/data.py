@@ -1,0 +1,70 @@
+"""Random operands for trials, and the problem that compares two results on the device itself."""
+
+from __future__ import annotations
+
+import random
+from array import array
+
+from webrt.dims import dim_min, symbol
+from webrt.dtypes import DType
+from webrt.kernel.expr import Load, Ref, as_index, call, f32, i32, select
+from webrt.kernel.problem import Operand, Output, Pass, Reduce
+
+TILE = 65521
+"""Elements that are drawn; a prime, so that copies of the tile never line up with rows."""
+
+POISON = 1.0e30
+"""What outputs hold before a trial. Finite: WGSL may assume that there is no NaN."""
+
+ROW = 4096
+
+TOLERANCE = 1e-3
+"""Largest difference of two kernels on operands of -1 … 1, absolute and relative: sums of some
+thousand products in any order stay far below it, a wrong index far above."""
+
+
+class Noise:
+    """Random elements of any dtype in storage form, from one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._tiles: dict[DType, bytes] = {}
+
+    def fill(self, dtype: DType, count: int) -> bytes:
+        """`count` elements: floats of -1 … 1; integers and bools 0 or 1, so that indices fit."""
+        if dtype.storage not in self._tiles:
+            draw = self._random.random
+            if dtype.is_float:
+                values = array("f", [2.0 * draw() - 1.0 for _ in range(TILE)])
+                self._tiles[dtype.storage] = values.tobytes()
+            else:
+                bits = array("i", [int(draw() < 0.5) for _ in range(TILE)])
+                self._tiles[dtype.storage] = bits.tobytes()
+        tile = self._tiles[dtype.storage]
+        start = 4 * self._random.randrange(TILE)
+        size = 4 * count
+        return ((tile[start:] + tile[:start]) * (size // len(tile) + 1))[:size]
+
+
+def poison(count: int) -> bytes:
+    return array("f", [POISON]).tobytes() * count
+
+
+def difference(dtype: DType, size: int) -> Reduce:
+    """How many of `size` elements of two tensors differ, as one i32 for each row of 4096 of them.
+
+    Outputs are poisoned first, so an element that was never stored differs too.
+    """
+    rows = -(-size // ROW)
+    place = symbol("i0") * ROW + symbol("r0")
+    inside = call("lt", as_index(place), i32(size))
+    left, right = (Load(memory, dim_min(place, size - 1), dtype.storage) for memory in (0, 1))
+    if dtype.is_float:
+        room = call("mul", f32(TOLERANCE), call("add", f32(1.0), call("abs", right)))
+        same = call("le", call("abs", call("sub", left, right)), room)
+    else:
+        same = call("eq", left, right)
+    wrong = select(call("and", inside, call("not", same)), i32(1), i32(0))
+    operands = (Operand(dtype.storage, size), Operand(dtype.storage, size))
+    counted = Output(DType.I32, rows, symbol("i0"), Ref("p0", DType.I32))
+    return Reduce((rows,), (ROW,), operands, (Pass("sum", wrong),), (counted,))

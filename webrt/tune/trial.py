@@ -1,0 +1,220 @@
+"""Tries schedules of one problem on a device: generate, compile, validate, time."""
+
+from __future__ import annotations
+
+import statistics
+import struct
+import time
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from webrt import dims
+from webrt.dtypes import DType
+from webrt.errors import CompileError, DeviceError, DeviceLostError
+from webrt.kernel.problem import Problem
+from webrt.runtime.device import Buffer, Device, Dispatch, Recording, Slice
+from webrt.runtime.memory import aligned, binding_size
+from webrt.tune.candidate import Candidate, default_candidate
+from webrt.tune.data import Noise, difference, poison
+
+PASS_MS = 8.0
+"""What a timed pass should take: well over a clock's step of 0.1 ms and a submission's cost."""
+
+PASSES = 5
+HOPELESS = 3.0
+"""A candidate this many times slower than the best is left after its first pass."""
+
+
+class RejectedError(Exception):
+    """A candidate can't be served; the message is why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A candidate compiled, its constants laid out, and one dispatch of it."""
+
+    candidate: Candidate
+    dispatch: Dispatch
+    own: tuple[Buffer, ...]  # its panels
+
+
+class Trials:
+    """Buffers, random operands and the reference's results of one problem at one shape.
+
+    Buffers are this object's until `close`. Every method may raise DeviceLostError.
+    """
+
+    def __init__(
+        self, device: Device, problem: Problem, bindings: Mapping[str, int], seed: int = 1
+    ) -> None:
+        self.device = device
+        self.problem = problem
+        self.bindings = dict(bindings)
+        self._buffers: list[Buffer] = []
+        noise = Noise(seed)
+        self._operands = []
+        for operand in problem.operands:
+            count = dims.evaluate(operand.size, self.bindings)
+            made = self._allocate(4 * count)
+            self._upload(made, noise.fill(operand.dtype, count))
+            self._operands.append(made)
+        sizes = [dims.evaluate(output.size, self.bindings) for output in problem.outputs]
+        self._sizes = sizes
+        self._wanted = [self._allocate(4 * size) for size in sizes]
+        self._found = [self._allocate(4 * size) for size in sizes]
+        self._symbols = self._allocate(4 * (1 + max(map(_number, self.bindings), default=0)))
+        table = [0] * (1 + max(map(_number, self.bindings), default=0))
+        for name, value in self.bindings.items():
+            table[_number(name)] = value
+        self._upload(self._symbols, struct.pack(f"<{len(table)}i", *table))
+        self._compared: list[tuple[Recording, Buffer, int]] = []
+
+    async def set_reference(self, candidate: Candidate) -> None:
+        """Compute the results that candidates are held to."""
+        ready = await self.ready(candidate, self._wanted)
+        self._poison(self._wanted)
+        self._once(ready.dispatch)
+        await self._settle()
+        self._free(ready.own)
+
+    async def ready(self, candidate: Candidate, outputs: Sequence[Slice]) -> Ready:
+        """Compile a candidate and bind it; raises RejectedError where the device refuses it."""
+        codes = [candidate.code, *(p.code for p in candidate.panels)]
+        try:
+            kernel, *packers = await self.device.compile(codes)
+        except DeviceLostError:
+            raise
+        except (CompileError, DeviceError) as error:
+            raise RejectedError(f"it doesn't compile: {error}") from error
+        operands = list(self._operands)
+        own: list[Buffer] = []
+        for panel, packer in zip(candidate.panels, packers, strict=True):
+            made = self._allocate(panel.bytes)
+            own.append(made.buffer)
+            packing = Dispatch(packer, (operands[panel.operand], made), (panel.units, 1, 1))
+            self._once(packing)
+            operands[panel.operand] = made
+        x, y, z = (dims.evaluate(size, self.bindings) for size in candidate.grid)
+        dispatch = Dispatch(kernel, (*operands, *outputs), (x, y, z), outputs=len(outputs))
+        return Ready(candidate, dispatch, tuple(own))
+
+    async def attempt(self, candidate: Candidate, best_ms: float | None) -> float:
+        """Milliseconds a dispatch, of a candidate that gives the reference's results.
+
+        Raises RejectedError where it doesn't. One that is hopelessly slower than `best_ms` is timed
+        once only.
+        """
+        ready = await self.ready(candidate, self._found)
+        try:
+            await self._validate(ready)
+            return await self._time(ready, best_ms)
+        finally:
+            self._free(ready.own)
+
+    async def validate(self, candidate: Candidate) -> None:
+        """Hold a candidate to the reference's results; raises RejectedError where they differ."""
+        ready = await self.ready(candidate, self._found)
+        try:
+            await self._validate(ready)
+        finally:
+            self._free(ready.own)
+
+    async def _validate(self, ready: Ready) -> None:
+        self._poison(self._found)
+        self._once(ready.dispatch)
+        wrong = await self._count_differences()
+        if wrong:
+            raise RejectedError(f"{wrong} of {sum(self._sizes)} results are wrong")
+
+    async def _count_differences(self) -> int:
+        if not self._compared:
+            for output, wanted, found, size in zip(
+                self.problem.outputs, self._wanted, self._found, self._sizes, strict=True
+            ):
+                if size:
+                    await self._prepare_comparison(output.dtype, size, found, wanted)
+        for recording, _, _ in self._compared:
+            self.device.replay(recording)
+        raws = await self.device.read_many([(b, aligned(4 * n)) for _, b, n in self._compared])
+        counts = (array("i", raw)[:n] for raw, (_, _, n) in zip(raws, self._compared, strict=True))
+        return sum(map(sum, counts))
+
+    async def _prepare_comparison(
+        self, dtype: DType, size: int, found: Slice, wanted: Slice
+    ) -> None:
+        problem = difference(dtype, size)
+        rows = dims.evaluate(problem.outputs[0].size, {})
+        candidate = default_candidate(problem, self.device.info)
+        (pipeline,) = await self.device.compile([candidate.code])
+        counts = self._allocate(4 * rows)
+        x, y, z = (dims.evaluate(extent, {}) for extent in candidate.grid)
+        dispatch = Dispatch(pipeline, (found, wanted, counts), (x, y, z))
+        recording = self.device.record([dispatch], self._symbols.buffer)
+        self._compared.append((recording, counts.buffer, rows))
+
+    async def _time(self, ready: Ready, best_ms: float | None) -> float:
+        """The median of some passes, each of as many dispatches as fill `PASS_MS`."""
+        once = self.device.record([ready.dispatch], self._symbols.buffer)
+        await self._pass(once)  # warm
+        first = await self._pass(once)
+        self.device.discard(once)
+        if best_ms is not None and first > HOPELESS * best_ms + PASS_MS:
+            return first
+        repeats = max(1, min(256, round(PASS_MS / max(first, 1e-3))))
+        many = self.device.record([ready.dispatch] * repeats, self._symbols.buffer)
+        empty = await self._pass(None)
+        times = []
+        for _ in range(PASSES):
+            times.append(max(await self._pass(many) - empty, 1e-4) / repeats)
+            if best_ms is not None and times[-1] > HOPELESS * best_ms:
+                break
+        self.device.discard(many)
+        return statistics.median(times)
+
+    async def _pass(self, recording: Recording | None) -> float:
+        """Milliseconds from an empty queue to an empty queue."""
+        await self._settle()
+        start = time.perf_counter()
+        if recording is not None:
+            self.device.replay(recording)
+        await self._settle()
+        return (time.perf_counter() - start) * 1e3
+
+    def _once(self, dispatch: Dispatch) -> None:
+        recording = self.device.record([dispatch], self._symbols.buffer)
+        self.device.replay(recording)
+        self.device.discard(recording)
+
+    async def _settle(self) -> None:
+        await self.device.read_many([(self._symbols.buffer, 16)])
+
+    # Memory
+
+    def _allocate(self, size: int) -> Slice:
+        buffer = self.device.allocate(aligned(binding_size(size)), "a trial")
+        self._buffers.append(buffer)
+        return Slice(buffer, 0, binding_size(size))
+
+    def _upload(self, place: Slice, data: bytes) -> None:
+        if data:
+            self.device.upload(place.buffer, 0, memoryview(data))
+
+    def _poison(self, outputs: Sequence[Slice]) -> None:
+        for place, size in zip(outputs, self._sizes, strict=True):
+            self._upload(place, poison(size))
+
+    def _free(self, buffers: Sequence[Buffer]) -> None:
+        for buffer in buffers:
+            self._buffers.remove(buffer)
+            self.device.free(buffer)
+
+    def close(self) -> None:
+        """Give everything back."""
+        for recording, _, _ in self._compared:
+            self.device.discard(recording)
+        self._free(tuple(self._buffers))
+
+
+def _number(symbol: str) -> int:
+    return int(symbol[1:])

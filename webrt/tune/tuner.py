@@ -1,0 +1,263 @@
+"""The tuner: which problem gets the next trial, of which candidate, until the time is up.
+
+Time goes where the run spends it: the problem whose remaining candidates may still save most is
+tried next. Its share of a run is its time (times how often the plan dispatches it); what is left to
+gain is taken to shrink with every trial that brought nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from webrt import dims
+from webrt.errors import DeviceError
+from webrt.kernel.problem import Problem, specialise, symbols
+from webrt.plan.plan import Plan
+from webrt.runtime.device import Device
+from webrt.schedule import Schedule
+from webrt.tune.candidate import Candidate, candidates, generate, reference
+from webrt.tune.records import Key, Record, Records, Trial, make_key
+from webrt.tune.trial import RejectedError, Trials
+
+Clock = Callable[[], float]
+
+SMALL = 7
+"""Values of the symbols at which the default is held to the plainest kernel: odd, so that tiles
+have tails."""
+
+LEAST_GAIN = 0.02
+"""A candidate must be faster by this share to be swapped in: less is noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemReport:
+    """What tuning one problem came to; times are those of one dispatch."""
+
+    id: str
+    count: int
+    space: int
+    trials: int
+    rejected: int
+    default_ms: float
+    best_ms: float
+    schedule: Schedule
+
+    @property
+    def speedup(self) -> float:
+        return self.default_ms / self.best_ms
+
+
+@dataclass(frozen=True, slots=True)
+class TuneReport:
+    """What tuning came to. `before_ms` and `after_ms` add up the kernels of a run."""
+
+    trials: int
+    seconds: float
+    before_ms: float
+    after_ms: float
+    problems: tuple[ProblemReport, ...]
+
+
+@dataclass
+class _Work:
+    """A problem on its way through its candidates."""
+
+    index: int
+    problem: Problem
+    id: str
+    count: int
+    waiting: list[Schedule]
+    space: int
+    default: Schedule
+    default_ms: float = 0.0
+    best_ms: float = 0.0
+    best: Schedule | None = None
+    tried: list[Trial] = field(default_factory=list)
+    idle: int = 0  # trials since the last gain
+
+    @property
+    def promise(self) -> float:
+        """What further trials may be worth, in milliseconds of a run."""
+        return self.best_ms * self.count / (1 + self.idle) if self.waiting else 0.0
+
+
+Found = Callable[[int, Candidate], Awaitable[None]]
+Progress = Callable[[TuneReport], None]
+
+
+class Tuner:
+    """Tunes the problems of a plan at one shape, on one device. `run` may be called again.
+
+    `records` is read at first (a problem whose candidates were all tried costs no trial) and added
+    to after every trial, so that tuning can stop at any time and go on later.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        plan: Plan,
+        bindings: Mapping[str, int],
+        records: Records,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._device = device
+        self._plan = plan
+        self._records = records
+        self._clock = clock
+        self._cancelled = False
+        self._bindings = dict(bindings)
+        self._keys: dict[int, Key] = {}
+        self._work = [w for j in range(len(plan.problems)) if (w := self._begin(plan, j))]
+
+    def cancel(self) -> None:
+        """End `run` after the trial under way."""
+        self._cancelled = True
+
+    def _begin(self, plan: Plan, index: int) -> _Work | None:
+        """The problem at this shape, with what is left to try, most promising first."""
+        count = sum(step.problem == index for step in plan.steps)
+        problem = specialise(plan.problems[index], self._bindings)
+        if not count or any(dims.evaluate(o.size, {}) == 0 for o in problem.outputs):
+            return None
+        space = candidates(problem, self._device.info)
+        key = self._keys[index] = self._key(plan.problems[index])
+        record = self._records.get(key)
+        done = {t.schedule for t in record.trials} if record else set()
+        hinted = [s for s in self._records.elsewhere(key) if s in space]
+        ordered = list(dict.fromkeys([*hinted, *space]))
+        name = f"{type(problem).__name__.lower()}_{index}"
+        work = _Work(
+            index, problem, name, count, [s for s in ordered if s not in done], len(space), space[0]
+        )
+        if record is not None and (best := record.best) is not None:
+            assert best.ms is not None
+            work.default_ms, work.best_ms, work.best = record.default_ms, best.ms, best.schedule
+            work.tried = list(record.trials)
+        return work
+
+    def _key(self, problem: Problem) -> Key:
+        used = {name: self._bindings[name] for name in symbols(problem)}
+        return make_key(self._device.info, problem, used)
+
+    async def run(
+        self, seconds: float, progress: Progress | None = None, found: Found | None = None
+    ) -> TuneReport:
+        """Tune for at most `seconds`, a trial under way included at the end.
+
+        `found` gets a problem's index and each faster candidate, to swap it in. Raises
+        DeviceLostError; what was recorded until then stays.
+        """
+        self._cancelled = False
+        start = self._clock()
+        report = self.report(0.0)
+        for work in self._work:
+            if self._over(start, seconds):
+                return report
+            await self._measure_default(work)
+        while not self._over(start, seconds):
+            open_work = [w for w in self._work if w.waiting]
+            if not open_work:
+                break
+            most = max(open_work, key=lambda w: w.promise)
+            await self._burst(most, start, seconds, found)
+            report = self.report(self._clock() - start)
+            if progress is not None:
+                progress(report)
+        return self.report(self._clock() - start)
+
+    def _over(self, start: float, seconds: float) -> bool:
+        return self._cancelled or self._clock() - start >= seconds
+
+    async def _measure_default(self, work: _Work) -> None:
+        """The default's time, by which problems are ranked; known from a record or measured now."""
+        if work.default_ms:
+            return
+        default = generate(work.problem, work.default, self._device.info)
+        await self._check_default(work)
+        trials = Trials(self._device, work.problem, {})
+        try:
+            await trials.set_reference(default)
+            work.default_ms = work.best_ms = await trials.attempt(default, None)
+        finally:
+            trials.close()
+        work.best = work.default
+        work.waiting = [s for s in work.waiting if s != work.default]
+        self._note(work, Trial(work.default, work.default_ms))
+
+    async def _check_default(self, work: _Work) -> None:
+        """Hold the default to the plainest kernel on this device, at a shape that costs little.
+
+        Raises DeviceError where they differ: then this device computes wrong answers.
+        """
+        small = {name: min(value, SMALL) for name, value in self._bindings.items()}
+        problem = specialise(self._plan.problems[work.index], small)
+        trials = Trials(self._device, problem, {})
+        try:
+            await trials.set_reference(reference(problem, self._device.info))
+            await trials.validate(generate(problem, work.default, self._device.info))
+        except RejectedError as error:
+            raise DeviceError(
+                f"{work.id}: the default kernel is wrong on {self._device.info.adapter}: {error}"
+            ) from error
+        finally:
+            trials.close()
+
+    async def _burst(self, work: _Work, start: float, seconds: float, found: Found | None) -> None:
+        """Some trials of one problem: its buffers are made once for all of them."""
+        trials = Trials(self._device, work.problem, {})
+        promise = work.promise
+        try:
+            await trials.set_reference(generate(work.problem, work.default, self._device.info))
+            while work.waiting and not self._over(start, seconds) and work.promise > promise / 4:
+                await self._try(work, trials, work.waiting.pop(0), found)
+        finally:
+            trials.close()
+
+    async def _try(
+        self, work: _Work, trials: Trials, schedule: Schedule, found: Found | None
+    ) -> None:
+        candidate = generate(work.problem, schedule, self._device.info)
+        try:
+            ms = await trials.attempt(candidate, work.best_ms)
+        except RejectedError as error:
+            work.idle += 1
+            self._note(work, Trial(schedule, None, str(error)))
+            return
+        self._note(work, Trial(schedule, ms))
+        if ms < work.best_ms * (1 - LEAST_GAIN):
+            work.best_ms, work.best, work.idle = ms, schedule, 0
+            if found is not None:
+                await found(work.index, candidate)
+        else:
+            work.idle += 1
+
+    def _note(self, work: _Work, trial: Trial) -> None:
+        work.tried.append(trial)
+        self._records.add(Record(self._keys[work.index], work.default_ms, (trial,)))
+
+    def report(self, seconds: float) -> TuneReport:
+        """How things stand."""
+        problems = tuple(_report(w) for w in self._work if w.best is not None)
+        return TuneReport(
+            trials=sum(p.trials for p in problems),
+            seconds=seconds,
+            before_ms=sum(p.count * p.default_ms for p in problems),
+            after_ms=sum(p.count * p.best_ms for p in problems),
+            problems=problems,
+        )
+
+
+def _report(work: _Work) -> ProblemReport:
+    assert work.best is not None
+    return ProblemReport(
+        id=work.id,
+        count=work.count,
+        space=work.space,
+        trials=len(work.tried),
+        rejected=sum(t.ms is None for t in work.tried),
+        default_ms=work.default_ms,
+        best_ms=work.best_ms,
+        schedule=work.best,
+    )
