@@ -1,0 +1,174 @@
+"""What a unit of attention on a CPU is: its rows, keys and columns, and its scratch memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.kernel import loop
+from webrt.kernel.expr import Expr, Ref, as_index, call, substitute
+from webrt.kernel.problem import Attention, Output
+from webrt.lower.common import Quad, lane, wide
+from webrt.lower.cpu.common import keep_inside, vectorise
+from webrt.lower.scope import Scope
+from webrt.schedule.cpu.attention import CpuAttentionSchedule
+
+
+class Unit:
+    """Rows `row` … `row + rows - 1`, columns alike; keys of the block at hand."""
+
+    def __init__(
+        self, problem: Attention, schedule: CpuAttentionSchedule, scope: Scope,
+        row_block: Dim, column_block: Dim,
+    ) -> None:  # fmt: skip
+        self.problem = problem
+        self.schedule = schedule
+        self.scope = scope
+        self.shared: list[loop.Shared] = []
+        self.row = scope.symbol("first_row", row_block * schedule.row_block)
+        self.rows = _count(scope, "rows", problem.q, self.row, schedule.row_block)
+        self.first_column = scope.symbol("first_column", column_block * schedule.width)
+        self.columns = _count(scope, "columns", problem.e, self.first_column, schedule.width)
+        block = schedule.row_block
+        self.scores = self.array("scores", block * schedule.keys)
+        self.results = self.array("results", block * schedule.width)
+        self.tops = self.array("tops", block)
+        self.sums = self.array("sums", block)
+        self.first_key: Dim = 0
+        self.count: Dim = 0
+
+    def array(self, hint: str, length: int) -> str:
+        """A scratch array of `length` floats."""
+        name = self.scope.names.fresh(hint)
+        self.shared.append(loop.Shared(name, DType.F32, 4, -(-length // 4)))
+        return name
+
+    @property
+    def padded_rows(self) -> Dim:
+        """Rows of all register tiles."""
+        return dims.ceil_div(self.rows, self.schedule.rows) * self.schedule.rows
+
+    # Expressions
+
+    def extents(self, scope: Scope) -> dict[str, Dim]:
+        problem = self.problem
+        own = {"q": problem.q, "t": problem.t, "d": problem.d, "e": problem.e}
+        return own | scope.extents
+
+    def vectorise(
+        self, scope: Scope, expr: Expr, name: str, lanes: Quad,
+        refs: Mapping[str, Expr] | None = None,
+    ) -> Expr:  # fmt: skip
+        """`expr` at four indices `name`; every load of it is in range."""
+        extents = self.extents(scope)
+        return keep_inside(
+            vectorise(expr, name, lanes, extents, refs), self.problem.operands, extents
+        )
+
+    def scalar(self, scope: Scope, expr: Expr, mapping: Mapping[str, Dim]) -> Expr:
+        """`expr` at one place; every load of it is in range."""
+        inside = keep_inside(expr, self.problem.operands, self.extents(scope))
+        return substitute(inside, mapping)
+
+    # Keys
+
+    def keys(self, scope: Scope, block: Dim) -> None:
+        """Go on to a block of keys."""
+        size = self.schedule.keys
+        self.first_key = scope.symbol("first_key", block * size)
+        self.count = _count(scope, "count", self.problem.t, self.first_key, size)
+        self.last_key = self.first_key + dims.floor_div(self.count, 4) * 4
+        if self.count % 4 != 0:
+            self.last_key = scope.symbol("last_key", self.last_key)
+
+    @contextmanager
+    def quads_of_keys(self, scope: Scope) -> Iterator[tuple[Scope, Dim]]:
+        """A loop over fours of keys, none of which reaches over the last key."""
+        first, fours = dims.floor_div(self.first_key, 4), dims.floor_div(self.count, 4)
+        extent = dims.floor_div(self.problem.t, 4)
+        with scope.loop("four", first, first + fours, extent=extent) as result:
+            yield result
+
+    @contextmanager
+    def last_keys(self, scope: Scope) -> Iterator[tuple[Scope, Quad, Expr] | None]:
+        """Where keys don't go four by four: the last ones, and which lanes are keys."""
+        if self.count % 4 == 0:
+            yield None
+            return
+        end = self.first_key + self.count
+        rest = scope.symbol("rest", end - self.last_key)
+        with scope.when(call("gt", as_index(rest), as_index(0))) as inner:
+            numbers = call("vec4", *(as_index(c) for c in range(4)))
+            inside = call("lt", numbers, call("splat", as_index(rest)))
+            yield inner, self.clamped(inner, self.last_key), inside
+
+    def clamped(self, scope: Scope, first: Dim) -> Quad:
+        """Four keys from `first` on, the last key in place of those behind it."""
+        a, b, c, d = (self.key_at(scope, first + c) for c in range(4))
+        return a, b, c, d
+
+    def key_at(self, scope: Scope, key: Dim) -> Dim:
+        t = self.problem.t
+        return scope.symbol("t", dims.dim_min(key, t - 1), t)
+
+    # Columns
+
+    @contextmanager
+    def quads_of_columns(self, scope: Scope) -> Iterator[tuple[Scope, Dim]]:
+        """A loop over fours of the unit's columns."""
+        first, fours = dims.floor_div(self.first_column, 4), dims.floor_div(self.columns, 4)
+        extent = dims.floor_div(self.problem.e, 4)
+        with scope.loop("four", first, first + fours, extent=extent) as result:
+            yield result
+
+    @contextmanager
+    def last_columns(self, scope: Scope) -> Iterator[tuple[Scope, Dim] | None]:
+        """A loop over the columns behind the last four."""
+        if self.columns % 4 == 0:
+            yield None
+            return
+        start = self.first_column + dims.floor_div(self.columns, 4) * 4
+        stop = self.first_column + self.columns
+        with scope.loop("column", start, stop, extent=self.problem.e) as result:
+            yield result
+
+    def store_four(
+        self, scope: Scope, memory: int, output: Output, columns: Quad, row: Dim, acc: Ref
+    ) -> None:
+        """Store an output at four columns of a row."""
+        extents = self.extents(scope)
+        value = self.vectorise(scope, output.expr, "e", columns, {"acc": acc})
+        value = scope.share(substitute(value, {"q": row}))
+        offsets = [
+            dims.simplify(dims.substitute(output.offset, {"e": point}), extents)
+            for point in columns
+        ]
+        together = all(o == offsets[0] + c for c, o in enumerate(offsets))
+        offsets = [dims.substitute(o, {"q": row}) for o in offsets]
+        if together:
+            scope.store(memory, offsets[0], wide(value))
+            return
+        value = value if isinstance(value, Ref) else scope.let("value", value)
+        for c, offset in enumerate(offsets):
+            scope.store(memory, offset, lane(value, c))
+
+    def store_one(
+        self, scope: Scope, memory: int, output: Output, column: Dim, row: Dim, acc: Ref
+    ) -> None:
+        """Store an output at one place."""
+        place = {"e": column, "q": row}
+        value = self.vectorise(scope, output.expr, "e", (column,) * 4, {"acc": acc})
+        value = scope.share(substitute(value, place))
+        scope.store(memory, dims.substitute(output.offset, place), value)
+
+
+def _count(scope: Scope, hint: str, extent: Dim, first: Dim, block: int) -> Dim:
+    """How many of `extent` there are from `first` on, at most a block."""
+    if dims.modulo(extent, block) == 0:
+        return block
+    if isinstance(extent, int) and extent < block:
+        return extent
+    return scope.symbol(hint, dims.dim_min(extent - first, block))
