@@ -11,6 +11,7 @@ import pytest
 from sample_pack import write_sample
 
 import webrt
+from webrt.runtime.devices import wgpu
 
 FEEDS = {"ids": np.array([[1, 2]]), "scale": np.ones(4, np.float32)}
 
@@ -85,3 +86,47 @@ def test_unknown_device(tmp_path: Path) -> None:
     with pytest.raises(webrt.DeviceError) as caught:
         webrt.load(tmp_path, device="cuda")
     assert str(caught.value) == "unknown device 'cuda': expected auto, webgpu or wasm"
+
+
+def test_auto_is_a_gpu_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sample(tmp_path / "pack")
+    monkeypatch.setattr(wgpu, "open_hardware", wgpu.open_device)
+    with webrt.load(tmp_path / "pack") as session:
+        assert session.device_info.kind == "webgpu"
+
+
+def test_auto_is_the_cpu_where_there_is_no_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Software adapters, which these tests have, are no GPUs."""
+    write_sample(tmp_path / "pack")
+    monkeypatch.setattr(wgpu, "_may_have_gpu", lambda: True)
+    with webrt.load(tmp_path / "pack", threads=2) as session:
+        assert session.device_info.kind == "wasm"
+        assert session.device_info.threads == 2
+    monkeypatch.setattr(wgpu, "_may_have_gpu", lambda: False)
+    monkeypatch.setattr(wgpu, "_adapters", lambda: pytest.fail("asked for adapters"))
+    with webrt.load(tmp_path / "pack") as session:
+        assert session.device_info.kind == "wasm"
+
+
+def test_a_gpu_that_does_not_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_sample(tmp_path / "pack")
+
+    async def failing() -> None:
+        raise webrt.DeviceError("request_device: out of memory")
+
+    monkeypatch.setattr(wgpu, "open_hardware", failing)
+    with webrt.load(tmp_path / "pack") as session:
+        assert session.device_info.kind == "wasm"
+    assert [r.getMessage() for r in caplog.records] == [
+        "the GPU can't be used (request_device: out of memory): running on the CPU"
+    ]
+
+
+def test_threads_are_for_the_cpu(tmp_path: Path) -> None:
+    with pytest.raises(webrt.UsageError) as caught:
+        webrt.load(tmp_path, device="webgpu", threads=2)
+    assert str(caught.value) == "threads are for the wasm device, not for webgpu"

@@ -18,6 +18,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from webrt.cli.main import run_app
 
+DEVICES = [
+    pytest.param(["--device", "webgpu"], id="webgpu"),
+    pytest.param(["--device", "wasm", "--threads", "2"], id="wasm"),
+]
+
 
 def make_model(wrong: bool = False) -> onnx.ModelProto:
     """h = relu(x @ w + b); p = table[ids]; y = h + p; `wrong` changes one weight."""
@@ -118,8 +123,14 @@ def test_info(command: Any, pack: Path) -> None:
     assert [o["name"] for o in result["outputs"]] == ["s", "h"]
     assert result["symbols"] == ["rows", "time"]
     assert result["dispatches"] == len(result["plan"]) > 0
+    plain, relaxed = result["wasm"]["modules"]
+    assert (plain["file"], relaxed["file"]) == ("kernels.wasm", "kernels-relaxed.wasm")
+    assert plain["bytes"] == (pack / "kernels.wasm").stat().st_size
+    assert result["wasm"]["packers"] >= 1
+    assert result["wasm"]["panel_bytes"] >= 4 * 8 * 16
     status, out, _ = command("info", pack)
     assert status == 0
+    assert f"wasm: kernels.wasm of {plain['bytes']:,} bytes, kernels-relaxed.wasm of " in out
     assert "x: float32 [rows, time, 8]" in out
     assert "/dense/MatMul" in out
 
@@ -132,19 +143,23 @@ def test_info_of_a_kernel(command: Any, pack: Path) -> None:
         assert result["schedule"]["family"]
         assert result["kernel"] in result["loop"]
         assert "fn main(" in result["wgsl"]
+        assert result["cpu"]["schedule"]["family"].startswith("cpu_")
+        assert result["kernel"] in result["cpu"]["loop"]
     out = command("info", pack, "--kernel", "0")[1]
     assert [line for line in out.splitlines() if line.startswith("-- ")] == [
-        "-- problem", "-- schedule", "-- loop IR", "-- WGSL",
+        "-- problem", "-- schedule", "-- loop IR", "-- WGSL", "-- CPU schedule", "-- CPU loop IR",
     ]  # fmt: skip
     message = refusal(command, "info", pack, "--kernel", "conv_9")
     assert message.startswith("unknown kernel 'conv_9': this pack's are ")
 
 
-def test_run(command: Any, pack: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_run(command: Any, pack: Path, tmp_path: Path, device: list[str]) -> None:
     np.save(tmp_path / "x.npy", np.ones((2, 3, 8), np.float32))
     np.save(tmp_path / "ids.npy", np.zeros((2, 3), np.int64))
     inputs = ["--input", f"x={tmp_path / 'x.npy'}", "--input", f"ids={tmp_path / 'ids.npy'}"]
-    result = answer(command, "run", pack, *inputs, "--output", tmp_path / "out.npz")
+    result = answer(command, "run", pack, *device, *inputs, "--output", tmp_path / "out.npz")
+    assert device[1] == "webgpu" or result["adapter"].startswith("wasm (")
     assert result["outputs"][1] == {"name": "h", "dtype": "float32", "shape": [2, 3, 16]}
     with np.load(tmp_path / "out.npz") as outputs:
         assert sorted(outputs) == ["h", "s"]
@@ -152,8 +167,10 @@ def test_run(command: Any, pack: Path, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ids.npy", "out.npz", "x.npy"]
 
 
-def test_check(command: Any, pack: Path, model: Path) -> None:
-    result = answer(command, "check", pack, model, "--dim", "rows=3", "--dim", "time=7")
+@pytest.mark.parametrize("device", DEVICES)
+def test_check(command: Any, pack: Path, model: Path, device: list[str]) -> None:
+    dims = ("--dim", "rows=3", "--dim", "time=7")
+    result = answer(command, "check", pack, model, *device, *dims)
     assert result["ok"] is True
     assert result["dims"] == {"rows": 3, "time": 7}
     assert result["max_abs"] < 1e-5
@@ -168,22 +185,26 @@ def test_check_takes_inputs(command: Any, pack: Path, model: Path, tmp_path: Pat
     assert result["dims"] == {"rows": 2, "time": 5}
 
 
-def test_check_names_the_first_wrong_node(command: Any, pack: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_check_names_the_first_wrong_node(
+    command: Any, pack: Path, tmp_path: Path, device: list[str]
+) -> None:
     other = tmp_path / "other.onnx"
     onnx.save(make_model(wrong=True), str(other))
-    status, out, _ = command("check", pack, other, "--json")
+    status, out, _ = command("check", pack, other, *device, "--json")
     assert status == 1
     result = json.loads(out)
     assert result["ok"] is False
     assert result["first_divergence"]["node"] in ("/dense/Add", "/dense/Relu")
     assert result["outputs"]["h"]["ok"] is False
-    status, out, _ = command("check", pack, other)
+    status, out, _ = command("check", pack, other, *device)
     assert status == 1
     assert "first wrong node: /dense/" in out
 
 
-def test_bench(command: Any, pack: Path) -> None:
-    result = answer(command, "bench", pack, "--runs", 3, "--dim", "rows=2")
+@pytest.mark.parametrize("device", DEVICES)
+def test_bench(command: Any, pack: Path, device: list[str]) -> None:
+    result = answer(command, "bench", pack, *device, "--runs", 3, "--dim", "rows=2")
     assert result["runs"] == 3
     assert result["dims"] == {"rows": 2, "time": 128}
     assert result["p90_ms"] >= result["median_ms"] > 0
@@ -333,23 +354,38 @@ def test_a_folder_that_is_no_pack(command: Any, model: Path, tmp_path: Path) -> 
 
 
 def test_no_adapter(pack: Path) -> None:
+    """Without any driver, `webgpu` says so, and `auto` runs on the CPU without a word."""
     environment = os.environ | {"VK_DRIVER_FILES": "/nowhere.json"}
-    done = subprocess.run(
-        [sys.executable, "-m", "webrt", "bench", str(pack), "--json"],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+
+    def bench(device: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "webrt", "bench", str(pack), "--device", device, "--json"],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    done = bench("webgpu")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "webrt: error: no WebGPU adapter: install a GPU driver with Vulkan"
-        " (on Debian a software one is in mesa-vulkan-drivers)\n"
+        " (on Debian a software one is in mesa-vulkan-drivers), or use --device wasm\n"
     )
+    done = bench("auto")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["adapter"].startswith("wasm (")
 
 
-def test_a_software_adapter_is_announced(command: Any, pack: Path) -> None:
-    err = command("bench", pack, "--runs", 1)[2]
-    assert err.startswith("webrt: warning: no hardware GPU found: running on the software adapter ")
-    assert err.count("\n") == 1
-    assert command("bench", pack, "--runs", 1, "--device", "webgpu")[2] == ""
+def test_threads(command: Any, pack: Path) -> None:
+    for count, name in ((1, "1 thread)"), (3, "3 threads)")):
+        device = ("--device", "wasm", "--threads", count)
+        assert name in answer(command, "bench", pack, "--runs", 1, *device)["adapter"]
+    assert (
+        refusal(command, "bench", pack, "--device", "webgpu", "--threads", 2)
+        == "threads are for the wasm device, not for webgpu"
+    )
+    message = refusal(command, "bench", pack, "--device", "wasm", "--threads", 17)
+    assert message == "17 threads: expected 1 to 16"
+    message = refusal(command, "bench", pack, "--threads", 0)
+    assert message.startswith("Invalid value for '--threads'")
 
 
 def test_without_onnxruntime(

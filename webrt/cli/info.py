@@ -10,6 +10,7 @@ from webrt.dims import Dim
 from webrt.errors import PackError, UsageError
 from webrt.kernel.text import print_kernel, print_problem
 from webrt.lower import lower
+from webrt.lower.cpu.panels import repack
 from webrt.pack.format import MANIFEST, Pack
 from webrt.pack.read import read_pack
 from webrt.plan.example import example_bindings
@@ -99,15 +100,18 @@ def _shown(plan: Plan, dim: Dim) -> int | str:
 
 
 def describe_kernel(folder: Path, wanted: str) -> Result:
-    """One kernel by its name or number: problem, schedule, loop IR and WGSL."""
+    """One kernel by its name or number: problem, schedule, loop IR and WGSL; the CPU's too."""
     pack = read_pack(folder)
     number = _find(pack, wanted)
     entry, problem = pack.kernels[number], pack.plan.problems[number]
+    cpu = pack.wasm.kernels[number]
     try:
         kernel = lower(problem, from_json(entry.schedule), entry.name)
+        schedule = from_json(cpu.schedule)
+        cpu_kernel = lower(repack(problem, schedule)[0], schedule, cpu.name)
     except (ValueError, TypeError) as error:
-        place = f"{folder / MANIFEST}: kernels[{number}].schedule"
-        raise PackError(f"{place}: is no schedule of this webrt; pack again") from error
+        place = f"{folder / MANIFEST}: kernel {entry.name}"
+        raise PackError(f"{place}: is of no schedule of this webrt; pack again") from error
     return {
         "kernel": entry.name,
         "steps": [i for i, s in enumerate(pack.plan.steps) if s.problem == number],
@@ -115,6 +119,13 @@ def describe_kernel(folder: Path, wanted: str) -> Result:
         "schedule": entry.schedule,
         "loop": print_kernel(kernel),
         "wgsl": entry.wgsl,
+        "cpu": {
+            "schedule": cpu.schedule,
+            "units": _shown(pack.plan, cpu.units),
+            "scratch": cpu.scratch,
+            "panels": [list(pair) for pair in cpu.panels],
+            "loop": print_kernel(cpu_kernel),
+        },
     }
 
 
@@ -172,7 +183,10 @@ def _operand_text(operand: Result) -> str:
 
 def kernel_text(result: Result) -> str:
     """What `webrt info --kernel` prints for people."""
-    schedule = ", ".join(f"{k}={v}" for k, v in result["schedule"].items())
+    schedule, cpu_schedule = (
+        ", ".join(f"{k}={v}" for k, v in part["schedule"].items())
+        for part in (result, result["cpu"])
+    )
     return "\n".join(
         [
             f"kernel {result['kernel']}, steps {', '.join(map(str, result['steps']))}",
@@ -180,5 +194,7 @@ def kernel_text(result: Result) -> str:
             f"\n-- schedule\n{schedule}",
             f"\n-- loop IR\n{result['loop']}",
             f"\n-- WGSL\n{result['wgsl']}",
+            f"\n-- CPU schedule\n{cpu_schedule}",
+            f"\n-- CPU loop IR\n{result['cpu']['loop']}",
         ]
     )
