@@ -41,9 +41,9 @@ from webrt.lower.map import decode_named, store_quad
 from webrt.lower.scope import Scope
 from webrt.schedule.reduce import ReduceSchedule, reads_neighbours
 
-_COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}
+COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}
 
-_FLOAT_LIMIT = 3.4028234663852886e38
+FLOAT_LIMIT = 3.4028234663852886e38
 """The largest finite f32: WGSL may assume that there are no infinities."""
 
 
@@ -56,21 +56,22 @@ def lower(problem: Reduce, schedule: ReduceSchedule, name: str = "main") -> loop
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class Group:
     """Passes that need no result of each other: one loop over the row computes all of them."""
 
     passes: tuple[tuple[int, Pass], ...]
 
 
-def _groups(passes: tuple[Pass, ...]) -> list[_Group]:
-    groups: list[list[tuple[int, Pass]]] = []
+def groups(passes: tuple[Pass, ...]) -> list[Group]:
+    """The passes in loops, one after another."""
+    found: list[list[tuple[int, Pass]]] = []
     for j, one in enumerate(passes):
         used = {e.name for e in walk(one.expr) if isinstance(e, Ref)}
-        if groups and not used & {f"p{k}" for k, _ in groups[-1]}:
-            groups[-1].append((j, one))
+        if found and not used & {f"p{k}" for k, _ in found[-1]}:
+            found[-1].append((j, one))
         else:
-            groups.append([(j, one)])
-    return [_Group(tuple(g)) for g in groups]
+            found.append([(j, one)])
+    return [Group(tuple(g)) for g in found]
 
 
 class _Lowering:
@@ -109,7 +110,7 @@ class _Lowering:
     def _row(self, scope: Scope, row: Dim, axes: tuple[Dim, ...], inside: Expr | None) -> None:
         """All passes over one row, and its outputs; stores happen where `inside` holds."""
         self.outer = {f"i{j}": place for j, place in enumerate(decode_named(scope, row, axes))}
-        for group in _groups(self.problem.passes):
+        for group in groups(self.problem.passes):
             self._reduce(scope, group)
         first = len(self.problem.operands)
         outputs = [(first + j, o) for j, o in enumerate(self.problem.outputs)]
@@ -217,11 +218,11 @@ class _Lowering:
 
     # Reduction
 
-    def _reduce(self, scope: Scope, group: _Group) -> None:
+    def _reduce(self, scope: Scope, group: Group) -> None:
         """One loop over the row for all passes of the group, then their results in all lanes."""
         registers = []
         for j, one in group.passes:
-            first = _neutral(one.combine, _accumulated(one.expr.dtype))
+            first = neutral(one.combine, _accumulated(one.expr.dtype))
             start = wide(first) if self.schedule.width == 4 else first
             registers.append(scope.var(f"sum{j}" if one.combine == "sum" else f"acc{j}", start))
         exprs = self._hoist(scope, [one.expr for _, one in group.passes])
@@ -230,9 +231,9 @@ class _Lowering:
             for (_, one), register, value in zip(group.passes, registers, values, strict=True):
                 value = cast(value, register.dtype)
                 value = wide(value) if register.lanes == 4 else value
-                inner.assign(register, call(_COMBINE[one.combine], register, value))
+                inner.assign(register, call(COMBINE[one.combine], register, value))
         parts = [
-            _across(_COMBINE[one.combine], register)
+            across_lanes(COMBINE[one.combine], register)
             for (_, one), register in zip(group.passes, registers, strict=True)
         ]
         if self.schedule.lanes > 1:
@@ -240,7 +241,7 @@ class _Lowering:
         for (j, one), part in zip(group.passes, parts, strict=True):
             self.results[f"p{j}"] = scope.let(f"p{j}", cast(part, one.expr.dtype))
 
-    def _meet(self, scope: Scope, group: _Group, parts: list[Expr]) -> list[Expr]:
+    def _meet(self, scope: Scope, group: Group, parts: list[Expr]) -> list[Expr]:
         """Combine the lanes' parts of a row in workgroup memory, in one or two rounds.
 
         A barrier costs more than a few loads of workgroup memory: up to 16 lanes, every lane adds
@@ -277,7 +278,7 @@ class _Lowering:
         total: Expr = Load(slot, base, dtype)
         for position in range(1, count):
             part = Load(slot, base + position * step, dtype)
-            total = call(_COMBINE[one.combine], total, part)
+            total = call(COMBINE[one.combine], total, part)
         return total
 
 
@@ -286,11 +287,12 @@ def _accumulated(dtype: DType) -> DType:
     return DType.F32 if dtype is DType.F16 else dtype
 
 
-def _neutral(combine: str, dtype: DType) -> Const:
+def neutral(combine: str, dtype: DType, limit: float = FLOAT_LIMIT) -> Const:
+    """What `combine` starts from; `limit` is the largest float."""
     if combine in ("sum", "prod"):
         value: float = 0 if combine == "sum" else 1
     elif dtype.is_float:
-        value = -_FLOAT_LIMIT if combine == "max" else _FLOAT_LIMIT
+        value = -limit if combine == "max" else limit
     elif dtype is DType.I32:
         value = -(1 << 31) if combine == "max" else (1 << 31) - 1
     else:
@@ -298,7 +300,7 @@ def _neutral(combine: str, dtype: DType) -> Const:
     return Const(float(value) if dtype.is_float else int(value), dtype)
 
 
-def _across(op: str, register: Ref) -> Expr:
+def across_lanes(op: str, register: Ref) -> Expr:
     """The four lanes of a register combined."""
     if lanes_of(register) == 1:
         return register

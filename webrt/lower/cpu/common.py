@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from webrt import dims
 from webrt.dims import Dim, symbol
+from webrt.dtypes import DType
+from webrt.errors import CompileError
 from webrt.kernel import loop
-from webrt.kernel.expr import Call, Expr, Load, call
-from webrt.kernel.problem import Operand, Problem
+from webrt.kernel.expr import (
+    Call,
+    Expr,
+    Index,
+    Load,
+    Value,
+    as_dim,
+    as_index,
+    call,
+    free_symbols,
+    own_dims,
+    simplify,
+)
+from webrt.kernel.problem import Operand, Output, Problem, expressions, extents
 from webrt.lower import common
 from webrt.lower.common import Quad
 from webrt.lower.scope import Scope
@@ -44,21 +58,50 @@ def vectorise(
     return common.vectorise(expr, name, lanes, extents, refs, aligned=False)
 
 
-def keep_inside(expr: Expr, operands: tuple[Operand, ...], extents: Mapping[str, Dim]) -> Expr:
+def refuse_f16(problem: Problem, name: str) -> None:
+    """Raise CompileError for a problem that stores f16: wasm has no arithmetic for it."""
+    tensors: list[Operand | Output] = [*problem.operands, *problem.outputs]
+    for tensor in tensors:
+        if tensor.dtype is DType.F16:
+            raise CompileError(
+                f"{name}: kernels for CPUs have no f16, found in a tensor of {tensor.size};"
+                " pack the model in f32"
+            )
+
+
+def keep_inside(
+    expr: Expr,
+    operands: tuple[Operand, ...],
+    extents: Mapping[str, Dim],
+    dropped: bool = False,
+    only: frozenset[int] | None = None,
+) -> Expr:
     """`expr` with those loads kept inside of their operands whose value a `select` may drop.
 
     Such a load may lie anywhere, and wasm traps outside of its memory. A load of four may reach
     three elements out on either side, so that those of its lanes that are used stay in place.
+    With `dropped`, a `select` around may drop `expr` itself; `only` these operands are kept to.
     """
+
+    def indices(dim: Dim, dropped: bool) -> Dim:
+        """`dim` with the loads in it kept inside, too."""
+
+        def change(atom: dims.Atom) -> Dim | None:
+            return as_dim(visit(atom.expr, dropped)) if isinstance(atom, Value) else None
+
+        return dims.rebuild(dim, change)
 
     def visit(e: Expr, dropped: bool) -> Expr:
         match e:
-            case Load(int() as memory, offset, dtype, lanes) if dropped:
+            case Load(int() as memory, offset, dtype, lanes):
+                offset = indices(offset, dropped)
                 size = operands[memory].size
-                if dims.is_nonnegative(offset, extents) and dims.is_below(offset, size, extents):
-                    return e
-                inside = dims.dim_min(dims.dim_max(offset, 1 - lanes), size - 1)
-                return Load(memory, inside, dtype, lanes)
+                kept = dropped and (only is None or memory in only)
+                if kept and not dims.is_below(offset, size, extents):
+                    offset = dims.dim_min(dims.dim_max(offset, 1 - lanes), size - 1)
+                return Load(memory, offset, dtype, lanes)
+            case Index(dim):
+                return as_index(indices(dim, dropped))
             case Call("select", (condition, if_true, if_false)):
                 return call(
                     "select", visit(condition, dropped), visit(if_true, True), visit(if_false, True)
@@ -67,4 +110,59 @@ def keep_inside(expr: Expr, operands: tuple[Operand, ...], extents: Mapping[str,
                 return Call(op, tuple(visit(a, dropped) for a in args), dtype, lanes)
         return e
 
-    return visit(expr, False)
+    return visit(expr, dropped)
+
+
+class Inside:
+    """`keep_inside` for the operands of one problem that its loads may leave at all."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.operands = problem.operands
+        self.leaving: set[int] = set()
+        space = extents(problem)
+        for expr in expressions(problem):
+            self._look(expr, False, space)
+
+    def _look(self, e: Expr, dropped: bool, space: Mapping[str, Dim]) -> None:
+        if isinstance(e, Call):
+            for j, arg in enumerate(e.args):
+                self._look(arg, dropped or (e.op == "select" and j > 0), space)
+        elif dropped and isinstance(e, Load) and isinstance(e.memory, int):
+            if e.memory not in self.leaving and not dims.is_below(
+                e.offset, self.operands[e.memory].size, space
+            ):
+                self.leaving.add(e.memory)
+        for dim in own_dims(e):
+            for atom in dims.atoms_of(dim):
+                if isinstance(atom, Value):
+                    self._look(atom.expr, dropped, space)
+
+    def keep(self, expr: Expr, extents: Mapping[str, Dim], dropped: bool = False) -> Expr:
+        """`expr` with its loads inside; `dropped`: a `select` around may drop it."""
+        if not self.leaving:
+            return expr
+        return keep_inside(expr, self.operands, extents, dropped, frozenset(self.leaving))
+
+
+def hoist(scope: Scope, exprs: Sequence[Expr], moving: set[str], inside: Inside) -> list[Expr]:
+    """`exprs` with what is the same for all values of the indices `moving` named in `scope`."""
+    known: dict[tuple[Expr, bool], Expr] = {}
+
+    def visit(e: Expr, dropped: bool) -> Expr:
+        if not isinstance(e, Call | Load):
+            return e
+        if (e, dropped) not in known:
+            known[e, dropped] = change(e, dropped)
+        return known[e, dropped]
+
+    def change(e: Expr, dropped: bool) -> Expr:
+        if not moving & free_symbols(e):
+            fixed = simplify(e, scope.extents)
+            return scope.let("fixed", inside.keep(fixed, scope.extents, dropped))
+        if not isinstance(e, Call):
+            return e
+        arms = dropped or e.op == "select"
+        args = tuple(visit(a, arms if j else dropped) for j, a in enumerate(e.args))
+        return Call(e.op, args, e.dtype, e.lanes)
+
+    return [visit(e, False) for e in exprs]

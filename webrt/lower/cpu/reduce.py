@@ -1,12 +1,266 @@
-"""Lowers a Reduce for CPUs."""
+"""Lowers a Reduce for CPUs: passes over a row, four of its elements or four rows at a time."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from webrt import dims
+from webrt.dims import Dim
 from webrt.kernel import loop
-from webrt.kernel.problem import Reduce
-from webrt.schedule.cpu.reduce import CpuReduceSchedule
+from webrt.kernel.axes import collapse_reduce
+from webrt.kernel.expr import Expr, Ref, call, rewrite, substitute
+from webrt.kernel.expr import simplify as simplify_expr
+from webrt.kernel.problem import Output, Pass, Reduce, extents
+from webrt.lower.common import quad, wide
+from webrt.lower.cpu.common import Inside, hoist, kernel, refuse_f16, root_scope, vectorise
+from webrt.lower.cpu.map import store_four
+from webrt.lower.cpu.nest import Range, Step, cut, steps, walk_unit
+from webrt.lower.reduce import COMBINE, Group, across_lanes, groups, neutral
+from webrt.lower.scope import Scope
+from webrt.schedule.cpu.reduce import CpuReduceSchedule, cost
 
 
 def lower(problem: Reduce, schedule: CpuReduceSchedule, name: str) -> loop.Kernel:
-    """The kernel of `problem` under `schedule`."""
-    raise NotImplementedError
+    """The kernel of `problem` under `schedule`; raises CompileError for f16."""
+    refuse_f16(problem, name)
+    merged = collapse_reduce(problem)
+    if not merged.axes:
+        merged = replace(merged, axes=(1,))
+    if not merged.reduced:
+        merged = replace(merged, reduced=(1,))
+    across = schedule.across and schedule.width == 4
+    if across:
+        merged = _innermost(merged)
+    fours = 4 * schedule.unroll if across else 1
+    units = cut(merged.axes, schedule.elements, dims.product(merged.reduced), fours)
+    scope = root_scope(problem)
+    inside = Inside(merged)
+    last = f"i{len(merged.axes) - 1}"
+    with walk_unit(scope, units) as (inner, places, own):
+        outer = {f"i{j}": place for j, place in enumerate(places)}
+        width = 4 if across else 1
+        for step in steps(inner, own, merged.axes[-1], schedule.unroll, width):
+            _Rows(merged, schedule, step, inside, last, outer).lower()
+    return kernel(name, problem, units.units, scope)
+
+
+def _innermost(problem: Reduce) -> Reduce:
+    """The problem with that axis last along which its loads are neighbours."""
+    count = len(problem.axes)
+    best = min(range(count), key=lambda j: (cost(problem, f"i{j}"), -j))
+    if best == count - 1:
+        return problem
+    order = [j for j in range(count) if j != best] + [best]
+    moved = {f"i{old}": dims.symbol(f"i{new}") for new, old in enumerate(order)}
+    return replace(
+        problem,
+        axes=tuple(problem.axes[j] for j in order),
+        passes=tuple(Pass(p.combine, substitute(p.expr, moved)) for p in problem.passes),
+        outputs=tuple(
+            replace(o, offset=dims.substitute(o.offset, moved), expr=substitute(o.expr, moved))
+            for o in problem.outputs
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """The registers of one pass: `fours`, and the one for elements that come singly, if any do."""
+
+    fours: tuple[Ref, ...]
+    single: Ref | None
+
+
+class _Rows:
+    """A row, or with `step.count` that many fours of rows: their passes, then their outputs.
+
+    A version is one of several values that a turn of a loop computes of one expression: one of the
+    fours of rows, or one of the fours of elements in a row.
+    """
+
+    def __init__(
+        self,
+        problem: Reduce,
+        schedule: CpuReduceSchedule,
+        step: Step,
+        inside: Inside,
+        last: str,
+        outer: dict[str, Dim],
+    ) -> None:
+        self.problem = problem
+        self.inside = inside
+        self.schedule = schedule
+        self.scope = step.scope
+        self.count = step.count
+        self.last = last
+        self.outer = outer if step.count else outer | {last: step.at}
+        self.at = [step.at + c for c in range(step.count)]
+        self.width = 1 if schedule.across else schedule.width
+        self.results: list[dict[str, Expr]] = [{} for _ in range(max(1, step.count))]
+        space = extents(problem)
+        self.inner = {name: space[name] for name in space if name[0] == "r"}
+
+    def lower(self) -> None:
+        for group in groups(self.problem.passes):
+            self._reduce(group)
+        first = len(self.problem.operands)
+        outputs = [(first + j, o) for j, o in enumerate(self.problem.outputs)]
+        each = [(j, o) for j, o in outputs if o.each]
+        once = [(j, o) for j, o in outputs if not o.each]
+        if each:
+            exprs = self._at_rows([o.expr for _, o in each])
+            for step, places in self._elements(self.scope):
+                values = self._values(step, places, exprs)
+                self._store(step, places, each, values)
+        if once:
+            values = self._shared(self.scope, self._at_rows([o.expr for _, o in once], False))
+            self._store(Step(self.scope, 0, 0), {}, once, values)
+
+    # Values
+
+    def _at_rows(self, exprs: Sequence[Expr], hoisted: bool = True) -> list[list[Expr]]:
+        """`exprs` at these rows, a list a version of rows; what is the same in a row is named."""
+        known = self.scope.extents | self.inner
+        bound = [substitute(e, self.outer) for e in exprs]
+        versions = []
+        for c, results in enumerate(self.results):
+            if self.count:
+                four = quad(self.at[c])
+                changed = [vectorise(e, self.last, four, known, results) for e in bound]
+            else:
+                changed = [simplify_expr(_bound(e, results), known) for e in bound]
+            if hoisted:
+                moving = set(self.inner)
+                changed = hoist(self.scope, changed, moving, self.inside)
+            versions.append(changed)
+        return versions
+
+    def _values(
+        self, step: Step, places: dict[str, Dim], exprs: list[list[Expr]]
+    ) -> list[list[Expr]]:
+        """`exprs` of each version at the elements of a step."""
+        scope = step.scope
+        if not step.count:
+            values = [
+                [simplify_expr(substitute(e, places), scope.extents) for e in version]
+                for version in exprs
+            ]
+        else:
+            (name, at), rest = self._split(places)
+            (version,) = exprs
+            bound = [substitute(e, rest) for e in version]
+            values = [
+                [vectorise(e, name, quad(at + c), scope.extents) for e in bound]
+                for c in range(step.count)
+            ]
+        return self._shared(scope, values)
+
+    def _shared(self, scope: Scope, versions: list[list[Expr]]) -> list[list[Expr]]:
+        """What the versions have in common, computed once."""
+        known = scope.extents
+        flat = scope.share_all([self.inside.keep(e, known) for v in versions for e in v])
+        size = len(versions[0])
+        return [flat[c * size : (c + 1) * size] for c in range(len(versions))]
+
+    def _split(self, places: dict[str, Dim]) -> tuple[tuple[str, Dim], dict[str, Dim]]:
+        """The innermost reduced index with its place, and the others."""
+        rest = dict(places)
+        name, at = rest.popitem()
+        return (name, at), rest
+
+    # Loops over the elements of a row
+
+    def _elements(self, scope: Scope) -> Iterator[tuple[Step, dict[str, Dim]]]:
+        """The steps through a row with the reduced indices; of fours, the last one counts fours."""
+        yield from self._nest(scope, [])
+
+    def _nest(self, scope: Scope, done: list[Dim]) -> Iterator[tuple[Step, dict[str, Dim]]]:
+        reduced = self.problem.reduced
+        extent = reduced[len(done)]
+        own = Range(0, extent)
+        if len(done) + 1 < len(reduced):
+            for step in steps(scope, own, extent, 1, 1):
+                yield from self._nest(step.scope, [*done, step.at])
+            return
+        for step in steps(scope, own, extent, self.schedule.unroll, self.width):
+            yield step, {f"r{j}": place for j, place in enumerate([*done, step.at])}
+
+    # Reduction
+
+    def _reduce(self, group: Group) -> None:
+        """One loop over the row for all passes of the group."""
+        sums = [self._registers(j, one) for j, one in group.passes]
+        exprs = self._at_rows([one.expr for _, one in group.passes])
+        for step, places in self._elements(self.scope):
+            versions = self._values(step, places, exprs)
+            for c, values in enumerate(versions):
+                for (_, one), registers, value in zip(group.passes, sums, values, strict=True):
+                    single = not step.count and not self.count
+                    register = registers.single if single else registers.fours[c]
+                    assert register is not None
+                    value = value if single else wide(value)
+                    step.scope.assign(register, call(COMBINE[one.combine], register, value))
+        for (j, one), registers in zip(group.passes, sums, strict=True):
+            self._finish(f"p{j}", one, registers)
+
+    def _registers(self, j: int, one: Pass) -> _Sums:
+        first = neutral(one.combine, one.expr.dtype, math.inf)
+        extent = self.problem.reduced[-1]
+        if self.count:
+            count, single = self.count, False
+        elif self.width == 1:
+            count, single = 0, True
+        else:
+            fours = dims.floor_div(extent, 4)
+            count = self.schedule.unroll
+            count = min(count, max(fours, 0)) if isinstance(fours, int) else count
+            single = extent % 4 != 0
+        many = tuple(self.scope.var(f"sum{j}", wide(first)) for _ in range(count))
+        return _Sums(many, self.scope.var(f"rest{j}", first) if single else None)
+
+    def _finish(self, name: str, one: Pass, registers: _Sums) -> None:
+        """The results of a pass."""
+        op = COMBINE[one.combine]
+        if self.count:
+            for results, register in zip(self.results, registers.fours, strict=True):
+                results[name] = self.scope.let(name, register)
+            return
+        parts = list(registers.fours)
+        while len(parts) > 1:
+            pairs = [call(op, a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
+            parts = pairs + parts[len(pairs) * 2 :]  # type: ignore[assignment]
+        total = [across_lanes(op, self.scope.let("all", parts[0]))] if parts else []
+        total += [registers.single] if registers.single is not None else []
+        value = call(op, *total) if len(total) == 2 else total[0]
+        self.results[0][name] = self.scope.let(name, value)
+
+    # Stores
+
+    def _store(
+        self,
+        step: Step,
+        places: dict[str, Dim],
+        outputs: list[tuple[int, Output]],
+        versions: list[list[Expr]],
+    ) -> None:
+        scope = step.scope
+        for c, values in enumerate(versions):
+            for (j, output), value in zip(outputs, values, strict=True):
+                offset = dims.substitute(output.offset, self.outer)
+                if step.count:
+                    (name, at), rest = self._split(places)
+                    offset = dims.substitute(offset, rest)
+                    store_four(scope, j, offset, name, at + c, value)
+                    continue
+                offset = dims.substitute(offset, places)
+                if self.count:
+                    store_four(scope, j, offset, self.last, self.at[c], value)
+                else:
+                    scope.store(j, dims.simplify(offset, scope.extents), value)
+
+
+def _bound(expr: Expr, results: dict[str, Expr]) -> Expr:
+    """`expr` with the results of earlier passes."""
+    return rewrite(expr, lambda e: results.get(e.name) if isinstance(e, Ref) else None)
