@@ -19,7 +19,6 @@ setup: .venv/.installed  ## the environment: .venv with the project installed ed
 	@touch $@
 
 demo: setup  ## get a real model, pack it, run it on this repository's files
-	@sh tests/install.sh vulkan || true
 	@$(BIN)/python examples/classify_files.py
 
 system: setup  ## what the tests need besides Python: browsers, a software Vulkan driver, npm packages

@@ -1,8 +1,9 @@
-"""Check the paper's models against ONNX Runtime, on every software adapter, batch and length.
+"""Check the paper's models against ONNX Runtime, on every device, batch and length.
 
-`python bench/check_models.py [--models …] [--adapters lavapipe swiftshader]`: each model is packed
-once; on each adapter one session answers all batches and lengths, and no kernel may be compiled
-after the first. An answer holds when every output has cosine ≥ 0.9999 and |diff| ≤ 1e-3 + 1e-3·|x|.
+`python bench/check_models.py [--models …] [--device lavapipe swiftshader wasm]`: each model is
+packed once; on each device one session answers all batches and lengths, and no kernel may be
+compiled after the first. An answer holds when every output has cosine ≥ 0.9999 and |diff| ≤ 1e-3 +
+1e-3·|x|.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ DRIVERS = {
     "lavapipe": "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json",
     "swiftshader": "/usr/lib/chromium/vk_swiftshader_icd.json",
 }
+DEVICES = (*DRIVERS, "wasm")
+"""Software adapters of WebGPU, and the CPU."""
 MODELS = (
     "magika", "minilm-l3", "minilm-l6", "roberta-base", "bart-encoder", "bart-decoder", "gpt2",
     "t5-encoder", "minilm-l6-dynamo", "roberta-base-dynamo", "bart-encoder-dynamo",
@@ -53,7 +56,9 @@ def example(session: object, batch: int, length: int, seed: int) -> dict[str, np
     return feeds
 
 
-def check_one(model: Path, pack: Path, lengths: list[int]) -> list[dict[str, object]]:
+def check_one(
+    model: Path, pack: Path, kind: str, batches: list[int], lengths: list[int]
+) -> list[dict[str, object]]:
     """Every batch and length of one model in one session, on the driver of the environment."""
     import onnxruntime
 
@@ -62,9 +67,9 @@ def check_one(model: Path, pack: Path, lengths: list[int]) -> list[dict[str, obj
     oracle = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     rows: list[dict[str, object]] = []
     lengths = [2048] if model.stem == "magika" else lengths
-    with webrt.load(pack, device="webgpu") as session:
+    with webrt.load(pack, device=kind) as session:
         compiled = None
-        for batch in BATCHES:
+        for batch in batches:
             for length in lengths:
                 feeds = example(oracle, batch, length, seed=batch * 1000 + length)
                 expected = oracle.run(None, feeds)
@@ -108,13 +113,16 @@ def compare(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", nargs="+", default=list(MODELS))
-    parser.add_argument("--adapters", nargs="+", default=list(DRIVERS), choices=list(DRIVERS))
+    parser.add_argument("--device", nargs="+", default=list(DEVICES), choices=list(DEVICES))
+    parser.add_argument("--batches", nargs="+", type=int, default=list(BATCHES))
     parser.add_argument("--lengths", nargs="+", type=int, default=list(LENGTHS))
     parser.add_argument("--model-dir", type=Path, default=DEFAULT_DIR)
-    parser.add_argument("--one", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(check_one(*arguments.one, arguments.lengths)))
+        model, pack, kind = arguments.one
+        rows = check_one(Path(model), Path(pack), kind, arguments.batches, arguments.lengths)
+        print(json.dumps(rows))
         return
     import webrt
 
@@ -124,16 +132,20 @@ def main() -> None:
         model = build(name, arguments.model_dir)
         pack = arguments.model_dir / f"{name}.pack"
         report = webrt.pack(model, pack)
-        for adapter in arguments.adapters:
-            environment = os.environ | {"VK_DRIVER_FILES": DRIVERS[adapter]}
-            command = [sys.executable, __file__, "--one", str(model), str(pack)]
+        for device in arguments.device:
+            environment = dict(os.environ)
+            if device in DRIVERS:
+                environment["VK_DRIVER_FILES"] = DRIVERS[device]
+            kind = "webgpu" if device in DRIVERS else device
+            command = [sys.executable, __file__, "--one", str(model), str(pack), kind]
             command += ["--lengths", *map(str, arguments.lengths)]
+            command += ["--batches", *map(str, arguments.batches)]
             run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
             for row in json.loads(run.stdout):
                 figures.append({"model": name, "dispatches": report.dispatches} | row)
                 shown = ("batch", "length", "ok", "cosine", "max_abs", "compiled_later", "seconds")
-                lines.append((name, report.dispatches, adapter, *(row[k] for k in shown)))
-    header = ("model", "dispatches", "adapter", "batch", "length", "ok", "cosine", "max_abs")
+                lines.append((name, report.dispatches, device, *(row[k] for k in shown)))
+    header = ("model", "dispatches", "device", "batch", "length", "ok", "cosine", "max_abs")
     print(table((*header, "compiled later", "seconds"), lines))
     print("written:", save("check_models", {"rows": figures}))
     if not all(row["ok"] and not row["compiled_later"] for row in figures):

@@ -1,7 +1,8 @@
 """Tell the types of files from their bytes: `python examples/classify_files.py [FILE ...]`.
 
 Gets Google's magika model out of its PyPI package, packs it, loads it on the best device present
-and prints a label for each file (by default, files of this repository). `make demo` runs it.
+(a GPU, or else the CPU: neither needs anything installed) and prints a label for each file (by
+default, files of this repository). `make demo` runs it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="*", type=Path, default=[ROOT / f for f in DEFAULT_FILES])
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "demo")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="auto, webgpu or wasm")
     arguments = parser.parse_args()
     model, labels = fetch_model(arguments.cache)
     pack = arguments.cache / "magika"
