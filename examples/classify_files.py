@@ -1,7 +1,7 @@
 """Tell the types of files from their bytes: `python examples/classify_files.py [FILE ...]`.
 
 Gets Google's magika model out of its PyPI package, packs it, loads it on the best device present
-(a GPU, or else the CPU: neither needs anything installed) and prints a label for each file (by
+(a GPU, or else the CPU, which needs no driver) and prints a label for each file (by
 default, files of this repository). `make demo` runs it.
 """
 

@@ -11,7 +11,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from webrt.codegen import abi
-from webrt.codegen.encoder import I32, MAX_PAGES, Module
+from webrt.codegen.encoder import I32, Module
+from webrt.runtime.devices.wasmtime_ffi import Call, caller, memory_type, shared_memory, signed
 
 _TURN, _DONE = 8, 12  # words of a program that a worker may sleep on (`codegen/abi.py`)
 
@@ -32,9 +33,9 @@ class _Worker:
         import wasmtime
 
         self.store = wasmtime.Store(engine)
-        self.memory = memory or wasmtime.Memory(self.store, _memory_type(shared=False))
+        self.memory = memory or wasmtime.Memory(self.store, memory_type(shared=False))
         self.table: Any = None
-        self.replay: Any = None
+        self.replay: Call | None = None
 
     def add(self, module: Any) -> int:
         """Instantiate a module; returns where its table begins in the first one's."""
@@ -42,7 +43,8 @@ class _Worker:
 
         exports = wasmtime.Instance(self.store, module, [self.memory]).exports(self.store)
         if self.table is None:
-            self.table, self.replay = exports["table"], exports["replay"]
+            self.table = exports["table"]
+            self.replay = caller(self.store, exports["replay"])
             return 0
         start: int = self.table.size(self.store)
         count = exports["table"].size(self.store)
@@ -72,7 +74,7 @@ class Crew:
         self._shared = count > 1
         memory = None
         if self._shared:
-            memory = _shared_memory(self._engine)
+            memory = shared_memory(self._engine)
         self._workers = [_Worker(self._engine, memory) for _ in range(count)]
         self._orders: list[SimpleQueue[tuple[int, int] | None]] = []
         self._answers: SimpleQueue[str] = SimpleQueue()
@@ -80,7 +82,7 @@ class Crew:
         if self._shared:
             self._rescue = _Rescue(self._engine, memory)
             self._start()
-        self._first = _Run(self._workers[0], 0, count, self._rescue)
+        self._first: _Run | None = _Run(self._workers[0], 0, count, self._rescue)
         self._closing = weakref.finalize(self, _dismiss, self._orders)
 
     def _start(self) -> None:
@@ -152,6 +154,7 @@ class Crew:
             self._rescue.begin(len(self._workers))
         for orders, address in zip(self._orders, scratch[1:], strict=True):
             orders.put((program, address))
+        assert self._first is not None
         errors = [self._first(program, scratch[0])]
         errors += [self._answers.get() for _ in self._orders]
         failed = next((e for e in errors if e), None)
@@ -162,6 +165,8 @@ class Crew:
         """End the threads and drop the memory."""
         self._closing()
         self._workers.clear()
+        self._first = None
+        self._rescue = None
 
 
 class _Run:
@@ -174,11 +179,9 @@ class _Run:
         import wasmtime
 
         failure = ""
-        worker = self._worker
         try:
-            worker.replay(
-                worker.store, _signed(program), self._number, self._count, _signed(scratch)
-            )
+            assert self._worker.replay is not None
+            self._worker.replay(program, self._number, self._count, scratch)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             failure = _reason(str(error))
         if self._rescue is not None:
@@ -210,10 +213,10 @@ class _Rescue:
         with self._lock:
             self._running -= 1
             if failed and number:
-                self._push(self._store, _signed(program + _DONE))
+                self._push(self._store, signed(program + _DONE))
         while failed and self._running:
             with self._lock:
-                self._push(self._store, _signed(program + _TURN))
+                self._push(self._store, signed(program + _TURN))
             time.sleep(0.001)
 
 
@@ -243,34 +246,6 @@ def _serve(
 def _dismiss(orders: Sequence[SimpleQueue[tuple[int, int] | None]]) -> None:
     for queue in orders:
         queue.put(None)
-
-
-def _memory_type(shared: bool) -> Any:
-    import wasmtime
-
-    return wasmtime.MemoryType(wasmtime.Limits(1, MAX_PAGES), shared=shared)
-
-
-def _shared_memory(engine: Any) -> Any:
-    import wasmtime
-    from wasmtime import _ffi as ffi
-
-    memory = wasmtime.SharedMemory(engine, _memory_type(shared=True))
-
-    def extern() -> Any:
-        union = ffi.wasmtime_extern_union(sharedmemory=memory.ptr())
-        return ffi.wasmtime_extern_t(ffi.WASMTIME_EXTERN_SHAREDMEMORY, union)
-
-    try:
-        memory._as_extern()
-    except TypeError:  # wasmtime-py 50 takes the pointer's address for the pointer (2026-11)
-        memory._as_extern = extern
-    return memory
-
-
-def _signed(address: int) -> int:
-    """An address as the i32 that wasm knows."""
-    return address - (1 << 32) if address >= 1 << 31 else address
 
 
 def _reason(message: str) -> str:
