@@ -10,7 +10,7 @@ Symbols of a model are at least 1 and at most `MAX_SYMBOL`; an index runs from 0
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Union
@@ -19,8 +19,11 @@ MAX_SYMBOL = 1 << 20
 """The largest value that a dynamic dim may be bound to: integer ranges are proven with it."""
 
 
-class Atom(ABC):
-    """An indivisible factor of a monomial. Subclasses are frozen dataclasses."""
+class Atom:
+    """An indivisible factor of a monomial. Subclasses are frozen dataclasses.
+
+    No ABC: `isinstance` of one takes ten times as long, and lowering asks it without end.
+    """
 
     __slots__ = ()
 
@@ -93,7 +96,15 @@ class Symbolic:
     terms: tuple[tuple[Monomial, int], ...]
 
     def __add__(self, other: Dim) -> Dim:
-        return self if other == 0 else sum_terms([*self.terms, *terms_of(other)])
+        if not isinstance(other, int):
+            return sum_terms([*self.terms, *other.terms])
+        if other == 0:
+            return self
+        atoms, coefficient = self.terms[-1]
+        if atoms:
+            return Symbolic((*self.terms, ((), other)))
+        rest = self.terms[:-1]
+        return Symbolic((*rest, ((), coefficient + other)) if coefficient + other else rest)
 
     def __mul__(self, other: Dim) -> Dim:
         if isinstance(other, int):
@@ -197,8 +208,15 @@ def sum_terms(terms: list[tuple[Monomial, int]]) -> Dim:
     kept = _fold_div_mod(kept)
     if len(kept) == 1 and () in kept:
         return kept[()]
-    order = sorted(kept.items(), key=lambda t: (not t[0], [str(a) for a in t[0]]))
+    if len(kept) == 1:
+        return Symbolic(tuple(kept.items()))
+    order = sorted(kept.items(), key=_order)
     return Symbolic(tuple(order)) if order else 0
+
+
+def _order(term: tuple[Monomial, int]) -> tuple[bool, list[str]]:
+    """Terms go by the names of their atoms, a literal is last."""
+    return not term[0], [str(a) for a in term[0]]
 
 
 def _fold_div_mod(total: dict[Monomial, int]) -> dict[Monomial, int]:
@@ -348,16 +366,27 @@ def rebuild(dim: Dim, atom_change: Callable[[Atom], Dim | None]) -> Dim:
     """Replace atoms bottom up; `atom_change` returns None for one whose parts are to be visited."""
     if isinstance(dim, int):
         return dim
-    result: Dim = 0
+    terms: list[tuple[Monomial, int]] = []
+    same = True
     for atoms, coefficient in dim.terms:
-        factor: Dim = coefficient
-        for atom in atoms:
-            changed = atom_change(atom)
-            if changed is None:
-                changed = atom.rebuild(lambda part: rebuild(part, atom_change))
-            factor = factor * changed
-        result = result + factor
-    return result
+        factors = [_rebuilt(atom, atom_change) for atom in atoms]
+        if all(factor is None for factor in factors):
+            terms.append((atoms, coefficient))
+            continue
+        same = False
+        product: Dim = coefficient
+        for atom, factor in zip(atoms, factors, strict=True):
+            product = product * (atom_dim(atom) if factor is None else factor)
+        terms += terms_of(product)
+    return dim if same else sum_terms(terms)
+
+
+def _rebuilt(atom: Atom, atom_change: Callable[[Atom], Dim | None]) -> Dim | None:
+    """What stands for an atom after `rebuild`, None for itself."""
+    changed = atom_change(atom)
+    if changed is None and not isinstance(atom, Symbol):
+        changed = atom.rebuild(lambda part: rebuild(part, atom_change))
+    return changed
 
 
 def substitute(dim: Dim, mapping: Mapping[str, Dim]) -> Dim:

@@ -15,13 +15,12 @@ from webrt.kernel.expr import (
     Index,
     Load,
     Ref,
+    Value,
     as_index,
     call,
     cast,
     lanes_of,
-    own_dims,
     substitute,
-    walk,
 )
 from webrt.kernel.problem import Output, Problem, extents, symbols
 from webrt.lower.scope import Names, Scope
@@ -62,26 +61,64 @@ def kernel(
 ) -> loop.Kernel:
     """The finished kernel: bindings and symbols follow from what the body uses."""
     body = tuple(scope.statements)
-    used: set[str] = set()
-    wide: set[int] = set()
-    for statement in statements_of(body):
-        match statement:
-            case loop.Store(int() as memory, _, expr) if lanes_of(expr) == 4:
-                wide.add(memory)
-        for dim in dims_of(statement):
-            used |= dims.free_symbols(dim)
-        for expr in exprs_of(statement):
-            for e in walk(expr):
-                if isinstance(e, Load) and e.lanes == 4 and isinstance(e.memory, int):
-                    wide.add(e.memory)
-                for dim in own_dims(e):
-                    used |= dims.free_symbols(dim)
+    uses = _Uses()
+    uses.body(body)
+    used, wide = uses.names, uses.wide
     bindings = tuple(
         loop.Binding(binding, dtype, 4 if j in wide else 1, writable)
         for j, (binding, dtype, writable) in enumerate(_memories(problem))
     )
     model = sorted(used & set(symbols(problem)), key=lambda s: int(s[1:]))
     return loop.Kernel(name, bindings, tuple(model), shared, workgroup, grid, body)
+
+
+class _Uses:
+    """The symbols that a body uses, and the bindings that it accesses by four."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.wide: set[int] = set()
+
+    def body(self, body: Sequence[loop.Stmt]) -> None:
+        for statement in body:
+            match statement:
+                case loop.Let(_, expr) | loop.Var(_, expr) | loop.Assign(_, expr):
+                    self.expr(expr)
+                case loop.Store(memory, offset, expr):
+                    if isinstance(memory, int) and lanes_of(expr) == 4:
+                        self.wide.add(memory)
+                    self.dim(offset)
+                    self.expr(expr)
+                case loop.For(_, start, stop, _, inner):
+                    self.dim(start)
+                    self.dim(stop)
+                    self.body(inner)
+                case loop.If(condition, inner, otherwise):
+                    self.expr(condition)
+                    self.body(inner)
+                    self.body(otherwise)
+
+    def expr(self, expr: Expr) -> None:
+        if isinstance(expr, Call):
+            for arg in expr.args:
+                self.expr(arg)
+        elif isinstance(expr, Load):
+            if expr.lanes == 4 and isinstance(expr.memory, int):
+                self.wide.add(expr.memory)
+            self.dim(expr.offset)
+        elif isinstance(expr, Index):
+            self.dim(expr.dim)
+
+    def dim(self, dim: Dim) -> None:
+        for atoms, _ in () if isinstance(dim, int) else dim.terms:
+            for atom in atoms:
+                if isinstance(atom, dims.Symbol):
+                    self.names.add(atom.name)
+                elif isinstance(atom, Value):
+                    self.expr(atom.expr)
+                else:
+                    for part in atom.parts():
+                        self.dim(part)
 
 
 def statements_of(body: Sequence[loop.Stmt]) -> Iterator[loop.Stmt]:
@@ -106,16 +143,6 @@ def exprs_of(statement: loop.Stmt) -> tuple[Expr, ...]:
             return (condition,)
         case loop.For(_, start, stop):
             return (Index(start), Index(stop))
-    return ()
-
-
-def dims_of(statement: loop.Stmt) -> tuple[Dim, ...]:
-    """The dims that stand directly in a statement."""
-    match statement:
-        case loop.Store(_, offset, _):
-            return (offset,)
-        case loop.For(_, start, stop):
-            return (start, stop)
     return ()
 
 

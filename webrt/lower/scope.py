@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from webrt import dims
-from webrt.dims import Dim, symbol
+from webrt.dims import Dim, Symbolic, symbol
 from webrt.kernel import loop
 from webrt.kernel.expr import (
     Call,
@@ -61,9 +61,8 @@ class Scope:
     _memo: dict[Dim, Dim] = field(default_factory=dict)
     _extents: dict[str, Dim] = field(default_factory=dict)
 
-    @property
-    def depth(self) -> int:
-        return 0 if self.parent is None else self.parent.depth + 1
+    def __post_init__(self) -> None:
+        self.depth: int = 0 if self.parent is None else self.parent.depth + 1
 
     @property
     def extents(self) -> dict[str, Dim]:
@@ -164,19 +163,19 @@ class Scope:
         dim = dims.rebuild(dim, self._named_atom)
         if isinstance(dim, int):
             return dim
-        levels: dict[int, Dim] = {}
-        inner: Dim = 0
+        levels: dict[int, tuple[Scope, list[Dim]]] = {}
         for atoms, coefficient in dim.terms:
-            term = dims.product(tuple(dims.atom_dim(a) for a in atoms)) * coefficient
-            home = self._home(term)
-            if not atoms or home is self:
-                inner = inner + term
-            else:
-                levels[home.depth] = levels.get(home.depth, 0) + term
+            term = Symbolic(((atoms, coefficient),)) if atoms else coefficient
+            home = self._home(term) if atoms else self
+            levels.setdefault(home.depth, (home, []))[1].append(term)
+        if len(levels) == 1 and self.depth in levels:
+            return dim
+        inner = levels.pop(self.depth, (self, []))[1]
         base: Dim = 0
         for depth in sorted(levels):
-            base = self._around(depth)._named(base + levels[depth], "at")
-        return base + inner
+            home, terms = levels[depth]
+            base = home._named(dims.total([base, *terms]), "at")
+        return dims.total([base, *inner]) if inner else base
 
     def _address(self, offset: Dim, lanes: int) -> Dim:
         """An address; one that must be divisible by 4 is kept so by naming its quarter."""
@@ -187,7 +186,7 @@ class Scope:
     def _named_atom(self, atom: dims.Atom) -> Dim | None:
         """Divisions, modulos, minima and loaded indices get names of their own."""
         if isinstance(atom, dims.Symbol):
-            return dims.atom_dim(atom)
+            return None
         if isinstance(atom, Value):
             if isinstance(atom.expr, Ref):
                 return dims.atom_dim(atom)
@@ -240,16 +239,20 @@ class Scope:
 
         A value that is first needed after a loop would take a register all through it.
         """
-        if self._changes(dim):
-            return self
-        names = _names_in(dim)
+        names = _symbols_alone(dim)
+        if names is None:
+            if self._changes(dim):
+                return self
+            names = _names_in(dim)
         scope = self
-        while scope.parent is not None and not scope.has_loop and not names & scope.defined:
+        while scope.parent is not None and not scope.has_loop and names.isdisjoint(scope.defined):
             scope = scope.parent
         return scope
 
     def _changes(self, dim: Dim) -> bool:
         """Whether `dim` reads a register or workgroup memory: its value depends on the moment."""
+        if _symbols_alone(dim) is not None:
+            return False
         registers: set[str] = set()
         scope: Scope | None = self
         while scope is not None:
@@ -260,13 +263,6 @@ class Scope:
             or (isinstance(e, Load) and isinstance(e.memory, str))
             for e in walk(Index(dim))
         )
-
-    def _around(self, depth: int) -> Scope:
-        scope = self
-        while scope.depth > depth:
-            assert scope.parent is not None
-            scope = scope.parent
-        return scope
 
     # Values
 
@@ -311,6 +307,17 @@ def _is_symbol(dim: Dim) -> bool:
         return False
     atoms, coefficient = dim.terms[0]
     return coefficient == 1 and len(atoms) == 1 and isinstance(atoms[0], dims.Symbol)
+
+
+def _symbols_alone(dim: Dim) -> set[str] | None:
+    """The names in a dim of nothing but symbols; None if there is more in it."""
+    names: set[str] = set()
+    for atoms, _ in () if isinstance(dim, int) else dim.terms:
+        for atom in atoms:
+            if not isinstance(atom, dims.Symbol):
+                return None
+            names.add(atom.name)
+    return names
 
 
 def _names_in(dim: Dim) -> set[str]:
