@@ -1,7 +1,9 @@
 """The function that runs a whole plan, on one worker or on many: see `abi` for its program.
 
-One worker calls every kernel once and needs no atomics. Several take the units of a step in chunks
-from the step's counter `next`, until none are left. A step that waits begins with a barrier: the
+One worker needs no atomics. It calls a kernel for some units at a time: engines that compile in
+tiers put better code in place between two calls, and the first run of a kernel may be a long one.
+Several workers take the units of a step in chunks from the step's counter `next`, until none are
+left. A step that waits begins with a barrier: the
 last worker to arrive sets `arrived` back to 0 and moves `turn` on, the others read `turn` before
 they arrive and wait until it is another. They spin for a while, because the others are nearly
 done as a rule, and then sleep.
@@ -14,13 +16,16 @@ were before it returns. The program can be replayed, or its memory used for some
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from webrt.codegen import abi
 from webrt.codegen.encoder import I32, Function, Module
 
 SPINS = 4096
 """Looks at a word before a worker sleeps: some microseconds, less than it takes to wake one."""
 
-_CHUNKS = 4  # a worker takes about so many chunks of a step: enough to even out slow ones
+_CHUNKS = 4  # of several workers, each takes about so many: enough to even out slow ones
+_CALLS = 16  # of one worker for a step
 
 _ARRIVED, _TURN, _DONE = 4, 8, 12
 _KERNEL, _ARGS, _UNITS, _WAITS, _NEXT = 0, 4, 8, 12, 16
@@ -44,7 +49,7 @@ def replay(module: Module) -> None:
     f.emit("i32.eq")
     f.if_()
     _open_steps(f, step, end)
-    _call(f, step, None, scratch)
+    _run_units(f, step, scratch)
     _close_steps(f, step, end)
     f.else_()
     _open_steps(f, step, end)
@@ -92,38 +97,65 @@ def _close_steps(f: Function, step: int, end: int) -> None:
     f.end()
 
 
-def _call(f: Function, step: int, units: tuple[int, int] | None, scratch: int) -> None:
-    """Run a step's kernel on the units between two locals, or on all of them."""
+def _call(f: Function, step: int, first: int, last: int, scratch: int) -> None:
+    """Run a step's kernel on the units between two locals."""
     f.get(step)
     f.access("i32.load", _ARGS)
-    if units is None:
-        f.i32(0)
-        f.get(step)
-        f.access("i32.load", _UNITS)
-    else:
-        f.get(units[0])
-        f.get(units[1])
+    f.get(first)
+    f.get(last)
     f.get(scratch)
     f.get(step)
     f.access("i32.load", _KERNEL)
     f.call_indirect(abi.KERNEL)
 
 
-def _take_units(f: Function, step: int, workers: int, scratch: int) -> None:
-    """Take chunks of the step's units until there are none."""
+def _run_units(f: Function, step: int, scratch: int) -> None:
+    """Run all units of the step."""
     units, chunk, first, last = (f.local(I32) for _ in range(4))
+    _set_chunk(f, step, units, chunk, lambda: f.i32(_CALLS))
+    f.i32(0)
+    f.set(first)
+    f.block()
+    f.loop()
+    f.get(first)
+    f.get(units)
+    f.emit("i32.ge_u")
+    f.br_if(1)
+    _set_last(f, first, chunk, units, last)
+    _call(f, step, first, last, scratch)
+    f.get(last)
+    f.set(first)
+    f.br(0)
+    f.end()
+    f.end()
+
+
+def _set_chunk(
+    f: Function, step: int, units: int, chunk: int, push_parts: Callable[[], None]
+) -> None:
+    """`chunk`: the step's `units` over the parts that are pushed, 1 at least."""
     f.get(step)
     f.access("i32.load", _UNITS)
     f.tee(units)
-    f.get(workers)
-    f.i32(_CHUNKS)
-    f.emit("i32.mul")
+    push_parts()
     f.emit("i32.div_u")
     f.tee(chunk)
     f.i32(1)
     f.get(chunk)
     f.select()
     f.set(chunk)
+
+
+def _take_units(f: Function, step: int, workers: int, scratch: int) -> None:
+    """Take chunks of the step's units until there are none."""
+    units, chunk, first, last = (f.local(I32) for _ in range(4))
+
+    def push_parts() -> None:
+        f.get(workers)
+        f.i32(_CHUNKS)
+        f.emit("i32.mul")
+
+    _set_chunk(f, step, units, chunk, push_parts)
     f.block()
     f.loop()
     f.get(step)
@@ -133,14 +165,14 @@ def _take_units(f: Function, step: int, workers: int, scratch: int) -> None:
     f.get(units)
     f.emit("i32.ge_u")
     f.br_if(1)
-    _push_smaller_end(f, first, chunk, units, last)
-    _call(f, step, (first, last), scratch)
+    _set_last(f, first, chunk, units, last)
+    _call(f, step, first, last, scratch)
     f.br(0)
     f.end()
     f.end()
 
 
-def _push_smaller_end(f: Function, first: int, chunk: int, units: int, last: int) -> None:
+def _set_last(f: Function, first: int, chunk: int, units: int, last: int) -> None:
     """`last` = min(first + chunk, units), where first + chunk may pass 2³¹ but not 2³²."""
     f.get(first)
     f.get(chunk)
