@@ -1,4 +1,4 @@
-"""One backend case an operator, all the way: packed, loaded, and run on a software adapter."""
+"""One backend case an operator, all the way: packed, loaded, run in WGSL and in wasm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx_cases import Case, all_cases, assert_close
 
 import webrt
 from webrt.frontend.onnx import from_proto
-from webrt.runtime.devices.wgpu import WgpuDevice
+from webrt.runtime.device import Device
 from webrt.runtime.session import Session
 from webrt.runtime.source import FolderSource
 from webrt.runtime.sync import run_sync
@@ -29,14 +29,14 @@ def _one_an_operator() -> dict[str, Case]:
 CASES = _one_an_operator()
 
 
-@pytest.fixture(scope="module")
-def device() -> Iterator[WgpuDevice]:
-    with opened() as found:
+@pytest.fixture(scope="module", params=["llvmpipe", "wasm-2", "wasm-plain-1"])
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+    with opened(request.param) as found:
         yield found
 
 
 @pytest.mark.parametrize("op", sorted(CASES))
-def test_an_operator_on_a_device(op: str, device: WgpuDevice, tmp_path: Path) -> None:
+def test_an_operator_on_a_device(op: str, device: Device, tmp_path: Path) -> None:
     case = CASES[op]
     model = case.runnable()
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
