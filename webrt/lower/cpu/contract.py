@@ -20,8 +20,6 @@ from contextlib import contextmanager
 
 from webrt import dims
 from webrt.dims import Dim
-from webrt.dtypes import DType
-from webrt.errors import CompileError
 from webrt.kernel import loop
 from webrt.kernel.expr import (
     Call,
@@ -38,7 +36,7 @@ from webrt.kernel.expr import (
 from webrt.kernel.problem import Contract
 from webrt.lower.common import Quad, decode, lane, quad, wide
 from webrt.lower.cpu.axis import Axis
-from webrt.lower.cpu.common import UNIT, keep_inside, kernel, root_scope, vectorise
+from webrt.lower.cpu.common import UNIT, keep_inside, kernel, refuse_f16, root_scope, vectorise
 from webrt.lower.cpu.panels import in_panels
 from webrt.lower.cpu.tile import Place, Source, Tile, zero
 from webrt.lower.scope import Scope
@@ -47,8 +45,7 @@ from webrt.schedule.cpu.contract import CpuContractSchedule, reads_plainly, step
 
 def lower(problem: Contract, schedule: CpuContractSchedule, name: str) -> loop.Kernel:
     """The kernel of `problem` under `schedule`; raises CompileError for halves."""
-    if DType.F16 in [t.dtype for t in problem.operands] + [t.dtype for t in problem.outputs]:
-        raise CompileError(f"{name}: kernels for CPUs take no f16; pack the model in f32")
+    refuse_f16(problem, name)
     return _Lowering(problem, schedule).kernel(name)
 
 
@@ -280,27 +277,34 @@ class _Lowering:
     def fill_b(self, scope: Scope, start: Dim, k0: Dim, k1: Dim) -> None:
         """Pack one panel of b: [k - k0][column]; behind the last column it repeats that one."""
         width, n = self.columns, self.problem.n
-
-        def fill(outer: Scope, columns: list[Dim]) -> None:
-            with outer.loop("k", k0, k1, extent=self.problem.k) as (body, k):
-                at_k = substitute(self.problem.b, {"k": k})
-                place = (k - k0) * width
-                for v in range(0, width, 4):
-                    lanes = (columns[v], columns[v + 1], columns[v + 2], columns[v + 3])
-                    value = self.inside(body, vectorise(at_k, "n", lanes, self.space(body)))
-                    value = body.share(cast(wide(value), self.acc))
-                    body.store(self.tile_b, place + v, value)
-
-        columns = [start + c for c in range(width)]
         if dims.modulo(n, width) == 0:
-            fill(scope, columns)
+            self.fill_fours(scope, start, k0, k1)
             return
-        over = as_index(start + width)
-        with scope.when(call("le", over, as_index(n))) as inner:
-            fill(inner, columns)
-        with scope.when(call("gt", over, as_index(n))) as inner:
-            last = [inner.symbol("last", dims.dim_min(c, n - 1), n) for c in columns]
-            fill(inner, last)
+        whole = call("le", as_index(start + width), as_index(n))
+        with scope.when(whole) as inside:
+            self.fill_fours(inside, start, k0, k1)
+        with (
+            scope.when(call("not", whole)) as inside,
+            inside.loop("column", 0, width, extent=width) as (body, c),
+        ):
+            at = body.symbol("at", dims.dim_min(start + c, n - 1), n)
+            b = substitute(self.problem.b, {"n": at})
+            with body.loop("k", k0, k1, extent=self.problem.k) as (inner, k):
+                value = cast(self.inside(inner, substitute(b, {"k": k})), self.acc)
+                inner.store(self.tile_b, (k - k0) * width + c, inner.share(value))
+
+    def fill_fours(self, scope: Scope, start: Dim, k0: Dim, k1: Dim) -> None:
+        """Pack a whole panel, four columns at a time."""
+        width = self.columns
+        with scope.loop("four", 0, width // 4, extent=width // 4) as (body, q):
+            j = body.symbol(
+                "column", dims.floor_div(start, 4) + q, dims.floor_div(self.problem.n, 4)
+            )
+            with body.loop("k", k0, k1, extent=self.problem.k) as (inner, k):
+                at_k = substitute(self.problem.b, {"k": k})
+                value = self.inside(inner, vectorise(at_k, "n", quad(j), self.space(inner)))
+                value = inner.share(cast(wide(value), self.acc))
+                inner.store(self.tile_b, (k - k0) * width + q * 4, value)
 
     # The results
 
@@ -315,7 +319,7 @@ class _Lowering:
             fours = dims.floor_div(n, 4)
             first = self.n.number * quads
             last = dims.dim_min(first + quads, fours)
-            if dims.modulo(fours, quads) == 0:
+            if dims.modulo(n, self.column_block) == 0:
                 last = first + quads
             if fours != 0:
                 with body.loop("four", first, last, extent=fours) as (inner, j):
