@@ -10,7 +10,8 @@ import pytest
 from adapters import WASM, opened
 from device_kernels import LAYOUTS, add, add_module, dispatch, floats, uniform
 
-from webrt.codegen import abi
+from webrt.codegen import abi, wasm
+from webrt.codegen.encoder import I32, Module
 from webrt.errors import CompileError, DeviceError, DeviceLostError
 from webrt.runtime.device import Device, KernelCode, Pipeline, Slice, WasmCode
 from webrt.runtime.devices import wasmtime as device_module
@@ -72,7 +73,7 @@ def test_a_module_is_compiled_once(device: Device, monkeypatch: pytest.MonkeyPat
     added: list[bytes] = []
     add_to_crew = device._crew.add
 
-    def adding(module: bytes) -> int:
+    def adding(module: bytes) -> range:
         added.append(module)
         return add_to_crew(module)
 
@@ -81,12 +82,25 @@ def test_a_module_is_compiled_once(device: Device, monkeypatch: pytest.MonkeyPat
     assert len(added) == 1
 
 
+def odd_module() -> bytes:
+    """A module that would make the host call `replay` with arguments that it hasn't."""
+    module = Module(abi.TYPES)
+    module.function((I32,), (), export="replay")
+    return module.encode()
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
         (b"", "kernel k: the module doesn't begin as webrt's do"),
         (bytes(100), "kernel k: the module doesn't begin as webrt's do"),
         (add_module(relaxed=False)[:-9], "kernel k: unexpected end"),
+        (
+            add_module(relaxed=False).replace(b"\x06replay", b"\x06delays"),
+            "kernel k: the module lacks the table or the function that webrt's export",
+        ),
+        (odd_module(), "kernel k: the module's `replay` is no function of four i32s"),
+        (wasm.module([]), "kernel k: the module has 0 kernels"),
     ],
 )
 def test_what_is_no_module(device: Device, module: bytes, message: str) -> None:

@@ -176,19 +176,22 @@ class WasmtimeDevice:
     ) -> list[Pipeline]:
         self._check_open()
         self._make_scratch(kernels)
-        first: dict[bytes, int] = {}
+        added: dict[bytes, range] = {}
         made: list[Pipeline] = []
         for kernel in kernels:
             code = kernel.source
             assert isinstance(code, WasmCode), f"{kernel.name} is WGSL"
-            if code.module not in first:
-                first[code.module] = self._add(kernel.name, code.module)
-            made.append(WasmPipeline(first[code.module] + code.entry))
+            if code.module not in added:
+                added[code.module] = self._add(kernel.name, code.module)
+            entries = added[code.module]
+            if code.entry >= len(entries):
+                raise CompileError(f"kernel {kernel.name}: the module has {len(entries)} kernels")
+            made.append(WasmPipeline(entries[code.entry]))
             if progress is not None:
                 progress(len(made), len(kernels))
         return made
 
-    def _add(self, name: str, module: bytes) -> int:
+    def _add(self, name: str, module: bytes) -> range:
         try:
             return self._crew.add(module)
         except ValueError as error:

@@ -46,9 +46,16 @@ def shared_memory(engine: Any) -> Any:
 
 
 def caller(store: Any, function: Any) -> Call:
-    """Calls a function of four i32s and no result; raises WasmtimeError or Trap."""
+    """Calls a function of four i32s and no result; raises WasmtimeError or Trap.
+
+    Raises ValueError for a function of another type: nothing checks the arguments of a quick call.
+    """
     import wasmtime
     from wasmtime import _ffi as ffi
+
+    kind = function.type(store)
+    if [str(t) for t in kind.params] != ["i32"] * 4 or len(kind.results):
+        raise ValueError("the module's `replay` is no function of four i32s")
 
     def plainly(*values: int) -> None:
         function(store, *map(signed, values))

@@ -37,23 +37,29 @@ class _Worker:
         self.table: Any = None
         self.replay: Call | None = None
 
-    def add(self, module: Any) -> int:
-        """Instantiate a module; returns where its table begins in the first one's."""
+    def add(self, module: Any) -> range:
+        """Instantiate a module; which entries of the first one's table are its kernels.
+
+        Raises ValueError for a module that isn't laid out as `codegen/abi.py` says.
+        """
         import wasmtime
 
         exports = wasmtime.Instance(self.store, module, [self.memory]).exports(self.store)
+        table, function = exports.get("table"), exports.get("replay")
+        if not isinstance(table, wasmtime.Table) or not isinstance(function, wasmtime.Func):
+            raise ValueError("the module lacks the table or the function that webrt's export")
+        count = table.size(self.store)
         if self.table is None:
-            self.table = exports["table"]
-            self.replay = caller(self.store, exports["replay"])
-            return 0
+            self.table = table
+            self.replay = caller(self.store, function)
+            return range(count)
         start: int = self.table.size(self.store)
-        count = exports["table"].size(self.store)
         if count:
-            functions = [exports["table"].get(self.store, j) for j in range(count)]
+            functions = [table.get(self.store, j) for j in range(count)]
             self.table.grow(self.store, count, functions[0])
-            for j, function in enumerate(functions):
-                self.table.set(self.store, start + j, function)
-        return start
+            for j, one in enumerate(functions):
+                self.table.set(self.store, start + j, one)
+        return range(start, start + count)
 
 
 class Crew:
@@ -133,8 +139,8 @@ class Crew:
         except wasmtime.WasmtimeError as error:
             raise MemoryError(one_line(str(error))) from error
 
-    def add(self, module: bytes) -> int:
-        """Compile and instantiate a module; the entry of its first kernel. Raises ValueError."""
+    def add(self, module: bytes) -> range:
+        """Compile and instantiate a module; the table's entries that it got. Raises ValueError."""
         import wasmtime
 
         code = bytearray(module)
@@ -143,10 +149,10 @@ class Crew:
         code[abi.MEMORY_FLAGS_OFFSET] = abi.SHARED if self._shared else abi.UNSHARED
         try:
             compiled = wasmtime.Module(self._engine, code)
-            starts = [worker.add(compiled) for worker in self._workers]
-        except (wasmtime.WasmtimeError, wasmtime.Trap, KeyError) as error:
+            entries = [worker.add(compiled) for worker in self._workers]
+        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             raise ValueError(str(error)) from error
-        return starts[0]
+        return entries[0]
 
     def run(self, program: int, scratch: Sequence[int]) -> None:
         """Run a program on all workers; raises TrapError."""
