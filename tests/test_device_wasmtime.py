@@ -11,7 +11,7 @@ from adapters import WASM, opened
 from device_kernels import LAYOUTS, add, add_module, dispatch, floats, uniform
 
 from webrt.codegen import abi, wasm
-from webrt.codegen.encoder import I32, Module
+from webrt.codegen.encoder import Module
 from webrt.errors import CompileError, DeviceError, DeviceLostError
 from webrt.runtime.device import Device, KernelCode, Pipeline, Slice, WasmCode
 from webrt.runtime.devices import wasmtime as device_module
@@ -85,7 +85,7 @@ def test_a_module_is_compiled_once(device: Device, monkeypatch: pytest.MonkeyPat
 def odd_module() -> bytes:
     """A module that would make the host call `replay` with arguments that it hasn't."""
     module = Module(abi.TYPES)
-    module.function((I32,), (), export="replay")
+    module.function(*abi.UNARY, export="replay").get(0)
     return module.encode()
 
 
@@ -102,6 +102,7 @@ def odd_module() -> bytes:
         (odd_module(), "kernel k: the module's `replay` is no function of four i32s"),
         (wasm.module([]), "kernel k: the module has 0 kernels"),
     ],
+    ids=["empty", "zeros", "cut", "other exports", "another type", "no kernels"],
 )
 def test_what_is_no_module(device: Device, module: bytes, message: str) -> None:
     with pytest.raises(CompileError) as caught:
