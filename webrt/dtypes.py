@@ -20,6 +20,8 @@ class DType(enum.Enum):
     U8 = "u8"
     BOOL = "bool"
 
+    __hash__ = object.__hash__  # members are alone of their kind; Enum's own is Python code
+
     def __str__(self) -> str:
         return self.value
 

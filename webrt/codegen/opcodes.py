@@ -38,8 +38,13 @@ class Opcode:
     align: int = 0
 
 
+_BYTES = [bytes([value]) for value in range(0x80)]
+
+
 def unsigned(value: int) -> bytes:
     """`value` in unsigned LEB128."""
+    if value < 0x80:
+        return _BYTES[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

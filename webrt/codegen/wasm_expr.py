@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from webrt.codegen import wasm_math
 from webrt.codegen.encoder import F32, V128, pack_single
 from webrt.codegen.opcodes import Type
-from webrt.codegen.wasm_integers import value_type
+from webrt.codegen.wasm_integers import VALUE_TYPES, value_type
 from webrt.codegen.wasm_whole import WholeNumbers
 from webrt.dtypes import DType
 from webrt.kernel.expr import (
@@ -26,32 +27,25 @@ _FLOAT_UNARY = {
     "neg": "neg", "abs": "abs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil",
     "round": "nearest",
 }  # fmt: skip
-_BITS = {"add": "add", "sub": "sub", "mul": "mul", "eq": "eq", "ne": "ne"}
-_ORDER = ("lt", "le", "gt", "ge")
 
 
-def _binary() -> dict[tuple[DType, int, str], str]:
+def _binary(dtype: DType, lanes: int) -> dict[str, str]:
     """Operations of two operands that are one instruction."""
-    table: dict[tuple[DType, int, str], str] = {}
-    for lanes, shape in ((1, "f32"), (4, "f32x4")):
-        for op in ("add", "sub", "mul", "div", "min", "max", *COMPARISON):
-            table[DType.F32, lanes, op] = f"{shape}.{op}"
-    for dtype in (DType.I32, DType.U32, DType.BOOL):
-        sign = "s" if dtype is DType.I32 else "u"
-        for lanes, shape in ((1, "i32"), (4, "i32x4")):
-            for op in _ORDER:
-                table[dtype, lanes, op] = f"{shape}.{op}_{sign}"
-            for op, name in _BITS.items():
-                table[dtype, lanes, op] = f"{shape}.{name}"
-        for op in ("min", "max"):
-            table[dtype, 4, op] = f"i32x4.{op}_{sign}"
-    for op in ("and", "or", "xor"):
-        table[DType.BOOL, 1, op] = f"i32.{op}"
-        table[DType.BOOL, 4, op] = f"v128.{op}"
+    if dtype is DType.F32:
+        shape = "f32" if lanes == 1 else "f32x4"
+        names = ("add", "sub", "mul", "div", "min", "max", *COMPARISON)
+        return {op: f"{shape}.{op}" for op in names}
+    shape = "i32" if lanes == 1 else "i32x4"
+    sign = "s" if dtype is DType.I32 else "u"
+    table = {op: f"{shape}.{op}" for op in ("add", "sub", "mul", "eq", "ne")}
+    signed = ("lt", "le", "gt", "ge", *(("min", "max") if lanes == 4 else ()))
+    table |= {op: f"{shape}.{op}_{sign}" for op in signed}
+    if dtype is DType.BOOL:
+        table |= {op: f"{'i32' if lanes == 1 else 'v128'}.{op}" for op in ("and", "or", "xor")}
     return table
 
 
-_BINARY = _binary()
+_BINARY = {t: {n: _binary(t, n) for n in (1, 4)} for t in VALUE_TYPES}
 _SHAPING = frozenset(["splat", "vec4", "sum4", "lane0", "lane1", "lane2", "lane3"])
 
 
@@ -127,8 +121,8 @@ class Expressions(WholeNumbers):
     def _call(self, call: Call) -> None:
         op, args, lanes = call.op, call.args, call.lanes
         kind = args[0].dtype
-        value_type(call.dtype, lanes)
-        simple = _BINARY.get((kind, lanes, op))
+        value_type(kind, lanes)
+        simple = _BINARY[kind][lanes].get(op)
         if simple is not None:
             self.args(args, lanes)
             self.f.emit(simple)
@@ -196,8 +190,6 @@ class Expressions(WholeNumbers):
 
     def _library(self, name: str, lanes: int) -> None:
         f = self.f
-        from webrt.codegen import wasm_math
-
         function = wasm_math.function(self.module, name, self.relaxed)
         if lanes == 1:
             f.emit("f32x4.splat")
@@ -207,8 +199,6 @@ class Expressions(WholeNumbers):
 
     def _library2(self, name: str, lanes: int) -> None:
         f = self.f
-        from webrt.codegen import wasm_math
-
         function = wasm_math.function(self.module, name, self.relaxed)
         if lanes == 1:
             second = self.temporary(F32)

@@ -19,9 +19,10 @@ VALUE_TYPES = {DType.F32: F32, DType.I32: I32, DType.U32: I32, DType.BOOL: I32}
 
 def value_type(dtype: DType, lanes: int) -> Type:
     """The type of a value on the stack; raises CompileError for one that CPUs don't have."""
-    if dtype not in VALUE_TYPES:
+    kind = VALUE_TYPES.get(dtype)
+    if kind is None:
         raise CompileError(f"a CPU kernel computes in f32, i32, u32 and bool: found {dtype}")
-    return V128 if lanes == 4 else VALUE_TYPES[dtype]
+    return V128 if lanes == 4 else kind
 
 
 @dataclass(slots=True)
