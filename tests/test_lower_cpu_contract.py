@@ -212,10 +212,11 @@ def convolution(filters: int, channels: int, side: int, last: bool) -> Contract:
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("filters", [1, 3, 12])
 def test_convolution(last: bool, filters: int) -> None:
-    problem = convolution(filters, 5, 7, last)
+    problem = convolution(filters, 2, 6, last)
+    check(problem, first(problem), {"s0": 2})
     for schedule in space(problem, LIMITS)[::4]:
         assert isinstance(schedule, CpuContractSchedule)
-        check(problem, schedule, {"s0": 2}, ("interpreter", "wasm"))
+        check(problem, schedule, {"s0": 2}, ("wasm",))
 
 
 def test_rows_gathered_from_a_table() -> None:

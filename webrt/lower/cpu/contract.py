@@ -30,6 +30,7 @@ from webrt.kernel.expr import (
     call,
     cast,
     lanes_of,
+    loads,
     rewrite,
     substitute,
 )
@@ -252,59 +253,60 @@ class _Lowering:
 
     def fill_a(self, scope: Scope, k0: Dim, k1: Dim) -> None:
         """Pack the rows that the unit's tiles read: [row][k - k0]."""
-        m, depth = self.m, self.depth
+        m, k = self.m, self.problem.k
+        fours = _in_fours(self.problem.a, "k")
+        whole = dims.floor_div(k1, 4) if fours else 0
         with scope.loop("row", 0, m.first + m.count - m.base, extent=self.row_block) as (body, row):
             at = body.symbol("m_at", m.base + row, self.problem.m)
             a = substitute(self.problem.a, {"m": at})
-            place = row * depth - k0
-            whole = dims.floor_div(k1, 4)
-            with body.loop("four", dims.floor_div(k0, 4), whole, extent=self.quads_of_k()) as (
-                inner, j,
-            ):  # fmt: skip
-                value = self.inside(inner, vectorise(a, "k", quad(j), self.space(inner)))
-                value = inner.share(cast(wide(value), self.acc))
-                inner.store(self.tile_a, place + j * 4, value)
-            if dims.modulo(self.problem.k, 4) != 0:
-                with body.loop("k", dims.dim_max(whole * 4, k0), k1, extent=self.problem.k) as (
-                    inner, k,
-                ):  # fmt: skip
-                    value = self.inside(inner, substitute(a, {"k": k}))
-                    inner.store(self.tile_a, place + k, inner.share(cast(value, self.acc)))
-
-    def quads_of_k(self) -> Dim:
-        return dims.floor_div(self.problem.k, 4)
+            place = row * self.depth - k0
+            if whole != 0:
+                first, many = dims.floor_div(k0, 4), dims.floor_div(k, 4)
+                with body.loop("four", first, whole, extent=many) as (inner, j):
+                    value = vectorise(a, "k", quad(j), self.space(inner))
+                    self.fill(inner, self.tile_a, place + j * 4, wide(value))
+            if not fours or dims.modulo(k, 4) != 0:
+                first = dims.dim_max(whole * 4, k0) if fours else k0
+                with body.loop("one", first, k1, extent=k) as (inner, one):
+                    self.fill(inner, self.tile_a, place + one, substitute(a, {"k": one}))
 
     def fill_b(self, scope: Scope, start: Dim, k0: Dim, k1: Dim) -> None:
         """Pack one panel of b: [k - k0][column]; behind the last column it repeats that one."""
         width, n = self.columns, self.problem.n
-        if dims.modulo(n, width) == 0:
-            self.fill_fours(scope, start, k0, k1)
+        whole = dims.modulo(n, width) == 0
+        if not _in_fours(self.problem.b, "n"):
+            self.fill_ones(scope, start, k0, k1)
             return
-        whole = call("le", as_index(start + width), as_index(n))
-        with scope.when(whole) as inside:
-            self.fill_fours(inside, start, k0, k1)
-        with (
-            scope.when(call("not", whole)) as inside,
-            inside.loop("column", 0, width, extent=width) as (body, c),
-        ):
-            at = body.symbol("at", dims.dim_min(start + c, n - 1), n)
-            b = substitute(self.problem.b, {"n": at})
-            with body.loop("k", k0, k1, extent=self.problem.k) as (inner, k):
-                value = cast(self.inside(inner, substitute(b, {"k": k})), self.acc)
-                inner.store(self.tile_b, (k - k0) * width + c, inner.share(value))
+        inside = None if whole else call("le", as_index(start + width), as_index(n))
+        with scope.when(inside) as block:
+            self.fill_fours(block, start, k0, k1)
+        if inside is not None:
+            with scope.when(call("not", inside)) as block:
+                self.fill_ones(block, start, k0, k1)
 
     def fill_fours(self, scope: Scope, start: Dim, k0: Dim, k1: Dim) -> None:
         """Pack a whole panel, four columns at a time."""
-        width = self.columns
-        with scope.loop("four", 0, width // 4, extent=width // 4) as (body, q):
-            j = body.symbol(
-                "column", dims.floor_div(start, 4) + q, dims.floor_div(self.problem.n, 4)
-            )
+        width, many = self.columns, dims.floor_div(self.problem.n, 4)
+        with scope.loop("k", k0, k1, extent=self.problem.k) as (body, k):
+            at_k = substitute(self.problem.b, {"k": k})
+            with body.loop("four", 0, width // 4, extent=width // 4) as (inner, q):
+                j = inner.symbol("column", dims.floor_div(start, 4) + q, many)
+                value = vectorise(at_k, "n", quad(j), self.space(inner))
+                self.fill(inner, self.tile_b, (k - k0) * width + q * 4, wide(value))
+
+    def fill_ones(self, scope: Scope, start: Dim, k0: Dim, k1: Dim) -> None:
+        """Pack a panel one element at a time; what is computed of a column is computed once."""
+        width, n = self.columns, self.problem.n
+        with scope.loop("one", 0, width, extent=width) as (body, c):
+            at = start + c if dims.modulo(n, width) == 0 else dims.dim_min(start + c, n - 1)
+            b = substitute(self.problem.b, {"n": body.symbol("column", at, n)})
             with body.loop("k", k0, k1, extent=self.problem.k) as (inner, k):
-                at_k = substitute(self.problem.b, {"k": k})
-                value = self.inside(inner, vectorise(at_k, "n", quad(j), self.space(inner)))
-                value = inner.share(cast(wide(value), self.acc))
-                inner.store(self.tile_b, (k - k0) * width + q * 4, value)
+                place = (k - k0) * width + c
+                self.fill(inner, self.tile_b, place, substitute(b, {"k": k}))
+
+    def fill(self, scope: Scope, tile: str, place: Dim, value: Expr) -> None:
+        value = cast(self.inside(scope, value), self.acc)
+        scope.store(tile, place, scope.share(value))
 
     # The results
 
@@ -372,6 +374,11 @@ def _four(start: Dim) -> Quad:
 def _quad(columns: tuple[Dim, ...]) -> Quad:
     a, b, c, d = columns
     return (a, b, c, d)
+
+
+def _in_fours(expr: Expr, name: str) -> bool:
+    """Whether four values along `name` take four-lane loads, so that they pay."""
+    return all(step(e.offset, name) in (0, 1) for e in loads(expr))
 
 
 def _name(dim: Dim) -> str:
