@@ -62,6 +62,7 @@ class Function:
     types: list[Type] = field(default_factory=list)
     stack: list[Type] = field(default_factory=list)
     frames: list[_Frame] = field(default_factory=list)
+    held: dict[bytes, int] = field(default_factory=dict)
     floor: int = 0  # the stack's height when the innermost frame was opened
 
     def __post_init__(self) -> None:
