@@ -44,6 +44,10 @@ export function program(steps, address, symbols) {
   return words;
 }
 
+/** Where a program's words say that the arguments of a step are.
+ * @param {Uint32Array} words @param {number} step */
+export const argumentsOf = (words, step) => words[HEADER_WORDS + STEP_WORDS * step + 1];
+
 /** A module's bytes for a memory that threads share. @param {Uint8Array<ArrayBuffer>} bytes */
 export function withSharedMemory(bytes) {
   const copy = bytes.slice();

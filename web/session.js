@@ -7,6 +7,8 @@ import { UsageError } from "./errors.js";
 import { loadModule, loadPack } from "./fetch.js";
 import { compileKernels, moduleFor } from "./kernels.js";
 import { Tensor, fromStorage } from "./tensor.js";
+import { rehearse, warmKernels, warmPackers } from "./warm.js";
+import { WasmDevice } from "./wasm.js";
 import { Weights } from "./weights.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
@@ -72,9 +74,13 @@ export class InferenceSession {
       const { onProgress } = options;
       const kernels = compile(pack, base, device,
         (done, total) => onProgress?.({ stage: "kernels", done, total }));
-      const [compiled] = await Promise.all([kernels, weights.load(base, kernels,
-        (done, total) => onProgress?.({ stage: "weights", done, total }))]);
-      return new InferenceSession(pack, device, compiled, weights);
+      await Promise.all([
+        weights.load(base, kernels, (done, total) => onProgress?.({ stage: "weights", done, total })),
+        device instanceof WasmDevice && kernels.then((made) => warmKernels(pack, device, made)),
+      ]);
+      const session = new InferenceSession(pack, device, await kernels, weights);
+      if (device instanceof WasmDevice) await rehearse(pack, device, session.#shapes);
+      return session;
     } catch (error) {
       opening.then((device) => device.close(), () => {});
       throw error;
@@ -133,7 +139,9 @@ export class InferenceSession {
 async function compile(pack, base, device, progress) {
   const { info } = device;
   const module = info.kind === "wasm" ? await loadModule(base, moduleFor(pack, info)) : null;
-  return compileKernels(pack, device, module, progress);
+  const kernels = await compileKernels(pack, device, module, progress);
+  if (device instanceof WasmDevice) await warmPackers(pack, device, kernels);
+  return kernels;
 }
 
 /** @param {Pack} pack @param {Port} port @returns {Metadata} */

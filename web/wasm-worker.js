@@ -4,13 +4,14 @@
 /** Words of the memory's first page, which no buffer lies in: see `helper`. A cache line each. */
 const TURN = 16, PROGRAM = 32, SCRATCH = 48, STRIDE = 64, CONTROL_WORDS = 80;
 
+/** @typedef {{entry: number, args: number, units: number}} Call */
 /** What worker 0 is asked to do; numbers are addresses and counts of bytes.
  * @typedef {{kind: "write", address: number, data: Uint8Array}
  *   | {kind: "scatter", data: Uint8Array, parts: {address: number, from: number, bytes: number}[]}
  *   | {kind: "zero", address: number, bytes: number}
  *   | {kind: "read", address: number, bytes: number}
  *   | {kind: "replay", program: number, scratch: number, stride: number}
- *   | {kind: "time", calls: {entry: number, args: number, units: number}[], scratch: number}
+ *   | {kind: "exercise", calls: Call[], scratch: number, ms: number, left: number}
  *   | {kind: "park"}} Operation */
 /** @typedef {{type: "start", worker: number, workers: number, memory: WebAssembly.Memory | null}
  *   | {type: "load", module: WebAssembly.Module}
@@ -127,20 +128,27 @@ function perform(operation) {
       announce(operation.program, operation.scratch, operation.stride);
       replay(operation.program, 0, workers, operation.scratch);
       return undefined;
-    case "time":
-      return operation.calls.map((call) => time(call, operation.scratch));
+    case "exercise":
+      return exercise(operation);
     case "park":
       announce(0, 0, 0);
       return undefined;
   }
 }
 
-/** Milliseconds that a kernel's units take. @param {{entry: number, args: number, units: number}} call
- * @param {number} scratch */
-function time({ entry, args, units }, scratch) {
-  const begin = performance.now();
-  table.get(entry)(args, 0, units, scratch);
-  return performance.now() - begin;
+/** Call each kernel for `ms` milliseconds, none after `left`; gives how long each was at work.
+ * @param {Operation & {kind: "exercise"}} operation */
+function exercise({ calls, scratch, ms, left }) {
+  const end = performance.now() + left;
+  return calls.map(({ entry, args, units }) => {
+    const begin = performance.now();
+    let now = begin;
+    while (now - begin < ms && now < end) {
+      table.get(entry)(args, 0, units, scratch);
+      now = performance.now();
+    }
+    return now - begin;
+  });
 }
 
 export {};

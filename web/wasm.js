@@ -2,7 +2,7 @@
 // thread only decides where things lie: it never runs a kernel and never waits.
 
 import {
-  FIRST_ADDRESS, PAGE, SLACK, program, programWords, withSharedMemory,
+  FIRST_ADDRESS, PAGE, SLACK, argumentsOf, program, programWords, withSharedMemory,
 } from "./abi.js";
 import { CompileError, DeviceError, UsageError, messageOf } from "./errors.js";
 import { Heap, MAX_TOTAL } from "./heap.js";
@@ -77,10 +77,11 @@ export class WasmDevice {
     return new WasmDevice(workers, common !== null, most, describe(count, relaxed, most, note));
   }
 
-  /** Zeroed memory. @param {number} size @param {string} label @returns {Buffer} */
-  allocate(size, label) {
+  /** Memory, zeroed where it matters. @param {number} size @param {string} label
+   * @param {boolean} [zeroed] @returns {Buffer} */
+  allocate(size, label, zeroed = true) {
     const { buffer, used } = this.#take(size, label);
-    if (used) this.#queue({ kind: "zero", address: buffer.address, bytes: used });
+    if (used && zeroed) this.#queue({ kind: "zero", address: buffer.address, bytes: used });
     return buffer;
   }
 
@@ -187,19 +188,28 @@ export class WasmDevice {
     return /** @type {ArrayBuffer[]} */ (results);
   }
 
-  /** Milliseconds that kernels take in one worker, run one by one: no order is kept.
-   * @param {readonly Dispatch[]} dispatches @param {Buffer} uniform
-   * @returns {Promise<number[]>} */
-  async time(dispatches, uniform) {
+  /**
+   * Call kernels in one worker, each again and again for `ms` milliseconds, none after `end` (of
+   * the page's clock); gives how long each was at work. No order is kept.
+   * @param {readonly Dispatch[]} dispatches @param {Buffer} uniform @param {number} ms
+   * @param {number} end @returns {Promise<number[]>}
+   */
+  async exercise(dispatches, uniform, ms, end) {
     const steps = dispatches.map(stepOf);
     const { buffer } = this.#take(4 * programWords(steps), "a recording");
     const words = program(steps, buffer.address, uniform.address);
-    const calls = steps.map(({ entry, units }, j) => ({ entry, args: words[4 + 6 * j + 1], units }));
+    const calls = steps.map(({ entry, units }, j) => ({ entry, args: argumentsOf(words, j), units }));
     const data = new Uint8Array(words.buffer);
+    const left = end - performance.now();
     this.#queue({ kind: "write", address: buffer.address, data }, words.buffer);
-    this.#queue({ kind: "time", calls, scratch: this.scratch.address });
+    this.#queue({ kind: "exercise", calls, scratch: this.scratch.address, ms, left });
     this.free(buffer);
     return /** @type {number[]} */ ((await this.#flush())[0]);
+  }
+
+  /** Whether buffers of these sizes could be allocated. @param {readonly number[]} sizes */
+  hasRoom(sizes) {
+    return this.heap.taken + sizes.reduce((a, b) => a + b, 0) < this.info.limits.maxTotalSize;
   }
 
   /** @param {Operation} operation @param {Transferable[]} transfer */

@@ -116,7 +116,7 @@ export class Weights {
       return { ...constant, offset };
     });
     if (!end) return { buffer: null, parts: [], slices: new Map() };
-    const buffer = this.device.allocate(end, label);
+    const buffer = this.device.allocate(end, label, false);
     const parts = placed.map(({ from, bytes, offset }) => ({ buffer, offset, from, bytes }));
     /** @type {Map<number, Slice>} */
     const slices = new Map(placed.map(({ index, offset, bytes }) => (
@@ -132,7 +132,7 @@ export class Weights {
     const dispatches = [...raw].flatMap(([index, slice]) => (
       [.../** @type {Set<number>} */ (this.packers.get(index))].map((packer) => {
         const { units, bytes } = pack.wasm.packers[packer];
-        const buffer = device.allocate(bindingSize(bytes), `panels of ${index}`);
+        const buffer = device.allocate(bindingSize(bytes), `panels of ${index}`, false);
         const panel = { buffer, offset: 0, size: bindingSize(bytes) };
         this.slices.set(keyOf(index, packer), panel);
         return { pipeline: kernels.packers[packer], slices: [slice, panel], outputs: 1,

@@ -1,0 +1,130 @@
+// Kernels for the CPU are exercised before they are needed: browsers compile WebAssembly twice, fast
+// at first, and well once a function has been at work for a while, from its next call on.
+//
+// Chromium 156 and Firefox 153, MiniLM-L6 (2026-11, 2-core x86-64): a kernel's first calls take 5 to
+// 40 times as long as later ones; after 2 to 8 ms at work it is compiled again, within 40 ms.
+
+import { elements, evaluate } from "./dims.js";
+import { elementBytes } from "./memory.js";
+import { bindingSize } from "./weights.js";
+
+/** @typedef {import("./manifest.js").Pack} Pack */
+/** @typedef {import("./wasm.js").WasmDevice} WasmDevice */
+/** @typedef {import("./wasm.js").Pipeline} Pipeline */
+/** @typedef {import("./kernels.js").Kernels} Kernels */
+/** @typedef {import("./dims.js").Bindings} Bindings */
+/** A kernel, the bytes of what it reads and writes, and its scalar operations.
+ * @typedef {{pipeline: object, reads: number[], writes: number[], units: number,
+ *   work: number}} Exercise */
+
+/** Milliseconds: for all kernels, for one kernel in all, and for one kernel at a time. */
+const MOST_MS = 250, ENOUGH_MS = 10, SLICE_MS = 2;
+
+/** Operations of one call: about a millisecond's before the second compilation. */
+const CALL_OPERATIONS = 2e6;
+
+/** What dynamic dims are set to: the first of these at which the model has a shape. */
+const SIZES = [16, 64, 256], SMALLEST = [1, 16, 64, 256];
+
+/** Exercise the packers: the constants wait for them.
+ * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels @returns {Promise<void>} */
+export async function warmPackers(pack, device, kernels) {
+  const exercises = pack.wasm.packers.map(({ reads, bytes, units }, j) => (
+    { pipeline: kernels.packers[j], reads: [reads], writes: [bytes], units, work: bytes / 4 }));
+  await exercise(device, exercises, []);
+}
+
+/** Exercise the kernel of every problem, those with the most work first.
+ * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels @returns {Promise<void>} */
+export async function warmKernels(pack, device, kernels) {
+  for (const size of SIZES) {
+    const bindings = bindingsOf(pack, size);
+    /** @type {Exercise[]} */
+    let exercises;
+    try {
+      exercises = exercisesOf(pack, kernels, bindings);
+    } catch {
+      continue; // the model has no such shape
+    }
+    await exercise(device, exercises, Object.values(bindings));
+    return;
+  }
+}
+
+/** Run the plan once, as small as it gets: so the weights are in reach, and the player's own code
+ * is warm too. @param {Pack} pack @param {WasmDevice} device
+ * @param {import("./bound.js").Shapes} shapes @returns {Promise<void>} */
+export async function rehearse(pack, device, shapes) {
+  for (const size of SMALLEST) {
+    let bound;
+    try {
+      bound = shapes.get(bindingsOf(pack, size));
+    } catch {
+      continue; // the model has no such shape
+    }
+    for (const { tensor, low } of pack.inputs) {
+      const { buffer, size: bytes } = bound.slices[tensor];
+      const data = new Int32Array(bytes / 4).fill(Math.max(low ?? 0, 0));
+      device.upload(/** @type {import("./wasm.js").Buffer} */ (buffer), 0, new Uint8Array(data.buffer));
+    }
+    await device.replayAndRead(bound.recording, []);
+    return;
+  }
+}
+
+/** @param {Pack} pack @param {number} size @returns {Bindings} */
+const bindingsOf = (pack, size) =>
+  Object.fromEntries(pack.symbols.map((s) => [s.id, Math.min(size, s.most)]));
+
+/** @param {Pack} pack @param {Kernels} kernels @param {Bindings} bindings @returns {Exercise[]} */
+function exercisesOf(pack, kernels, bindings) {
+  const sizes = pack.tensors.map(({ shape, dtype }) => elements(shape, bindings) * elementBytes(dtype));
+  // Operands are zeros here; where zero isn't among an input's values, it isn't tried.
+  const never = pack.inputs.filter(({ low, high }) => (low ?? 0) > 0 || (high ?? 0) < 0);
+  /** @type {Map<number, Exercise>} by problem */
+  const found = new Map();
+  for (const { problem, inputs, outputs } of pack.steps) {
+    const { pipeline, grid, work, panels } = kernels.problems[problem];
+    const [units, operations] = [evaluate(grid[0], bindings), evaluate(work, bindings)];
+    const known = found.get(problem);
+    if (known) known.work += operations;
+    else if (units > 0 && !never.some(({ tensor }) => inputs.includes(tensor))) {
+      const reads = inputs.map((tensor, j) => {
+        const packer = panels.get(j);
+        return packer === undefined ? sizes[tensor] : pack.wasm.packers[packer].bytes;
+      });
+      const call = Math.max(1, Math.floor(units * Math.min(1, CALL_OPERATIONS / operations)));
+      found.set(problem, { pipeline, reads, writes: outputs.map((t) => sizes[t]), units: call,
+        work: operations });
+    }
+  }
+  return [...found.values()].sort((a, b) => b.work - a.work);
+}
+
+/**
+ * Call kernels over and over on operands that are all zero; what they write, nothing reads.
+ * @param {WasmDevice} device @param {Exercise[]} exercises @param {number[]} symbols
+ */
+async function exercise(device, exercises, symbols) {
+  const most = (/** @type {"reads" | "writes"} */ key) => (
+    Math.max(16, ...exercises.flatMap((e) => e[key]).map(bindingSize)));
+  const sizes = [most("reads"), most("writes"), 4 * symbols.length + 16];
+  if (!exercises.length || !device.hasRoom(sizes)) return;
+  const [zeros, junk, uniform] = sizes.map((size) => device.allocate(size, "exercise"));
+  device.upload(uniform, 0, new Uint8Array(Int32Array.from(symbols).buffer));
+  const calls = exercises.map(({ pipeline, reads, writes, units }) => ({
+    pipeline: /** @type {Pipeline} */ (pipeline), outputs: writes.length, grid: [units, 1, 1],
+    slices: [...reads.map((size) => ({ buffer: zeros, offset: 0, size })),
+      ...writes.map((size) => ({ buffer: junk, offset: 0, size }))],
+  }));
+  const spent = calls.map(() => 0);
+  const end = performance.now() + MOST_MS;
+  try {
+    for (let todo = calls; todo.length && performance.now() < end;) {
+      const took = await device.exercise(todo, uniform, SLICE_MS, end);
+      todo = todo.filter((call, j) => (spent[calls.indexOf(call)] += took[j]) < ENOUGH_MS);
+    }
+  } finally {
+    for (const buffer of [zeros, junk, uniform]) device.free(buffer);
+  }
+}
