@@ -63,6 +63,7 @@ class Function:
     stack: list[Type] = field(default_factory=list)
     frames: list[_Frame] = field(default_factory=list)
     held: dict[bytes, int] = field(default_factory=dict)
+    holds: bool = False  # vector constants but 0 come from locals: inside a hot loop
     floor: int = 0  # the stack's height when the innermost frame was opened
 
     def __post_init__(self) -> None:
@@ -107,14 +108,19 @@ class Function:
 
     def f32x4(self, value: float) -> None:
         """Four copies of a constant."""
-        self.code += b"\xfd\x0c" + pack_single(value) * 4
-        self.stack.append(V128)
+        self._vector(pack_single(value) * 4)
 
     def i32x4(self, *values: int) -> None:
         """A constant of four lanes; one value stands for all four."""
         lanes = values if len(values) == 4 else values * 4
-        self.code += b"\xfd\x0c" + struct.pack("<4I", *(v % (1 << 32) for v in lanes))
-        self.stack.append(V128)
+        self._vector(struct.pack("<4I", *(v % (1 << 32) for v in lanes)))
+
+    def _vector(self, constant: bytes) -> None:
+        if self.holds and any(constant):
+            self.get(self.hold(constant))
+        else:
+            self.code += b"\xfd\x0c" + constant
+            self.stack.append(V128)
 
     def hold(self, vector: bytes) -> int:
         """A local that holds a vector constant from the function's first instruction on.

@@ -8,7 +8,6 @@ from typing import assert_never
 from webrt import dims
 from webrt.codegen import abi
 from webrt.codegen.encoder import I32, V128, Function, Module
-from webrt.codegen.wasm_address import Bumps
 from webrt.codegen.wasm_expr import Expressions
 from webrt.codegen.wasm_integers import Local, value_type
 from webrt.codegen.wasm_replay import replay
@@ -50,7 +49,7 @@ class _Printer(Expressions):
         assert kernel.workgroup == (1, 1, 1), kernel.name
         assert kernel.grid[1:] == (1, 1), kernel.name
         self.kernel = kernel
-        self.pointers = {}
+        self.known = {}
         self.planned = {}
         self.bases = {}
 
@@ -93,12 +92,12 @@ class _Printer(Expressions):
     # Statements
 
     def _block(self, body: tuple[loop.Stmt, ...]) -> None:
-        """A block of its own: the pointers that it computes are forgotten at its end."""
-        around = self.pointers
-        self.pointers = dict(around)
+        """A block of its own: what it computes is forgotten at its end."""
+        around = self.known
+        self.known = dict(around)
         for statement in body:
             self._statement(statement)
-        self.pointers = around
+        self.known = around
 
     def _statement(self, statement: loop.Stmt) -> None:
         match statement:
@@ -128,6 +127,7 @@ class _Printer(Expressions):
     def _define(self, name: str, expr: Expr, register: bool) -> None:
         self.expr(expr)
         local = self.name(name, expr.dtype, lanes_of(expr), register)
+        self.known.pop(name, None)
         self.f.set(local.index)
         if isinstance(expr, Index):
             self.definitions[name] = expr.dim
@@ -167,6 +167,7 @@ class _Printer(Expressions):
         self.dim(statement.start)
         counter = self.name(statement.name, DType.I32, 1).index
         f.set(counter)
+        self.known.pop(statement.name, None)
         self.definitions[statement.name] = statement.start
         if trips == 1:
             self._block(statement.body)
@@ -177,12 +178,15 @@ class _Printer(Expressions):
             self._push_stop(statement.stop, stop)
             f.emit("i32.lt_s")
             f.if_()
-        around = self.pointers
-        self.pointers = dict(around)
-        bumps = Bumps() if _has_loop(statement.body) else self.plan(statement, counter)
+        around = self.known
+        self.known = dict(around)
+        bumps = None if _has_loop(statement.body) else self.plan(statement, counter)
         f.loop()
+        f.holds = bumps is not None
         self._block(statement.body)
-        self.move(bumps)
+        f.holds = False
+        if bumps is not None:
+            self.move(bumps)
         f.get(counter)
         f.i32(step)
         f.emit("i32.add")
@@ -191,8 +195,9 @@ class _Printer(Expressions):
         f.emit("i32.lt_s")
         f.br_if(0)
         f.end()
-        self.forget(bumps)
-        self.pointers = around
+        if bumps is not None:
+            self.forget(bumps)
+        self.known = around
         if trips is None:
             f.end()
 

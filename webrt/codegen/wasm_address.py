@@ -12,6 +12,7 @@ isn't negative, so accesses share a pointer only while their literals lie in a w
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -52,8 +53,9 @@ class Addresses(Integers):
     bases: dict[int | str, tuple[int, int]]
     """Of every memory: the local with its base, and elements to add (arrays of the scratch)."""
 
-    pointers: dict[tuple[int, Terms, int], int]
-    """Pointers of this block: the base's local, the rest, the literal -> the pointer's local."""
+    known: dict[tuple[int, Terms, int] | str, int]
+    """Locals that this block and those around it have computed. Pointers, by the base's local, the
+    rest and the literal; four copies of a scalar, by its name."""
 
     planned: dict[int, tuple[int, int]]
     """By the id of an access: its pointer's local and the instruction's offset in bytes."""
@@ -87,10 +89,10 @@ class Addresses(Integers):
         if not rest and not literal:
             return base
         key = (base, rest, literal)
-        local = self.pointers.get(key)
+        local = self.known.get(key)
         if local is None:
             self._push(base, rest, literal)
-            local = self.pointers[key] = self.f.local(I32)
+            local = self.known[key] = self.f.local(I32)
             self.f.set(local)
         return local
 
@@ -127,6 +129,8 @@ class Addresses(Integers):
             if group is None:
                 group = groups[key] = _Group(access.memory, *parts)
             group.members.append((literal, id(access)))
+        for name in body.splatted - body.changing:
+            self.copies(name)
         bumps = Bumps()
         for (base, coefficient, rest), group in groups.items():
             for first, members in _windows(group.members):
@@ -137,6 +141,10 @@ class Addresses(Integers):
                     self.planned[access_id] = (local, (literal - first) * 4)
                     bumps.planned.append(access_id)
         return bumps
+
+    @abstractmethod
+    def copies(self, name: str) -> int | None:
+        """The local with four copies of a scalar, None for one that may change in this block."""
 
     def _moving(
         self, start: int, coefficient: Terms, statement: loop.For, counter: int, bumps: Bumps
@@ -223,6 +231,7 @@ class _Body:
         self.symbol = dims.Symbol(statement.name)
         self.changing = {statement.name}
         self.inlined: dict[str, Dim] = {}
+        self.splatted: set[str] = set()  # scalars of which four copies are needed
         self.accesses: list[Load | loop.Store] = []
         self._seen: set[int] = set()
         self._statements(statement.body)
@@ -250,7 +259,11 @@ class _Body:
     def _expr(self, expr: Expr) -> None:
         if isinstance(expr, Call):
             for arg in expr.args:
-                self._expr(arg)
+                if isinstance(arg, Ref):
+                    if expr.lanes == 4 and arg.lanes == 1:
+                        self.splatted.add(arg.name)
+                else:
+                    self._expr(arg)
         elif isinstance(expr, Load):
             if id(expr) not in self._seen:
                 self._seen.add(id(expr))

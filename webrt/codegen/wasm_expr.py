@@ -81,15 +81,31 @@ class Expressions(WholeNumbers):
             f.access("v128.load32_splat", offset)
             self._as_mask(expr.dtype)
         else:
-            if expr.dtype is DType.BOOL:
-                f.i32(0)
-            self.expr(expr)
-            if expr.dtype is DType.BOOL:
-                f.emit("i32.sub")
-            self._splat(expr.dtype)
+            local = self.copies(expr.name) if isinstance(expr, Ref) else None
+            if local is None:
+                self._splat(expr)
+            else:
+                f.get(local)
 
-    def _splat(self, dtype: DType) -> None:
-        self.f.emit("f32x4.splat" if dtype is DType.F32 else "i32x4.splat")
+    def copies(self, name: str) -> int | None:
+        local = self.known.get(name)
+        if local is None:
+            named = self.names[name]
+            if named.register:
+                return None
+            self._splat(Ref(name, named.dtype))
+            local = self.known[name] = self.f.local(V128)
+            self.f.set(local)
+        return local
+
+    def _splat(self, expr: Expr) -> None:
+        f = self.f
+        if expr.dtype is DType.BOOL:
+            f.i32(0)
+        self.expr(expr)
+        if expr.dtype is DType.BOOL:
+            f.emit("i32.sub")
+        f.emit("f32x4.splat" if expr.dtype is DType.F32 else "i32x4.splat")
 
     def _as_mask(self, dtype: DType) -> None:
         """What was loaded as u32 of four lanes, if it is bool, as a mask."""
@@ -162,11 +178,11 @@ class Expressions(WholeNumbers):
             f.emit(f"{shape}.{_FLOAT_UNARY[op]}")
             return
         if op in _LIBRARY:
-            self._library(op, lanes)
+            self._library(op, 1, lanes)
             return
         match op:
             case "pow" | "mod":
-                self._library2("pow" if op == "pow" else "fmod", lanes)
+                self._library("pow" if op == "pow" else "fmod", 2, lanes)
             case "inverse_sqrt" | "reciprocal":
                 if op == "inverse_sqrt":
                     f.emit(f"{shape}.sqrt")
@@ -188,26 +204,18 @@ class Expressions(WholeNumbers):
             case _:
                 raise AssertionError(op)
 
-    def _library(self, name: str, lanes: int) -> None:
+    def _library(self, name: str, operands: int, lanes: int) -> None:
+        """A function of the library, of the operands on the stack."""
         f = self.f
-        function = wasm_math.function(self.module, name, self.relaxed)
         if lanes == 1:
+            if operands == 2:
+                second = self.temporary(F32)
+                f.set(second)
+                f.emit("f32x4.splat")
+                f.get(second)
+                self.release(second)
             f.emit("f32x4.splat")
-        f.call(function)
-        if lanes == 1:
-            f.emit("f32x4.extract_lane", 0)
-
-    def _library2(self, name: str, lanes: int) -> None:
-        f = self.f
-        function = wasm_math.function(self.module, name, self.relaxed)
-        if lanes == 1:
-            second = self.temporary(F32)
-            f.set(second)
-            f.emit("f32x4.splat")
-            f.get(second)
-            f.emit("f32x4.splat")
-            self.release(second)
-        f.call(function)
+        wasm_math.apply(f, name, self.relaxed)
         if lanes == 1:
             f.emit("f32x4.extract_lane", 0)
 
