@@ -63,6 +63,7 @@ class Function:
     stack: list[Type] = field(default_factory=list)
     frames: list[_Frame] = field(default_factory=list)
     held: dict[bytes, int] = field(default_factory=dict)
+    spare: list[int] = field(default_factory=list)  # vector locals of code that was put in line
     holds: bool = False  # vector constants but 0 come from locals: inside a hot loop
     floor: int = 0  # the stack's height when the innermost frame was opened
 
