@@ -137,6 +137,27 @@ def test_a_kernel_that_fails(name: str, step: int) -> None:
         assert str(lost.value) == f"the device was lost: {reason}; load the pack again"
 
 
+def test_a_run_that_was_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C between the workers' start and the end: the next run must not wait for them."""
+    with opened("wasm-2") as device:
+        assert isinstance(device, WasmtimeDevice)
+        data = device.allocate(32, "data")
+        slices = Slice(data, 0, 16), Slice(data, 16, 16)
+        steps = [dispatch(device, kernel(device, add_module(relaxed=False)), *slices)]
+        recording = device.record(steps, uniform(device, 4))
+
+        def interrupted(*_: int) -> str:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(device._crew, "_first", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                device.replay(recording)
+        with pytest.raises(DeviceError) as caught:
+            device.replay(recording)
+        assert str(caught.value) == "running: an earlier run was broken off"
+
+
 def test_growing_keeps_what_is_there(device: Device) -> None:
     small = device.allocate(256, "small")
     device.upload(small, 0, memoryview(b"kept" * 64))

@@ -1,13 +1,14 @@
-"""The page's own WebGPU under Pyodide, through `web/device.js`: one call replays a whole plan.
+"""The page's own WebGPU or wasm under Pyodide, through `web/`: one call replays a whole plan.
 
 A call from Python into JavaScript costs 11–28 µs (Chromium, 2026-11), so the player keeps
 recordings on its side. It comes out of this wheel; a page with a strict Content-Security-Policy
-hands it over instead: `pyodide.registerJsModule("webrt_device", await import("./device.js"))`.
+hands it over instead: `pyodide.registerJsModule("webrt_device", await import("./devices.js"))`.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import js
 from pyodide.code import run_js
 from pyodide.ffi import JsException, can_run_sync, create_proxy, run_sync, to_js
 
-from webrt.errors import CompileError, DeviceError, DeviceLostError, PackError
+from webrt.errors import CompileError, DeviceError, DeviceLostError, PackError, UsageError
 from webrt.pack.format import MANIFEST, MAX_MANIFEST_BYTES, Shard, WasmModule
 from webrt.resources import web_dir
 from webrt.runtime.device import (
@@ -28,11 +29,11 @@ from webrt.runtime.device import (
     Limits,
     Pipeline,
     Recording,
+    WasmCode,
 )
 from webrt.runtime.sync import is_blocking
 
-_ERRORS = {e.__name__: e for e in (CompileError, DeviceError, DeviceLostError)}
-_KINDS = ("auto", "webgpu")
+_ERRORS = {e.__name__: e for e in (CompileError, DeviceError, DeviceLostError, UsageError)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,34 +52,47 @@ class BrowserRecording:
     raw: Any
 
 
-async def open_device(kind: str = "auto", threads: int | None = None) -> BrowserDevice:
-    """The page's WebGPU device; raises DeviceError where it can't be had."""
-    if kind not in _KINDS:
-        raise DeviceError(f"unknown device {kind!r}: expected {' or '.join(_KINDS)}")
-    player = await _player()
+async def open_device(
+    kind: str = "auto", threads: int | None = None, relaxed: bool | None = None
+) -> BrowserDevice:
+    """The page's WebGPU or wasm device; raises DeviceError where it can't be had.
+
+    `threads` and `relaxed` are the wasm device's: as many as the browser has cores for, and relaxed
+    SIMD where the browser has it, if not given.
+    """
+    options: dict[str, object] = {"device": kind, "relaxedSimd": relaxed is not False}
+    if threads is not None:
+        options["threads"] = threads
     with _translated():
-        return BrowserDevice(await player.Device.open())
+        try:
+            player = importlib.import_module("webrt_device")
+        except ModuleNotFoundError:
+            with _wheel_player() as (url, worker):
+                player = await run_js("(url) => import(url)")(url)
+                return BrowserDevice(
+                    await player.openDevice(_objects(options | {"worker": worker}))
+                )
+        return BrowserDevice(await player.openDevice(_objects(options)))
 
 
-async def _player() -> Any:
-    """The module web/device.js: the page's, or this wheel's own as blobs."""
+@contextmanager
+def _wheel_player() -> Iterator[tuple[str, str]]:
+    """This wheel's devices.js and wasm-worker.js as blobs: they live as long as the context."""
+    made: dict[str, str] = {}
+
+    def blob(name: str) -> str:
+        if name not in made:
+            source = (web_dir() / name).read_text()
+            source = re.sub(r'from "\./([\w.-]+)"', lambda m: f'from "{blob(m[1])}"', source)
+            options = js.Object.fromEntries(to_js([["type", "text/javascript"]]))
+            made[name] = str(js.URL.createObjectURL(js.Blob.new(to_js([source]), options)))
+        return made[name]
+
     try:
-        return importlib.import_module("webrt_device")
-    except ModuleNotFoundError:
-        pass
-    errors = _blob((web_dir() / "errors.js").read_text())
-    source = (web_dir() / "device.js").read_text().replace("./errors.js", errors)
-    module = _blob(source)
-    try:
-        return await run_js("(url) => import(url)")(module)
+        yield blob("devices.js"), blob("wasm-worker.js")
     finally:
-        js.URL.revokeObjectURL(errors)
-        js.URL.revokeObjectURL(module)
-
-
-def _blob(source: str) -> str:
-    options = js.Object.fromEntries(to_js([["type", "text/javascript"]]))
-    return str(js.URL.createObjectURL(js.Blob.new(to_js([source]), options)))
+        for url in made.values():
+            js.URL.revokeObjectURL(url)
 
 
 @contextmanager
@@ -113,7 +127,7 @@ class BrowserDevice:
 
     def upload(self, buffer: Buffer, offset: int, data: memoryview) -> None:
         self._check_open()
-        # A view of Python's memory: writeBuffer makes the one copy.
+        # A view of Python's memory: the player makes the one copy.
         proxy = create_proxy(data)
         view = proxy.getBuffer("u8")
         try:
@@ -137,10 +151,18 @@ class BrowserDevice:
         self, kernels: Sequence[KernelCode], progress: Callable[[int, int], None] | None = None
     ) -> list[Pipeline]:
         self._check_open()
+        modules: dict[bytes, Any] = {}
+
+        def source(code: str | WasmCode) -> object:
+            if isinstance(code, str):
+                return code
+            module = modules.setdefault(code.module, to_js(code.module))
+            return {"module": module, "entry": code.entry, "scratch": code.scratch}
+
         codes = [
             {
                 "name": k.name,
-                "source": k.source,
+                "source": source(k.source),
                 "bindings": [{"writable": b.writable} for b in k.bindings],
             }
             for k in kernels
@@ -160,6 +182,7 @@ class BrowserDevice:
                 "slices": [
                     {"buffer": _raw(s.buffer), "offset": s.offset, "size": s.size} for s in d.slices
                 ],
+                "outputs": d.outputs,
                 "grid": list(d.grid),
                 "cost": d.cost,
             }
@@ -175,7 +198,8 @@ class BrowserDevice:
             self.raw.replay(recording.raw)
 
     def discard(self, recording: Recording) -> None:
-        """Nothing to do: bind groups are garbage collected."""
+        assert isinstance(recording, BrowserRecording)
+        self.raw.discard(recording.raw)
 
     def free(self, buffer: Buffer) -> None:
         self.raw.free(_raw(buffer))
@@ -224,7 +248,9 @@ def _info(info: Any) -> DeviceInfo:
             max_compute_workgroup_size=(size[0], size[1], size[2]),
             max_compute_workgroups_per_dimension=found.maxComputeWorkgroupsPerDimension,
             min_storage_buffer_offset_alignment=found.minStorageBufferOffsetAlignment,
+            max_total_size=getattr(found, "maxTotalSize", None),
         ),
+        threads=info.threads,
     )
 
 

@@ -238,7 +238,7 @@ class WasmtimeDevice:
         try:
             self._crew.run(recording.memory.address, [b.address for b in self._scratch])
         except TrapError as error:
-            self._lost = f"a kernel failed ({error})"
+            self._lost = str(error)
             raise DeviceError(f"running: {self._lost}") from error
 
     def discard(self, recording: Recording) -> None:

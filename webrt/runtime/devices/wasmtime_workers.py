@@ -18,7 +18,7 @@ _TURN, _DONE = 8, 12  # words of a program that a worker may sleep on (`codegen/
 
 
 class TrapError(Exception):
-    """A kernel did what wasm forbids; the message is one line."""
+    """A run came to no end, most likely by a kernel that did what wasm forbids; one line."""
 
 
 class _Worker:
@@ -84,6 +84,7 @@ class Crew:
         self._workers = [_Worker(self._engine, memory) for _ in range(count)]
         self._orders: list[SimpleQueue[tuple[int, int] | None]] = []
         self._answers: SimpleQueue[str] = SimpleQueue()
+        self._running = False
         self._rescue: _Rescue | None = None
         if self._shared:
             self._rescue = _Rescue(self._engine, memory)
@@ -155,7 +156,13 @@ class Crew:
         return entries[0]
 
     def run(self, program: int, scratch: Sequence[int]) -> None:
-        """Run a program on all workers; raises TrapError."""
+        """Run a program on all workers; raises TrapError.
+
+        After a run that an exception broke off (Ctrl-C), workers may still wait for this one.
+        """
+        if self._running:
+            raise TrapError("an earlier run was broken off")
+        self._running = True
         if self._rescue is not None:
             self._rescue.begin(len(self._workers))
         for orders, address in zip(self._orders, scratch[1:], strict=True):
@@ -163,9 +170,10 @@ class Crew:
         assert self._first is not None
         errors = [self._first(program, scratch[0])]
         errors += [self._answers.get() for _ in self._orders]
+        self._running = False
         failed = next((e for e in errors if e), None)
         if failed is not None:
-            raise TrapError(failed)
+            raise TrapError(f"a kernel failed ({failed})")
 
     def close(self) -> None:
         """End the threads and drop the memory."""
