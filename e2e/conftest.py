@@ -34,11 +34,23 @@ def packs() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def site(packs: Path) -> Iterator[Site]:
+def make_site(packs: Path, isolated: bool) -> Site:
     mounts = {"/web/": ROOT / "web", "/e2e/": ROOT / "e2e", "/packs/": packs}
     mounts |= {"/pyodide/": PYODIDE, "/wheel/": CACHE / "wheel"}
-    site = Site(mounts)
+    return Site(mounts, isolated=isolated)
+
+
+@pytest.fixture(scope="session")
+def site(packs: Path) -> Iterator[Site]:
+    site = make_site(packs, isolated=False)
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="session")
+def isolated_site(packs: Path) -> Iterator[Site]:
+    """The same site with the headers that make its pages cross-origin isolated."""
+    site = make_site(packs, isolated=True)
     yield site
     site.close()
 
@@ -50,8 +62,21 @@ def chromium(site: Site) -> Iterator[Chromium]:
 
 
 @pytest.fixture(scope="session")
+def isolated(chromium: Chromium, isolated_site: Site) -> Chromium:
+    """Chromium on cross-origin isolated pages."""
+    return Chromium(isolated_site, chromium.browser)
+
+
+@pytest.fixture(scope="session")
 def firefox(site: Site) -> Iterator[Firefox]:
     with open_firefox(site) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def isolated_firefox(isolated_site: Site) -> Iterator[Firefox]:
+    """Firefox on cross-origin isolated pages."""
+    with open_firefox(isolated_site) as browser:
         yield browser
 
 

@@ -97,7 +97,8 @@ def test_every_shape_from_one_pack(browser: Performer, sample: str) -> None:
 
 def test_calls_queue(chromium: Chromium, sample: str) -> None:
     script = """async ({InferenceSession, Tensor}, {url}) => {
-      const session = await InferenceSession.create(new URL(url, location.href), {device: "webgpu"});
+      const where = new URL(url, location.href);
+      const session = await InferenceSession.create(where, {device: "webgpu"});
       const runs = [1, 2, 3, 4, 5].map((n) => session.run({
         ids: new Tensor("int64", Array(n).fill(n), [1, n]),
         scale: new Tensor("float32", [1, 1, 1, 1]),

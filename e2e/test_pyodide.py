@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from browsers import Chromium
 from test_player import expected, rows
 
@@ -22,7 +23,7 @@ import array, json, sys
 import webrt
 
 args = json.loads(args)
-session = await webrt.load_async(args["url"])
+session = await webrt.load_async(args["url"], device=args["device"], threads=args["threads"])
 results = []
 for ids in args["batches"]:
     outputs = await session.run_async({"ids": ids, "scale": array.array("f", [1, 2, 3, 4])})
@@ -37,7 +38,7 @@ session.close()
 json.dumps({
     "results": results, "compiled": session.compiled_kernels, "adapter": session.adapter,
     "blocking": blocking, "heavy": [m for m in ("numpy", "onnx", "wgpu") if m in sys.modules],
-    "buffer": info.limits.max_buffer_size,
+    "buffer": info.limits.max_buffer_size, "kind": info.kind, "threads": info.threads,
 })
 """
 
@@ -57,9 +58,9 @@ async def attempt(awaitable):
 args = json.loads(args)
 await attempt(webrt.load_async(args["none"]))
 await attempt(webrt.load_async(args["url"], device="cuda"))
-session = await webrt.load_async(args["url"])
+session = await webrt.load_async(args["url"], device="webgpu")
 await attempt(session.run_async({"ids": [[10]], "scale": [0.0] * 4}))
-device = await open_device()
+device = await open_device("webgpu")
 await attempt(device.compile([KernelCode("broken", "fn main() { let x: f32 = 1u; }", ())]))
 try:
     device.allocate(device.info.limits.max_buffer_size + 16, "too much")
@@ -73,13 +74,26 @@ def python(chromium: Chromium, wheel: str, code: str, args: dict[str, Any]) -> A
     return chromium.run(PYTHON, {"wheel": wheel, "code": code, "args": args})
 
 
-def test_session_of_the_sample(chromium: Chromium, wheel: str, sample: str) -> None:
+@pytest.mark.parametrize(("device", "threads"), [("webgpu", None), ("wasm", 2)])
+def test_session_of_the_sample(
+    chromium: Chromium,
+    isolated: Chromium,
+    wheel: str,
+    sample: str,
+    device: str,
+    threads: int | None,
+) -> None:
     batches = [rows(1, 1), rows(2, 3), rows(1, 300), rows(2, 3)]
-    report = python(chromium, wheel, SAMPLE, {"url": sample, "batches": batches})
+    args = {"url": sample, "batches": batches, "device": device, "threads": threads}
+    report = python(isolated if threads else chromium, wheel, SAMPLE, args)
     found = report["found"]
     for ids, outputs in zip(batches, found["results"], strict=True):
         assert outputs == expected(ids)
-    assert report["pipelines"] == found["compiled"] == 4
+    if device == "webgpu":
+        assert report["pipelines"] == found["compiled"] == 4
+    else:
+        assert (report["pipelines"], found["compiled"]) == (0, 5)  # four kernels and a packer
+        assert (found["kind"], found["threads"]) == ("wasm", 2)
     assert found["blocking"] == [[1, 2]]
     assert found["heavy"] == []
     assert found["adapter"]
@@ -92,7 +106,7 @@ def test_errors_are_the_same_as_natively(chromium: Chromium, wheel: str, sample:
     url = f"{chromium.site.url}/packs/none/manifest.json"
     assert found[:3] == [
         ["PackError", f"{url}: HTTP status 404; the pack is not there or incomplete"],
-        ["DeviceError", "unknown device 'cuda': expected auto or webgpu"],
+        ["DeviceError", "unknown device 'cuda': expected auto, webgpu or wasm"],
         ["ShapeError", "input 'ids': the value 10 is outside of 0 … 9"],
     ]
     assert found[3][0] == "CompileError"

@@ -5,7 +5,9 @@ import { DeviceError, DeviceLostError, messageOf } from "./errors.js";
 /** @typedef {import("./wasm-worker.js").Operation} Operation */
 /** @typedef {import("./wasm-worker.js").Message} Message */
 /** @typedef {(ArrayBuffer | number[])[]} Results */
-/** @typedef {{worker: Worker, done: (() => void) | null}} Thread */
+/** @typedef {{worker: Worker, done: ((answer: Done) => void) | null}} Thread */
+/** What a worker says when it has done what it was asked.
+ * @typedef {{entries?: number, refused?: string}} Done */
 
 /** Memory that threads share is had for a maximum that the browser has to set aside: phones don't
  * have 4 GiB of addresses to give. */
@@ -67,13 +69,16 @@ export class Threads {
     return threads;
   }
 
-  /** Instantiate a module everywhere. @param {WebAssembly.Module} module */
+  /** Instantiate a module everywhere; gives the number of its kernels, or why it was refused.
+   * @param {WebAssembly.Module} module @returns {Promise<Done>} */
   async load(module) {
     if (this.loaded && this.threads.length > 1) this.run(1, [{ kind: "park" }], []).catch(() => {});
     this.held = [];
     try {
-      await this.#ask(() => ({ type: "load", module }));
-      this.loaded = true;
+      const answers = await this.#ask(() => ({ type: "load", module }));
+      const refused = answers.find((answer) => answer.refused !== undefined);
+      this.loaded ||= !refused;
+      return refused ?? answers[0];
     } finally {
       const { held } = this;
       this.held = null;
@@ -82,11 +87,11 @@ export class Threads {
   }
 
   /** Tell every worker something, and wait until each has done it.
-   * @param {(worker: number) => Message} message @returns {Promise<unknown>} */
+   * @param {(worker: number) => Message} message @returns {Promise<Done[]>} */
   #ask(message) {
     return Promise.all(this.threads.map((thread, j) => new Promise((resolve, reject) => {
       if (this.error) return reject(this.error);
-      thread.done = () => resolve(undefined);
+      thread.done = resolve;
       this.waiting.set(-1 - j, { resolve, reject });
       thread.worker.postMessage(message(j));
       return undefined;
@@ -116,7 +121,7 @@ export class Threads {
   #hear(thread, message) {
     if (message.type === "done") {
       this.waiting.delete(-1 - this.threads.indexOf(thread));
-      thread.done?.();
+      thread.done?.(message);
     } else if (message.type === "answer") {
       const waiting = this.waiting.get(message.id);
       this.waiting.delete(message.id);

@@ -50,8 +50,19 @@ function start(message) {
 /** The first module's table is the one that programs name; later ones' entries are added to it.
  * @param {WebAssembly.Module} module */
 function load(module) {
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  const added = /** @type {WebAssembly.Table} */ (exports.table);
+  let exports;
+  try {
+    ({ exports } = new WebAssembly.Instance(module, { env: { memory } }));
+  } catch (error) {
+    page.postMessage({ type: "done", refused: /** @type {Error} */ (error).message });
+    return;
+  }
+  if (!(exports.table instanceof WebAssembly.Table) || typeof exports.replay !== "function") {
+    const refused = "the module lacks the table or the function that webrt's export";
+    page.postMessage({ type: "done", refused });
+    return;
+  }
+  const added = exports.table;
   if (!table) {
     table = added;
     replay = /** @type {typeof replay} */ (exports.replay);
@@ -60,7 +71,7 @@ function load(module) {
     for (let j = 0; j < added.length; j++) table.set(base + j, added.get(j));
   }
   const turn = worker ? Atomics.load(control(), TURN) : 0; // nothing runs until all have loaded
-  page.postMessage({ type: "done" });
+  page.postMessage({ type: "done", entries: added.length });
   if (worker) helper(turn);
 }
 

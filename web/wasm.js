@@ -123,17 +123,35 @@ export class WasmDevice {
     const codes = kernels.map(({ source }) => /** @type {Exclude<typeof source, string>} */ (source));
     /** @type {Map<Uint8Array, number>} */
     const bases = new Map();
-    for (const bytes of new Set(codes.map((c) => c.module))) {
-      const module = await compileModule(this.shared ? withSharedMemory(bytes) : bytes);
-      bases.set(bytes, this.entries);
-      this.entries += 1 + Math.max(...codes.flatMap((c) => (c.module === bytes ? c.entry : [])));
-      await this.threads.load(module);
+    for (const [j, { module }] of codes.entries()) {
+      if (bases.has(module)) continue;
+      bases.set(module, this.entries);
+      const most = Math.max(...codes.map((c) => (c.module === module ? c.entry : 0)));
+      await this.#load(kernels[j].name, module, most);
     }
     progress?.(kernels.length, kernels.length);
     const pipelines = codes.map(({ module, entry, scratch }) => (
       { entry: /** @type {number} */ (bases.get(module)) + entry, scratch }));
     this.#widen(Math.max(0, ...pipelines.map((p) => p.scratch)));
     return pipelines;
+  }
+
+  /** Compile a module whose kernels are entries up to `most`, and give it to every worker.
+   * @param {string} name @param {Uint8Array<ArrayBuffer>} bytes @param {number} most */
+  async #load(name, bytes, most) {
+    /** @type {import("./threads.js").Done} */
+    let answer;
+    try {
+      const module = await WebAssembly.compile(this.shared ? withSharedMemory(bytes) : bytes);
+      answer = await this.threads.load(module);
+    } catch (error) {
+      if (error instanceof DeviceError) throw error;
+      answer = { refused: messageOf(error) };
+    }
+    const { entries = 0, refused } = answer;
+    if (refused !== undefined) throw new CompileError(`kernel ${name}: ${refused}`);
+    if (most >= entries) throw new CompileError(`kernel ${name}: the module has ${entries} kernels`);
+    this.entries += entries;
   }
 
   /** Scratch memory of at least so many bytes for each worker. @param {number} bytes */
@@ -253,15 +271,6 @@ function stepOf({ pipeline, slices, outputs, grid }) {
   const ranges = slices.map(({ buffer, offset, size }) => (
     /** @type {[number, number]} */ ([buffer.address + offset, buffer.address + offset + size])));
   return { entry: pipeline.entry, ranges, outputs, units: grid[0] };
-}
-
-/** @param {Uint8Array<ArrayBuffer>} bytes @returns {Promise<WebAssembly.Module>} */
-async function compileModule(bytes) {
-  try {
-    return await WebAssembly.compile(bytes);
-  } catch (error) {
-    throw new CompileError(`the kernels' module: ${messageOf(error)}`);
-  }
 }
 
 /** Throws a DeviceError where kernels can't be compiled here. */

@@ -69,9 +69,8 @@ async def open_device(
         except ModuleNotFoundError:
             with _wheel_player() as (url, worker):
                 player = await run_js("(url) => import(url)")(url)
-                return BrowserDevice(
-                    await player.openDevice(_objects(options | {"worker": worker}))
-                )
+                options["worker"] = worker
+                return BrowserDevice(await player.openDevice(_objects(options)))
         return BrowserDevice(await player.openDevice(_objects(options)))
 
 
@@ -156,8 +155,13 @@ class BrowserDevice:
         def source(code: str | WasmCode) -> object:
             if isinstance(code, str):
                 return code
-            module = modules.setdefault(code.module, to_js(code.module))
-            return {"module": module, "entry": code.entry, "scratch": code.scratch}
+            if code.module not in modules:  # each becomes one array, for all its kernels
+                modules[code.module] = to_js(code.module)
+            return {
+                "module": modules[code.module],
+                "entry": code.entry,
+                "scratch": code.scratch,
+            }
 
         codes = [
             {
