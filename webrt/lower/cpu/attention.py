@@ -22,7 +22,8 @@ from webrt.kernel.expr import Expr, Load, Ref, as_index, call, cast, f32, substi
 from webrt.kernel.problem import Attention
 from webrt.lower.attention import MASKED
 from webrt.lower.common import Quad, decode, lane, quad, wide
-from webrt.lower.cpu.attention_tiles import Blocks, Few, Unit
+from webrt.lower.cpu.attention_tiles import Blocks, Few
+from webrt.lower.cpu.attention_unit import Unit
 from webrt.lower.cpu.common import UNIT, kernel, refuse_f16, root_scope
 from webrt.lower.scope import Scope
 from webrt.schedule.cpu.attention import CpuAttentionSchedule
@@ -144,8 +145,8 @@ class _Lowering:
             if last is not None:
                 body, keys, inside = last
                 start = unit.last_key
-                score = call("select", inside, apply(body, keys, at + start), limit)
-                score = body.let("score", score)
+                seen = apply(body, keys, at + start)
+                score = body.let("score", call("select", inside, seen, limit))
                 body.store(unit.scores, at + start, score)
                 body.assign(highest, call("max", highest, score))
         return highest
@@ -178,8 +179,8 @@ class _Lowering:
         with unit.last_keys(scope) as last:
             if last is not None:
                 body, _, inside = last
-                value = call("select", inside, weight(at + unit.last_key), zero)
-                value = body.let("weight", value)
+                seen = weight(at + unit.last_key)
+                value = body.let("weight", call("select", inside, seen, zero))
                 body.store(unit.scores, at + unit.last_key, value)
                 body.assign(total, call("add", total, value))
         known = Load(unit.sums, row, F32)

@@ -6,7 +6,7 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel.expr import Call, Expr, Load, Ref, call, f32, substitute, walk
-from webrt.lower.common import quad, wide
+from webrt.lower.common import Quad, quad, wide
 from webrt.lower.cpu.attention_unit import Unit
 from webrt.lower.cpu.tile import Place, Tile
 from webrt.lower.scope import Scope
@@ -76,7 +76,7 @@ class Blocks:
         """The same from keys that lie in any way: four at a time along t."""
         unit, problem, depth = self.unit, self.unit.problem, self.depth
 
-        def put(body: Scope, keys: tuple[Dim, Dim, Dim, Dim], at: Dim) -> None:
+        def put(body: Scope, keys: Quad, at: Dim) -> None:
             with body.loop("d", 0, depth, extent=depth) as (inner, d):
                 key = unit.vectorise(inner, problem.key, "t", keys)
                 key = inner.share(wide(substitute(key, {"d": d})))
@@ -188,28 +188,32 @@ class Few:
                     value = self.four_scores(inner, q, keys)
                     inner.store(unit.scores, at + unit.last_key, value)
 
-    def four_scores(self, scope: Scope, q: Dim, keys: tuple[Dim, Dim, Dim, Dim]) -> Expr:
+    def four_scores(self, scope: Scope, q: Dim, keys: Quad) -> Expr:
         """Query · key for four keys: along d where they lie so, else across the keys."""
         unit, problem = self.unit, self.unit.problem
         zero = call("splat", f32(0.0))
         if problem.d % 4 == 0 and is_plain(unit.vectorise(scope, problem.key, "d", quad(0))):
-            parts = [scope.var("part", zero) for _ in keys]
-            with scope.loop("four", 0, dims.floor_div(problem.d, 4)) as (body, j):
-                query = unit.vectorise(body, problem.query, "d", quad(j))
-                query = body.let("query", wide(body.share(substitute(query, {"q": q}))))
-                key = unit.vectorise(body, problem.key, "d", quad(j))
-                for part, t in zip(parts, keys, strict=True):
-                    one = body.share(wide(substitute(key, {"t": t})))
-                    body.assign(part, call("add", part, call("mul", query, one)))
-            a, b, c, d = _turn(scope, parts)
-            return call("add", call("add", a, b), call("add", c, d))
+            return self.along_d(scope, q, keys)
         total = scope.var("part", zero)
         with scope.loop("d", 0, problem.d, extent=problem.d) as (body, d):
-            query = body.share(unit.scalar(body, problem.query, {"q": q, "d": d}))
+            one = body.share(unit.scalar(body, problem.query, {"q": q, "d": d}))
             key = unit.vectorise(body, problem.key, "t", keys)
             key = body.share(wide(substitute(key, {"d": d})))
-            body.assign(total, call("add", total, call("mul", call("splat", query), key)))
+            body.assign(total, call("add", total, call("mul", call("splat", one), key)))
         return total
+
+    def along_d(self, scope: Scope, q: Dim, keys: Quad) -> Expr:
+        unit, problem = self.unit, self.unit.problem
+        parts = [scope.var("part", call("splat", f32(0.0))) for _ in keys]
+        with scope.loop("four", 0, dims.floor_div(problem.d, 4)) as (body, j):
+            query = unit.vectorise(body, problem.query, "d", quad(j))
+            held = body.let("query", body.share(wide(substitute(query, {"q": q}))))
+            key = unit.vectorise(body, problem.key, "d", quad(j))
+            for part, t in zip(parts, keys, strict=True):
+                row = body.share(wide(substitute(key, {"t": t})))
+                body.assign(part, call("add", part, call("mul", held, row)))
+        a, b, c, d = _turn(scope, parts)
+        return call("add", call("add", a, b), call("add", c, d))
 
     def values(self, scope: Scope) -> None:
         """Add weights · values to the results, four columns or one at a time."""
