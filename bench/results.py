@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "results"
-PACKAGES = ("webrt", "wgpu", "numpy", "onnx", "onnxruntime", "playwright")
+PACKAGES = ("webrt", "wgpu", "wasmtime", "numpy", "onnx", "onnxruntime", "playwright")
 
 
 def machine() -> dict[str, object]:
