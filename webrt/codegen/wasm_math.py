@@ -1,15 +1,15 @@
 """The wasm library: exp, log, tanh, erf, sin, cos, pow and fmod of four f32 lanes.
 
-Each is written once as arithmetic on `_Value`s and emitted as a function of a module, or in the
-place where it is used. All are branch-free but `fmod`. Coefficients were fitted for this file:
-minimax in the relative error by Lawson's iteratively reweighted least squares on Chebyshev points,
-then rounded to f32 one after the other, refitting the rest. Errors in units in the last place
-(ulp) are the largest that sweeps like those of `tests/test_codegen_wasm_math.py` found.
+Each is written once, as a formula, and emitted as a function of a module, or in the place where it
+is used. All are branch-free but `fmod`. Coefficients were fitted for this file: minimax in the
+relative error by Lawson's iteratively reweighted least squares on Chebyshev points, then rounded
+to f32 one after the other, refitting the rest. Errors in units in the last place (ulp) are the
+largest that sweeps like those of `tests/test_codegen_wasm_math.py`, with 6 million floats of each
+range, found.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +18,7 @@ from math import inf, nan
 from webrt.codegen import abi
 from webrt.codegen.encoder import V128, Function, Module
 from webrt.codegen.opcodes import unsigned
+from webrt.codegen.wasm_formula import Code, Value, absolute, bits, clamp, four, op, where
 
 
 def function(module: Module, name: str, relaxed: bool) -> Function:
@@ -29,8 +30,8 @@ def function(module: Module, name: str, relaxed: bool) -> Function:
     if made is None:
         params, results = abi.UNARY if name in UNARY else abi.BINARY
         made = module.library[name, relaxed] = module.function(params, results)
-        operands = [_Value("local", number=i) for i in range(len(params))]
-        _write(_Code(made, relaxed, False), name, operands)
+        operands = [Value("local", number=i) for i in range(len(params))]
+        _write(Code(made, relaxed, False), name, operands)
     return made
 
 
@@ -67,8 +68,8 @@ def _template(name: str, relaxed: bool) -> _Template:
     """Code that was emitted once, checked, and cut at the index of every local."""
     params, results = abi.UNARY if name in UNARY else abi.BINARY
     made = Module(abi.TYPES).function(params, results)
-    code = _Code(made, relaxed, in_line=True)
-    _write(code, name, [_Value("local", number=i) for i in range(len(params))])
+    code = Code(made, relaxed, in_line=True)
+    _write(code, name, [Value("local", number=i) for i in range(len(params))])
     made.body()
     constants = {local: vector for vector, local in made.held.items()}
     slots = [local for local in range(len(made.types)) if local not in constants]
@@ -97,150 +98,11 @@ def apply(body: Function, name: str, relaxed: bool) -> None:
         body.call(function(body.module, name, relaxed))
 
 
-def _write(code: _Code, name: str, operands: Sequence[_Value]) -> None:
+def _write(code: Code, name: str, operands: Sequence[Value]) -> None:
     if name in UNARY:
         code.push(UNARY[name](code, *operands))
     else:
         code.push(BINARY[name](code, *operands))
-
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    """Four lanes: an instruction of operands, a local, or a constant (by its bits: `i32`)."""
-
-    op: str
-    args: tuple[_Value, ...] = ()
-    number: float = 0
-
-    def __add__(self, other: _Value | float) -> _Value:
-        return _op("f32x4.add", self, other)
-
-    def __sub__(self, other: _Value | float) -> _Value:
-        return _op("f32x4.sub", self, other)
-
-    def __mul__(self, other: _Value | float) -> _Value:
-        return _op("f32x4.mul", self, other)
-
-    def __truediv__(self, other: _Value | float) -> _Value:
-        return _op("f32x4.div", self, other)
-
-    def __and__(self, other: _Value) -> _Value:
-        return _op("v128.and", self, other)
-
-    def __or__(self, other: _Value) -> _Value:
-        return _op("v128.or", self, other)
-
-    def __xor__(self, other: _Value) -> _Value:
-        return _op("v128.xor", self, other)
-
-    def __lt__(self, other: _Value | float) -> _Value:
-        return _op("f32x4.lt", self, other)
-
-    def __gt__(self, other: _Value | float) -> _Value:
-        return _op("f32x4.gt", self, other)
-
-    def equals(self, other: _Value | float) -> _Value:
-        return _op("f32x4.eq", self, other)
-
-    def __lshift__(self, bits: int) -> _Value:
-        return _Value("i32x4.shl", (self,), bits)
-
-    def __rshift__(self, bits: int) -> _Value:
-        return _Value("i32x4.shr_s", (self,), bits)
-
-
-def _op(name: str, *args: _Value | float) -> _Value:
-    return _Value(name, tuple(a if isinstance(a, _Value) else _value(a) for a in args))
-
-
-def _value(number: float) -> _Value:
-    return _Value("f32", (), number)
-
-
-def _bits(value: int) -> _Value:
-    return _Value("i32", (), value)
-
-
-def _abs(x: _Value) -> _Value:
-    return _op("f32x4.abs", x)
-
-
-def _clamp(x: _Value, low: float, high: float) -> _Value:
-    """NaN stays: `pmin` and `pmax` give their first operand unless the second compares."""
-    return _op("f32x4.pmax", _op("f32x4.pmin", x, high), low)
-
-
-def _where(condition: _Value, if_true: _Value | float, if_false: _Value | float) -> _Value:
-    return _op("v128.bitselect", if_true, if_false, condition)
-
-
-class _Code:
-    """Writes values to a function; where they are in line, constants are held in locals."""
-
-    def __init__(self, function: Function, relaxed: bool, in_line: bool) -> None:
-        self.function = function
-        self.relaxed = relaxed
-        self.in_line = in_line
-        self.indices: list[tuple[int, int]] = []  # where the index of a local stands, and which
-
-    def push(self, value: _Value) -> None:
-        function = self.function
-        match value.op:
-            case "local":
-                self.get(int(value.number))
-            case "f32":
-                self.constant(struct.pack("<f", value.number))
-            case "i32":
-                self.constant(struct.pack("<I", int(value.number)))
-            case "i32x4.shl" | "i32x4.shr_s":
-                self.push(value.args[0])
-                function.i32(int(value.number))
-                function.emit(value.op)
-            case op:
-                for arg in value.args:
-                    self.push(arg)
-                function.emit(op)
-
-    def constant(self, lane: bytes) -> None:
-        if self.in_line:
-            self.get(self.function.hold(lane * 4))
-        else:
-            self.function.i32x4(*struct.unpack("<I", lane))
-
-    def keep(self, value: _Value) -> _Value:
-        """The value in a local, for what is used more than once."""
-        self.push(value)
-        local = _Value("local", (), self.function.local(V128))
-        self.set(local)
-        return local
-
-    def get(self, local: int) -> None:
-        self.indices.append((len(self.function.code) + 1, local))
-        self.function.get(local)
-
-    def set(self, local: _Value) -> None:
-        self.indices.append((len(self.function.code) + 1, int(local.number)))
-        self.function.set(int(local.number))
-
-    def madd(self, a: _Value, b: _Value | float, c: _Value | float) -> _Value:
-        """a·b + c, rounded once or twice."""
-        if self.relaxed:
-            return _op("f32x4.relaxed_madd", a, b, c)
-        return _op("f32x4.add", a * b, c)
-
-    def nmadd(self, a: _Value, b: _Value | float, c: _Value) -> _Value:
-        """`c` - a·b, rounded once or twice."""
-        if self.relaxed:
-            return _op("f32x4.relaxed_nmadd", a, b, c)
-        return c - a * b
-
-    def polynomial(self, x: _Value, coefficients: Sequence[float]) -> _Value:
-        """c₀ + c₁·x + c₂·x² + …, by Horner's rule; `x` is a local."""
-        *rest, last = coefficients
-        value = self.madd(x, last, rest.pop())
-        for coefficient in reversed(rest):
-            value = self.madd(value, x, coefficient)
-        return value
 
 
 _LN2 = 0.6931471805599453
@@ -256,13 +118,13 @@ _LN4_HIGH, _LN4_LOW = 1.38623046875, 6.389236659742892e-05
 """2·ln 2 in two parts; the first has 13 bits: its products with small integers are exact."""
 
 
-def _exp(code: _Code, x: _Value) -> _Value:
+def _exp(code: Code, x: Value) -> Value:
     """exp(x), to 3.2 ulp, denormal results included.
 
     Computed as (2ⁿ · exp(r/2))² with x = 2n·ln 2 + r: the root neither under- nor overflows, so
     that one rounding takes the result to a denormal, zero or infinity.
     """
-    x = code.keep(_clamp(x, -105.0, 90.0))
+    x = code.keep(clamp(x, -105.0, 90.0))
     t = code.keep(code.madd(x, 0.5 / _LN2, _ROUNDER + 127))
     n = code.keep(t - (_ROUNDER + 127))
     r = code.keep(code.nmadd(n, _LN4_LOW, code.nmadd(n, _LN4_HIGH, x)))
@@ -277,13 +139,13 @@ _EXPM1 = (
 """(exp(2r) - 1) / r for |r| ≤ ln 2 / 4, to 1.4e-8."""
 
 
-def _tanh(code: _Code, x: _Value) -> _Value:
+def _tanh(code: Code, x: Value) -> Value:
     """tanh(x), to 3.1 ulp; tanh(-0) is 0.
 
     Computed as q / (q + 2) with q = exp(2x) - 1 = 2ⁿ·(exp(2r) - 1) + (2ⁿ - 1), x = n·ln 2 / 2 + r:
     the numerator's error is in the denominator too, so it hardly counts where tanh is near 1.
     """
-    x = code.keep(_clamp(x, -10.0, 10.0))
+    x = code.keep(clamp(x, -10.0, 10.0))
     t = code.keep(code.madd(x, 2 / _LN2, _ROUNDER + 127))
     r = code.keep(code.nmadd(t - (_ROUNDER + 127), _LN2 / 2, x))
     scale = code.keep(t << 23)
@@ -299,19 +161,19 @@ _ERF = (
 """(1 - erfc(u)^¼) / u for 0 ≤ u ≤ 4; erf is good to 5e-8."""
 
 
-def _erf(code: _Code, x: _Value) -> _Value:
+def _erf(code: Code, x: Value) -> Value:
     """erf(x), to 3.7 ulp, near zero too.
 
     Computed as 1 - (1 - k)⁴ with a polynomial k = 1 - erfc(|x|)^¼, each squaring as k·(2 - k), so
     that nothing cancels. A rational function, as Eigen's and XLA's, rounds its two polynomials
     and divides: 5 to 7 ulp, and it goes beyond 1.
     """
-    u = code.keep(_op("f32x4.pmin", _abs(x), 4.0))
+    u = code.keep(op("f32x4.pmin", absolute(x), 4.0))
     k = u * code.polynomial(u, _ERF)
     for _ in range(2):
         k = code.keep(k)
         k = code.nmadd(k, k, k + k)
-    return k | (x & _bits(1 << 31))
+    return k | (x & bits(1 << 31))
 
 
 _LOG = (
@@ -326,25 +188,25 @@ _MIN_NORMAL = 2.0**-126
 _ROOT_HALF_BITS = 0x3F3504F3
 
 
-def _split(code: _Code, x: _Value) -> tuple[_Value, _Value]:
+def _split(code: Code, x: Value) -> tuple[Value, Value]:
     """(m, e) with x = m·2ᵉ, √½ ≤ m < √2, of finite positive values."""
     tiny = code.keep(x < _MIN_NORMAL)
-    x = _where(tiny, x * 2.0**24, x)
-    x = code.keep(_op("i32x4.sub", x, _bits(_ROOT_HALF_BITS)))
-    m = code.keep(_op("i32x4.add", x & _bits(0x007FFFFF), _bits(_ROOT_HALF_BITS)))
-    e = _op("f32x4.convert_i32x4_s", x >> 23)
-    return m, code.keep(e - (_where(tiny, 24.0, 0.0)))
+    x = where(tiny, x * 2.0**24, x)
+    x = code.keep(op("i32x4.sub", x, bits(_ROOT_HALF_BITS)))
+    m = code.keep(op("i32x4.add", x & bits(0x007FFFFF), bits(_ROOT_HALF_BITS)))
+    e = op("f32x4.convert_i32x4_s", x >> 23)
+    return m, code.keep(e - (where(tiny, 24.0, 0.0)))
 
 
-def _log(code: _Code, x: _Value) -> _Value:
+def _log(code: Code, x: Value) -> Value:
     """log(x), to 0.9 ulp: e·ln 2 + log(m) with x = m·2ᵉ; the order of the sum is fdlibm's."""
     m, e = _split(code, x)
     f = code.keep(m - 1.0)
     square = code.keep(f * f)
     low = code.madd(e, _LN2_LOW, square * f * code.polynomial(f, _LOG))
     value = code.madd(e, _LN2_HIGH, f + (code.nmadd(square, 0.5, low)))
-    value = _where(x > 0.0, _where(x < inf, value, inf), nan)
-    return _where(x.equals(0.0), -inf, _where(x.equals(x), value, nan))
+    value = where(x > 0.0, where(x < inf, value, inf), nan)
+    return where(x.equals(0.0), -inf, where(x.equals(x), value, nan))
 
 
 _SIN = (-0.16666655242443085, 0.008332187309861183, -0.0001951789454324171)
@@ -359,34 +221,34 @@ _HALF_PI_PARTS = (
 """π/2 in five parts of 8 bits and a rest: products of the five with quadrants < 2¹⁶ are exact."""
 
 
-def _circle(code: _Code, x: _Value, shift: int) -> _Value:
+def _circle(code: Code, x: Value, shift: int) -> Value:
     """sin(x + shift·π/2), to 3.5 ulp for |x| ≤ 10⁵, from sine and cosine on ±π/4.
 
     The reduction is Cody and Waite's, with π/2 in six parts. Beyond 10⁵ the result is no more
     than a number in [-1, 1]; of an infinity it is NaN.
     """
-    n = code.keep(_op("f32x4.nearest", x * (1 / _HALF_PI)))
+    n = code.keep(op("f32x4.nearest", x * (1 / _HALF_PI)))
     r = x
     for part in _HALF_PI_PARTS:
         r = r - n * part
-    r = code.keep(_clamp(r, -0.8, 0.8))
+    r = code.keep(clamp(r, -0.8, 0.8))
     z = code.keep(r * r)
     sine = code.keep(code.madd(z * r, code.polynomial(z, _SIN), r))
-    cosine = code.madd(z * z, code.polynomial(z, _COS), code.nmadd(z, 0.5, _value(1.0)))
-    quadrant = _op("i32x4.trunc_sat_f32x4_s", n)
+    cosine = code.madd(z * z, code.polynomial(z, _COS), code.nmadd(z, 0.5, four(1.0)))
+    quadrant = op("i32x4.trunc_sat_f32x4_s", n)
     if shift:
-        quadrant = _op("i32x4.add", quadrant, _bits(shift))
+        quadrant = op("i32x4.add", quadrant, bits(shift))
     quadrant = code.keep(quadrant)
     odd = (quadrant << 31) >> 31
-    sign = (quadrant & _bits(2)) << 30
-    return _where(odd, cosine, sine) ^ sign
+    sign = (quadrant & bits(2)) << 30
+    return where(odd, cosine, sine) ^ sign
 
 
-def _sin(code: _Code, x: _Value) -> _Value:
+def _sin(code: Code, x: Value) -> Value:
     return _circle(code, x, 0)
 
 
-def _cos(code: _Code, x: _Value) -> _Value:
+def _cos(code: Code, x: Value) -> Value:
     return _circle(code, x, 1)
 
 
@@ -403,12 +265,12 @@ _EXP2 = (
 """2^f for |f| ≤ ½, to 3e-9."""
 
 
-def _high(x: _Value) -> _Value:
+def _high(x: Value) -> Value:
     """The upper 12 bits of a float: products of two such are exact."""
-    return x & _bits(0xFFFFF000)
+    return x & bits(0xFFFFF000)
 
 
-def _log2(code: _Code, x: _Value) -> tuple[_Value, _Value]:
+def _log2(code: Code, x: Value) -> tuple[Value, Value]:
     """log₂ of a finite positive value in two parts, good to 2⁻³² or so; the first has 12 bits.
 
     The method is fdlibm's, Ian Lance Taylor's e_powf.c: log(m) = ⅔·s·(3 + s² + …) with
@@ -434,45 +296,45 @@ def _log2(code: _Code, x: _Value) -> tuple[_Value, _Value]:
     return high, w_low - ((high - e) - w_high)
 
 
-def _pow(code: _Code, x: _Value, y: _Value) -> _Value:
+def _pow(code: Code, x: Value, y: Value) -> Value:
     """C's pow, to 1.2 ulp: 2^(y·log₂|x|) with the exponent in two floats.
 
     Then the special cases of C11, annex F.10.4.4: y = 0, x = 1, zeros, infinities, signs.
     """
-    size = code.keep(_abs(x))
+    size = code.keep(absolute(x))
     high, low = _log2(code, size)
-    factor = code.keep(_clamp(y, -(2.0**40), 2.0**40))
+    factor = code.keep(clamp(y, -(2.0**40), 2.0**40))
     f_high = code.keep(_high(factor))
     low = code.keep((factor - f_high) * high + factor * low)
     high = code.keep(f_high * high)
-    n = code.keep(_op("f32x4.nearest", _clamp(high + low, -250.0, 250.0)))
-    power = code.polynomial(code.keep(_clamp(high - n + low, -1.0, 1.0)), _EXP2)
-    whole = code.keep(_op("i32x4.trunc_sat_f32x4_s", n))
+    n = code.keep(op("f32x4.nearest", clamp(high + low, -250.0, 250.0)))
+    power = code.polynomial(code.keep(clamp(high - n + low, -1.0, 1.0)), _EXP2)
+    whole = code.keep(op("i32x4.trunc_sat_f32x4_s", n))
     half = code.keep(whole >> 1)
-    power = power * _power_of_two(half) * _power_of_two(_op("i32x4.sub", whole, half))
+    power = power * _power_of_two(half) * _power_of_two(op("i32x4.sub", whole, half))
     zero, positive = size.equals(0.0), y > 0.0
-    power = _where(size.equals(0.0) | size.equals(inf), (zero ^ positive) & _value(inf), power)
-    odd = _op("f32x4.ne", _op("f32x4.trunc", y * 0.5) * 2.0, y)
-    integer = code.keep(_op("f32x4.trunc", y).equals(y))
-    power = power | (x & odd & integer & _bits(1 << 31))
-    power = _where(_op("v128.andnot", (x < 0.0) & (x > -inf), integer), nan, power)
-    power = _where(x.equals(x) & y.equals(y), power, nan)
-    return _where(x.equals(1.0) | y.equals(0.0), 1.0, power)
+    power = where(size.equals(0.0) | size.equals(inf), (zero ^ positive) & four(inf), power)
+    odd = op("f32x4.ne", op("f32x4.trunc", y * 0.5) * 2.0, y)
+    integer = code.keep(op("f32x4.trunc", y).equals(y))
+    power = power | (x & odd & integer & bits(1 << 31))
+    power = where(op("v128.andnot", (x < 0.0) & (x > -inf), integer), nan, power)
+    power = where(x.equals(x) & y.equals(y), power, nan)
+    return where(x.equals(1.0) | y.equals(0.0), 1.0, power)
 
 
-def _power_of_two(n: _Value) -> _Value:
-    return _op("i32x4.add", n, _bits(127)) << 23
+def _power_of_two(n: Value) -> Value:
+    return op("i32x4.add", n, bits(127)) << 23
 
 
-def _fmod(code: _Code, x: _Value, y: _Value) -> _Value:
+def _fmod(code: Code, x: Value, y: Value) -> Value:
     """C's fmod, exact: subtracts |y|·2ᵏ for every bit of the quotient, the highest first."""
     function = code.function
-    size = code.keep(_abs(y))
-    rest = code.keep(_abs(x))
+    size = code.keep(absolute(y))
+    rest = code.keep(absolute(x))
     valid = code.keep((size > 0.0) & (rest < inf))
     function.block()
     function.loop()
-    above = code.keep(_op("f32x4.ge", rest, size) & valid)
+    above = code.keep(op("f32x4.ge", rest, size) & valid)
     code.push(above)
     function.emit("v128.any_true")
     function.emit("i32.eqz")
@@ -480,15 +342,15 @@ def _fmod(code: _Code, x: _Value, y: _Value) -> _Value:
     unit = size
     for _ in range(2):  # so that the quotient, 2²⁷⁷ at most, is no infinity
         larger = code.keep(unit * 2.0**100)
-        unit = code.keep(_where(larger > rest, unit, larger))
-    part = code.keep(unit * (rest / unit & _bits(0x7F800000)))
+        unit = code.keep(where(larger > rest, unit, larger))
+    part = code.keep(unit * (rest / unit & bits(0x7F800000)))
     # The quotient may have been rounded up to a power of two.
-    code.push(rest - (_where(part > rest, part * 0.5, part) & above))
+    code.push(rest - (where(part > rest, part * 0.5, part) & above))
     code.set(rest)
     function.br(0)
     function.end()
     function.end()
-    return _where(valid, rest, nan) | (x & _bits(1 << 31))
+    return where(valid, rest, nan) | (x & bits(1 << 31))
 
 
 BINARY = {"pow": _pow, "fmod": _fmod}
