@@ -16,16 +16,18 @@ from webrt.cli.serve import Server
 
 
 @contextlib.contextmanager
-def opened(chromium: Chromium, pack: Path) -> Iterator[Page]:
+def opened(
+    chromium: Chromium, pack: Path, query: str = "", isolated: bool = True
+) -> Iterator[Page]:
     """The demo page of a pack, in a phone's window; a console error fails the test."""
-    server = Server(pack, "127.0.0.1", 0)
+    server = Server(pack, "127.0.0.1", 0, isolated)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = chromium.browser.new_page(viewport={"width": 390, "height": 844})
     errors: list[str] = []
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     try:
-        page.goto(server.url)
+        page.goto(server.url + query)
         yield page
         assert errors == []
     finally:
@@ -40,8 +42,9 @@ def fits_the_window(page: Page) -> bool:
 
 
 def test_any_pack(chromium: Chromium, packs: Path, sample: str) -> None:
-    with opened(chromium, packs / sample.rsplit("/", 1)[1]) as page:
+    with opened(chromium, packs / sample.rsplit("/", 1)[1], "?device=webgpu") as page:
         expect(page.get_by_role("status")).to_have_text("Ready.", timeout=30_000)
+        expect(page.locator("#facts")).to_contain_text("Runs onwebgpu: ")
         expect(page.locator("#facts")).to_contain_text("Kernels4")
         expect(page.get_by_text("What kind of file is it?")).to_be_hidden()
         page.get_by_label("length").fill("3")
@@ -62,6 +65,26 @@ def test_any_pack(chromium: Chromium, packs: Path, sample: str) -> None:
         page.get_by_role("button", name="Run").click()
         message = "ShapeError: input 'ids': the value 11 is outside of 0 … 9"
         expect(page.get_by_role("status")).to_have_text(message)
+
+
+def test_the_device_can_be_chosen(chromium: Chromium, packs: Path, sample: str) -> None:
+    pack = packs / sample.rsplit("/", 1)[1]
+    with opened(chromium, pack) as page:
+        expect(page.locator("#facts")).to_contain_text("Runs onwasm: CPU, ")  # the GPU is software
+        page.locator("[name=device]").select_option("wasm")
+        page.get_by_label("Threads").fill("2")
+        page.get_by_role("button", name="Load again").click()
+        expect(page.locator("#facts")).to_contain_text("Runs onwasm: CPU, 2 threads")
+        expect(page.get_by_label("Threads")).to_have_value("2")
+        page.get_by_label("Fill ids with").select_option("ones")
+        page.get_by_label("Fill scale with").select_option("ones")
+        page.get_by_role("button", name="Run").click()
+        expect(page.locator("#outputs tr").nth(0)).to_contain_text("1, 1.25, 1.5, 1.75, 1, 1.25")
+    with opened(chromium, pack, "?device=wasm&threads=2", isolated=False) as page:
+        expect(page.locator("#facts")).to_contain_text("Runs onwasm: CPU, 1 thread")
+        expect(page.locator("#facts")).to_contain_text(
+            "One threadthe page isn't cross-origin isolated"
+        )
 
 
 def test_a_broken_pack_is_said(chromium: Chromium, packs: Path, sample: str) -> None:

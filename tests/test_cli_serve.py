@@ -44,6 +44,19 @@ def get(server: Server, path: str, **headers: str) -> tuple[int, bytes, dict[str
             return error.code, error.read(), dict(error.headers)
 
 
+def test_pages_need_not_be_isolated(pack: Path) -> None:
+    with Server(pack, "127.0.0.1", 0, isolated=False) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        status, _, headers = get(server, "pack/manifest.json")
+        server.shutdown()
+        thread.join()
+    assert status == 200
+    assert "X-Content-Type-Options" in headers
+    assert not [name for name in headers if name.startswith("Cross-Origin-O")]
+    assert "Cross-Origin-Embedder-Policy" not in headers
+
+
 def test_serve(server: Server, pack: Path) -> None:
     status, body, headers = get(server, "pack/manifest.json")
     assert (status, body) == (200, (pack / "manifest.json").read_bytes())

@@ -40,11 +40,26 @@ function showFacts(id, facts) {
   at(id).hidden = false;
 }
 
+/** The device that the page's address asks for, shown in the form that changes it.
+ * @returns {{device: string, threads?: number}} */
+function chosen() {
+  const form = /** @type {HTMLFormElement} */ (at("choice"));
+  for (const [name, value] of new URLSearchParams(location.search)) {
+    const field = form.elements.namedItem(name);
+    if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement) field.value = value;
+  }
+  const data = new FormData(form);
+  const threads = Number(data.get("threads"));
+  const device = String(data.get("device") ?? "auto");
+  return { device, ...(threads && device !== "webgpu" && { threads }) };
+}
+
 async function load() {
   const start = performance.now();
   /** @type {Record<string, import("../session.js").Progress>} */
   const stages = {};
   const session = await InferenceSession.create(PACK, {
+    ...chosen(),
     onProgress: (progress) => {
       stages[progress.stage] = progress;
       const parts = Object.values(stages).map(({ done, total }) => done / Math.max(total, 1));
@@ -60,8 +75,10 @@ async function load() {
   const ms = performance.now() - start;
   at("progress").hidden = true;
   say("Ready.");
+  const { kind, adapter, note } = session.deviceInfo;
   showFacts("facts", {
-    Adapter: session.deviceInfo.adapter,
+    "Runs on": `${kind}: ${adapter}`,
+    ...(note && { "One thread": note }),
     "Loaded in": showMs(ms),
     Kernels: String(session.compiledKernels),
     Weights: `${((stages.weights?.total ?? 0) / 2 ** 20).toFixed(1)} MiB`,

@@ -148,12 +148,15 @@ def serve_command(
     folder: Folder,
     port: Annotated[int, typer.Option(help="0 picks a free one.", min=0, max=65535)] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    isolation: Annotated[
+        bool, typer.Option(help="Send the headers without which a page has one wasm thread.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Serve a demo page for a pack; stop it with Ctrl-C."""
     from webrt.cli.serve import Server
 
-    with Server(folder, host, port) as server:
+    with Server(folder, host, port, isolation) as server:
         _show(json, {"url": server.url}, lambda r: f"{folder} at {r['url']}  (Ctrl-C stops it)")
         sys.stdout.flush()
         server.serve_forever()

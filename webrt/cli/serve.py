@@ -20,10 +20,12 @@ _TYPES = {
     ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8", ".ts": "text/plain; charset=utf-8",
 }  # fmt: skip
-_HEADERS = {
+_ISOLATION = {
     # Cross-origin isolation: what SharedArrayBuffer, and with it wasm threads, need.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
+}
+_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
@@ -109,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(text)
 
     def _end(self) -> None:
-        for name, value in _HEADERS.items():
+        for name, value in self.server.headers.items():
             self.send_header(name, value)
         self.end_headers()
 
@@ -143,12 +145,13 @@ def _copy(file: BinaryIO, write: Callable[[bytes], object], count: int) -> None:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one pack on this machine only."""
+    """Serves one pack on this machine only; `isolated` pages may use wasm threads."""
 
     daemon_threads = True
 
-    def __init__(self, pack: Path, host: str, port: int) -> None:
+    def __init__(self, pack: Path, host: str, port: int, isolated: bool = True) -> None:
         read_pack(pack)
+        self.headers = _HEADERS | (_ISOLATION if isolated else {})
         self.site = Site(pack, web_dir())
         try:
             super().__init__((host, port), Handler)
