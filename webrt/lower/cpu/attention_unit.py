@@ -9,7 +9,7 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel import loop
-from webrt.kernel.expr import Expr, Ref, as_index, call, substitute
+from webrt.kernel.expr import Expr, Ref, as_index, call, rewrite, substitute
 from webrt.kernel.problem import Attention, Output
 from webrt.lower.common import Quad, lane, wide
 from webrt.lower.cpu.common import keep_inside, vectorise
@@ -160,8 +160,8 @@ class Unit:
     ) -> None:
         """Store an output at one place."""
         place = {"e": column, "q": row}
-        value = self.vectorise(scope, output.expr, "e", (column,) * 4, {"acc": acc})
-        value = scope.share(substitute(value, place))
+        value = rewrite(output.expr, lambda e: acc if isinstance(e, Ref) else None)
+        value = scope.share(self.scalar(scope, value, place))
         scope.store(memory, dims.substitute(output.offset, place), value)
 
 
