@@ -106,3 +106,27 @@ def _divisions(exprs: Sequence[Expr]) -> int:
         if isinstance(atom, dims.Operation)
     }
     return len(found)
+
+
+def stride(dim: Dim, name: str) -> Dim | None:
+    """By how much `dim` grows with index `name`, or None where that isn't always the same."""
+    if isinstance(dim, int):
+        return 0
+    found: Dim = 0
+    for atoms, coefficient in dim.terms:
+        rest: Dim = coefficient
+        count = 0
+        for atom in atoms:
+            if not isinstance(atom, dims.Symbol):
+                if name in dims.free_symbols(dims.atom_dim(atom)):
+                    return None
+                rest = rest * dims.atom_dim(atom)
+            elif atom.name == name:
+                count += 1
+            else:
+                rest = rest * dims.atom_dim(atom)
+        if count > 1:
+            return None
+        if count:
+            found = found + rest
+    return found

@@ -9,18 +9,22 @@ from webrt.dims import Dim, symbol
 from webrt.dtypes import DType
 from webrt.errors import CompileError
 from webrt.kernel import loop
+from webrt.kernel.axes import stride
 from webrt.kernel.expr import (
     Call,
     Expr,
     Index,
     Load,
+    Ref,
     Value,
     as_dim,
     as_index,
     call,
+    cast,
     free_symbols,
     own_dims,
     simplify,
+    walk,
 )
 from webrt.kernel.problem import Operand, Output, Problem, expressions, extents
 from webrt.lower import common
@@ -54,8 +58,52 @@ def vectorise(
     extents: Mapping[str, Dim],
     refs: Mapping[str, Expr] | None = None,
 ) -> Expr:
-    """`common.vectorise` with loads of four wherever the elements are consecutive."""
-    return common.vectorise(expr, name, lanes, extents, refs, aligned=False)
+    """`expr` at index `name` = lanes[0], …, lanes[3] as `common.vectorise` has it, unaligned.
+
+    So that a load is one of four wherever the elements are consecutive.
+    """
+    near = all(point - lanes[0] == c for c, point in enumerate(lanes))
+
+    def visit(e: Expr) -> Expr:
+        match e:
+            case Ref(ref):
+                return e if refs is None else refs.get(ref, e)
+            case Call(op, args):
+                changed = tuple(visit(a) for a in args)
+                if op == "cast":
+                    return cast(changed[0], e.dtype)
+                return call(op, *changed)
+            case Load(memory, offset, dtype, 1):
+                step = stride(offset, name)
+                if step == 0:
+                    return e
+                if step == 1 and near:
+                    return Load(memory, dims.substitute(offset, {name: lanes[0]}), dtype, 4)
+                points = at_lanes(offset, name, lanes, extents)
+                if step is None and all(p == points[0] for p in points):
+                    return Load(memory, points[0], dtype)
+                if step is None and all(p == points[0] + c for c, p in enumerate(points)):
+                    return Load(memory, points[0], dtype, 4)
+                return call("vec4", *(Load(memory, p, dtype) for p in points))
+            case Index(dim):
+                if stride(dim, name) == 0:
+                    return e
+                points = at_lanes(dim, name, lanes, extents)
+                if all(p == points[0] for p in points):
+                    return as_index(points[0])
+                return call("vec4", *(as_index(p) for p in points))
+        return e
+
+    return visit(expr)
+
+
+def at_lanes(dim: Dim, name: str, lanes: Quad, extents: Mapping[str, Dim]) -> list[Dim]:
+    """`dim` at four values of index `name`."""
+    step = stride(dim, name)
+    if step is None:
+        return [dims.simplify(dims.substitute(dim, {name: one}), extents) for one in lanes]
+    first = dims.substitute(dim, {name: lanes[0]})
+    return [first + step * (one - lanes[0]) for one in lanes]
 
 
 def refuse_f16(problem: Problem, name: str) -> None:
@@ -95,10 +143,10 @@ def keep_inside(
         match e:
             case Load(int() as memory, offset, dtype, lanes):
                 offset = indices(offset, dropped)
-                size = operands[memory].size
-                kept = dropped and (only is None or memory in only)
-                if kept and not dims.is_below(offset, size, extents):
-                    offset = dims.dim_min(dims.dim_max(offset, 1 - lanes), size - 1)
+                if dropped and (only is None or memory in only):
+                    size = operands[memory].size
+                    if not dims.is_below(offset, size, extents):
+                        offset = dims.dim_min(dims.dim_max(offset, 1 - lanes), size - 1)
                 return Load(memory, offset, dtype, lanes)
             case Index(dim):
                 return as_index(indices(dim, dropped))
@@ -127,15 +175,18 @@ class Inside:
         if isinstance(e, Call):
             for j, arg in enumerate(e.args):
                 self._look(arg, dropped or (e.op == "select" and j > 0), space)
-        elif dropped and isinstance(e, Load) and isinstance(e.memory, int):
-            if e.memory not in self.leaving and not dims.is_below(
-                e.offset, self.operands[e.memory].size, space
-            ):
-                self.leaving.add(e.memory)
+        elif dropped and isinstance(e, Load) and self._may_leave(e, space):
+            assert isinstance(e.memory, int)
+            self.leaving.add(e.memory)
         for dim in own_dims(e):
             for atom in dims.atoms_of(dim):
                 if isinstance(atom, Value):
                     self._look(atom.expr, dropped, space)
+
+    def _may_leave(self, load: Load, space: Mapping[str, Dim]) -> bool:
+        if not isinstance(load.memory, int) or load.memory in self.leaving:
+            return False
+        return not dims.is_below(load.offset, self.operands[load.memory].size, space)
 
     def keep(self, expr: Expr, extents: Mapping[str, Dim], dropped: bool = False) -> Expr:
         """`expr` with its loads inside; `dropped`: a `select` around may drop it."""
@@ -147,18 +198,22 @@ class Inside:
 def hoist(scope: Scope, exprs: Sequence[Expr], moving: set[str], inside: Inside) -> list[Expr]:
     """`exprs` with what is the same for all values of the indices `moving` named in `scope`."""
     known: dict[tuple[Expr, bool], Expr] = {}
+    fixed: dict[int, bool] = {}
+
+    def is_fixed(e: Expr) -> bool:
+        if id(e) not in fixed:
+            if isinstance(e, Call):
+                fixed[id(e)] = all([is_fixed(a) for a in e.args])
+            else:
+                fixed[id(e)] = moving.isdisjoint(free_symbols(e))
+        return fixed[id(e)]
 
     def visit(e: Expr, dropped: bool) -> Expr:
-        if not isinstance(e, Call | Load):
-            return e
-        if (e, dropped) not in known:
-            known[e, dropped] = change(e, dropped)
-        return known[e, dropped]
-
-    def change(e: Expr, dropped: bool) -> Expr:
-        if not moving & free_symbols(e):
-            fixed = simplify(e, scope.extents)
-            return scope.let("fixed", inside.keep(fixed, scope.extents, dropped))
+        if isinstance(e, Load | Call) and is_fixed(e):
+            if (e, dropped) not in known:
+                simple = inside.keep(simplify(e, scope.extents), scope.extents, dropped)
+                known[e, dropped] = scope.let("fixed", simple)
+            return known[e, dropped]
         if not isinstance(e, Call):
             return e
         arms = dropped or e.op == "select"
@@ -166,3 +221,13 @@ def hoist(scope: Scope, exprs: Sequence[Expr], moving: set[str], inside: Inside)
         return Call(e.op, args, e.dtype, e.lanes)
 
     return [visit(e, False) for e in exprs]
+
+
+def splats(scope: Scope, exprs: Sequence[Expr]) -> dict[str, Expr]:
+    """Four copies of every number that `exprs` refer to, named in `scope`: outside of a loop."""
+    found = {e.name: e for x in exprs for e in walk(x) if isinstance(e, Ref) and e.lanes == 1}
+    return {
+        name: scope.let("four", call("splat", ref))
+        for name, ref in found.items()
+        if ref.dtype is not DType.BOOL
+    }

@@ -252,11 +252,11 @@ class _Rows:
                 if step.count:
                     (name, at), rest = self._split(places)
                     offset = dims.substitute(offset, rest)
-                    store_four(scope, j, offset, name, at + c, value)
+                    store_four(scope, j, offset, name, quad(at + c), value)
                     continue
                 offset = dims.substitute(offset, places)
                 if self.count:
-                    store_four(scope, j, offset, self.last, self.at[c], value)
+                    store_four(scope, j, offset, self.last, quad(self.at[c]), value)
                 else:
                     scope.store(j, dims.simplify(offset, scope.extents), value)
 
