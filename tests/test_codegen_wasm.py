@@ -290,6 +290,28 @@ def test_nested_loops_and_scratch_arrays() -> None:
     agree(made, [numbers(96), np.zeros(96, np.float32)])
 
 
+def test_a_function_is_called_once_for_equal_operands_of_a_block() -> None:
+    """But again in the next turn, and where an operand is a register or memory."""
+    value = Call("log", (Call("cast", (Index(k + 1),), F32),), F32)
+    register = Ref("sum", F32)
+    again = Call("exp", (Call("mul", (register, f32(-0.01)), F32),), F32)
+    twice = Call("add", (value, Call("mul", (value, again), F32)), F32)
+    body = [
+        loop.Var("sum", f32(1)),
+        loop.For("k", 0, 9, 1, (
+            loop.Assign("sum", Call("add", (register, twice), F32)),
+            loop.Assign("sum", Call("add", (register, again), F32)),
+            loop.Assign("sum", Call("add", (register, again), F32)),
+        )),
+        loop.Store(0, 0, register),
+    ]  # fmt: skip
+    made, array = kernel(body, [binding(F32, True)]), np.zeros(1, np.float32)
+    expected = interpret.run(made, [array], {"s0": 1, "s1": 1})[0]
+    for relaxed in (False, True):
+        found = wasm_runner.run(made, [array], {"s0": 1, "s1": 1}, relaxed)[0]
+        assert_close(found, expected, F32, 20)
+
+
 def test_no_multiplication_in_an_innermost_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the loop of a tile of a product: two bumps, the counter's step, one comparison."""
     names: list[str] = []

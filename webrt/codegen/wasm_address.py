@@ -53,9 +53,9 @@ class Addresses(Integers):
     bases: dict[int | str, tuple[int, int]]
     """Of every memory: the local with its base, and elements to add (arrays of the scratch)."""
 
-    known: dict[tuple[int, Terms, int] | str, int]
+    known: dict[tuple[int, Terms, int] | str | Call, int]
     """Locals that this block and those around it have computed. Pointers, by the base's local, the
-    rest and the literal; four copies of a scalar, by its name."""
+    rest and the literal; four copies of a scalar, by its name; calls of the library."""
 
     planned: dict[int, tuple[int, int]]
     """By the id of an access: its pointer's local and the instruction's offset in bytes."""
@@ -105,11 +105,23 @@ class Addresses(Integers):
             self.f.emit("i32.add")
 
     def _is_lasting(self, rest: Terms) -> bool:
-        """Whether a pointer stays right for the rest of its block: it reads no memory, register."""
+        """Whether a pointer stays right for the rest of its block."""
         return all(
-            isinstance(atom, dims.Symbol) or _reads_nothing(atom, self)
-            for m, _ in rest
-            for atom in m
+            isinstance(atom, dims.Symbol) or self._is_lasting_atom(atom)
+            for atoms, _ in rest
+            for atom in atoms
+        )
+
+    def _is_lasting_atom(self, atom: dims.Atom) -> bool:
+        if isinstance(atom, Value):
+            return self.is_lasting_value(atom.expr)
+        return all(isinstance(d, int) or self._is_lasting(d.terms) for d in atom.parts())
+
+    def is_lasting_value(self, expr: Expr) -> bool:
+        """Whether a value stays right for the rest of its block: it reads no memory, register."""
+        return not any(
+            isinstance(e, Load) or (isinstance(e, Ref) and self.names[e.name].register)
+            for e in walk(expr)
         )
 
     # Innermost loops
@@ -207,21 +219,6 @@ def _windows(members: list[tuple[int, int]]) -> Iterator[tuple[int, list[tuple[i
             end += 1
         yield first, members[start:end]
         start = end
-
-
-def _reads_nothing(atom: dims.Atom, state: Integers) -> bool:
-    if isinstance(atom, Value):
-        for e in walk(atom.expr):
-            if isinstance(e, Load) or (isinstance(e, Ref) and state.names[e.name].register):
-                return False
-        return True
-    return all(
-        _reads_nothing(inner, state)
-        for part in atom.parts()
-        if not isinstance(part, int)
-        for monomial, _ in part.terms
-        for inner in monomial
-    )
 
 
 class _Body:

@@ -22,7 +22,8 @@ from webrt.kernel.expr import (
     lanes_of,
 )
 
-_LIBRARY = frozenset(["exp", "log", "tanh", "erf", "sin", "cos"])
+_LIBRARY = {name: name for name in ("exp", "log", "tanh", "erf", "sin", "cos", "pow")}
+_LIBRARY["mod"] = "fmod"
 _FLOAT_UNARY = {
     "neg": "neg", "abs": "abs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil",
     "round": "nearest",
@@ -148,6 +149,8 @@ class Expressions(WholeNumbers):
             self._select(call)
         elif op == "cast":
             self._cast(args[0], call.dtype, lanes)
+        elif kind is DType.F32 and op in _LIBRARY:
+            self._function(call)
         elif kind is DType.F32:
             self.args(args, lanes)
             self._float(op, lanes)
@@ -177,12 +180,7 @@ class Expressions(WholeNumbers):
         if op in _FLOAT_UNARY:
             f.emit(f"{shape}.{_FLOAT_UNARY[op]}")
             return
-        if op in _LIBRARY:
-            self._library(op, 1, lanes)
-            return
         match op:
-            case "pow" | "mod":
-                self._library("pow" if op == "pow" else "fmod", 2, lanes)
             case "inverse_sqrt" | "reciprocal":
                 if op == "inverse_sqrt":
                     f.emit(f"{shape}.sqrt")
@@ -204,20 +202,29 @@ class Expressions(WholeNumbers):
             case _:
                 raise AssertionError(op)
 
-    def _library(self, name: str, operands: int, lanes: int) -> None:
-        """A function of the library, of the operands on the stack."""
-        f = self.f
+    def _function(self, call: Call) -> None:
+        """A function of the library; computed once a block, as indices tend to repeat it."""
+        f, lanes = self.f, call.lanes
+        lasting = self.is_lasting_value(call)
+        known = self.known.get(call) if lasting else None
+        if known is not None:
+            f.get(known)
+            return
+        self.args(call.args, lanes)
         if lanes == 1:
-            if operands == 2:
+            if len(call.args) == 2:
                 second = self.temporary(F32)
                 f.set(second)
                 f.emit("f32x4.splat")
                 f.get(second)
                 self.release(second)
             f.emit("f32x4.splat")
-        wasm_math.apply(f, name, self.relaxed)
+        wasm_math.apply(f, _LIBRARY[call.op], self.relaxed)
         if lanes == 1:
             f.emit("f32x4.extract_lane", 0)
+        if lasting:
+            local = self.known[call] = f.local(F32 if lanes == 1 else V128)
+            f.tee(local)
 
     def _one_over(self, lanes: int) -> None:
         f = self.f
