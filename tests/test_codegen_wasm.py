@@ -106,6 +106,17 @@ def test_operations_at_their_edges(op: str, types: list[DType], out: DType, lane
         same(expected, wasm_runner.run(made, arrays, {"s0": 1, "s1": 1}, relaxed)[-1])
 
 
+@pytest.mark.parametrize("op", ["min", "max"])
+@pytest.mark.parametrize("constant", [0.0, -2.5, float("inf"), float("nan")])
+def test_extremes_with_constants_keep_nan(op: str, constant: float) -> None:
+    (values,) = every_pair([F32])
+    copies = Call("splat", (f32(constant),), F32, 4)
+    orders = [(Load(0, wg * 4, F32, 4), copies), (f32(constant), Load(0, wg * 4, F32, 4))]
+    body = [loop.Store(1 + j, wg * 4, Call(op, args, F32, 4)) for j, args in enumerate(orders)]
+    made = kernel(body, [binding(F32), *[binding(F32, True)] * 2], values.size // 4)
+    agree(made, [values, *[np.zeros(values.size, np.float32)] * 2])
+
+
 @pytest.mark.parametrize("lanes", [1, 4])
 @pytest.mark.parametrize(("op", "types", "out"), LIBRARY)
 def test_functions_of_the_library(op: str, types: list[DType], out: DType, lanes: int) -> None:

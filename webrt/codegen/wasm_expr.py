@@ -140,7 +140,9 @@ class Expressions(WholeNumbers):
         kind = args[0].dtype
         value_type(kind, lanes)
         simple = _BINARY[kind][lanes].get(op)
-        if simple is not None:
+        if lanes == 4 and kind is DType.F32 and op in ("min", "max"):
+            self._extreme(op, args)
+        elif simple is not None:
             self.args(args, lanes)
             self.f.emit(simple)
         elif op in _SHAPING:
@@ -172,6 +174,16 @@ class Expressions(WholeNumbers):
             self.f.select()
 
     # Floats
+
+    def _extreme(self, op: str, args: tuple[Expr, ...]) -> None:
+        """The smaller or larger of two; with a constant, the kind that is one machine instruction.
+
+        `pmin(a, b)` is `b < a ? b : a`: a NaN in `a` stays.
+        """
+        if _is_number(args[0]):
+            args = args[::-1]
+        self.args(args, 4)
+        self.f.emit(f"f32x4.{'p' if _is_number(args[1]) else ''}{op}")
 
     def _float(self, op: str, lanes: int) -> None:
         """An operation on the f32 operands on the stack."""
@@ -406,6 +418,13 @@ class Expressions(WholeNumbers):
         elif source is DType.F32:
             sign = "s" if to is DType.I32 else "u"
             f.emit(f"i32.trunc_sat_f32_{sign}" if lanes == 1 else f"i32x4.trunc_sat_f32x4_{sign}")
+
+
+def _is_number(expr: Expr) -> bool:
+    """Whether `expr` is a constant other than NaN, or copies of one."""
+    if isinstance(expr, Call) and expr.op == "splat":
+        expr = expr.args[0]
+    return isinstance(expr, Const) and expr.value == expr.value
 
 
 def _shape_of(dtype: DType) -> str:
