@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from webrt import dims
 from webrt.dims import Dim, symbol
+from webrt.dtypes import DType
 from webrt.kernel import loop
 from webrt.kernel.axes import collapse_map, stride
 from webrt.kernel.expr import (
     Call,
+    Const,
     Expr,
     Ref,
     Value,
+    boolean,
+    call,
     lanes_of,
     loads,
     own_dims,
+    rewrite,
+    select,
     substitute,
     walk,
 )
@@ -117,9 +124,10 @@ class _Lowering:
             units = cut(axes, schedule.elements, step=4 * unroll)
             with walk_unit(self.scope, units) as (row, places, own):
                 values = self._values(row, dict(zip(names, places, strict=True)), {self.last})
-                values.splat(row, self.extent, width)
-                for step in steps(row, own, self.extent, unroll, width):
-                    self._store(step, step.scope, values)
+                for branch, decided in _branches(row, values):
+                    decided.splat(branch, self.extent, width)
+                    for step in steps(branch, own, self.extent, unroll, width):
+                        self._store(step, step.scope, decided)
             return units.units
         name, extent = names.pop(self.turned), axes[self.turned]
         block = schedule.elements // 16
@@ -174,6 +182,21 @@ class _Values:
     offsets: list[Dim]
     fours: dict[str, Expr]
 
+    def conditions(self) -> list[Ref]:
+        """What is known of a row and decides which loads are used: two conditions at most."""
+        found: dict[Ref, None] = {}
+        for expr in self.exprs:
+            for e in walk(expr):
+                if isinstance(e, Call) and e.op == "select" and any(loads(a) for a in e.args[1:]):
+                    for part in walk(e.args[0]):
+                        if isinstance(part, Ref) and part.dtype is DType.BOOL:
+                            found[part] = None
+        return list(found)[:2]
+
+    def decided(self, condition: Ref, holds: bool) -> _Values:
+        exprs = [_decided(e, condition, holds) for e in self.exprs]
+        return _Values(exprs, self.offsets, {})
+
     def splat(self, scope: Scope, extent: Dim, width: int) -> None:
         """Make the copies, if there is a loop of fours over an axis of `extent`."""
         if width == 4 and not (isinstance(extent, int) and extent < 4):
@@ -182,6 +205,39 @@ class _Values:
     def at(self, places: dict[str, Dim]) -> _Values:
         exprs = [substitute(e, places) for e in self.exprs]
         return _Values(exprs, [dims.substitute(o, places) for o in self.offsets], self.fours)
+
+
+def _branches(scope: Scope, values: _Values) -> Iterator[tuple[Scope, _Values]]:
+    """A block for every way in which the conditions of a row turn out."""
+    conditions = values.conditions()
+    if not conditions:
+        yield scope, values
+        return
+    for holds in (True, False):
+        test = conditions[0] if holds else call("not", conditions[0])
+        with scope.when(test) as inner:
+            yield from _branches(inner, values.decided(conditions[0], holds))
+
+
+def _decided(expr: Expr, condition: Ref, holds: bool) -> Expr:
+    """`expr` where it is known whether `condition` holds."""
+
+    def change(e: Expr) -> Expr | None:
+        if e == condition:
+            return boolean(holds)
+        if not isinstance(e, Call) or not any(isinstance(a, Const) for a in e.args):
+            return None
+        if e.op == "select":
+            return select(*e.args)
+        if e.op in ("and", "or"):
+            one, other = e.args if isinstance(e.args[0], Const) else e.args[::-1]
+            assert isinstance(one, Const)
+            return other if bool(one.value) == (e.op == "and") else one
+        if e.op == "not" and isinstance(e.args[0], Const):
+            return boolean(not e.args[0].value)
+        return None
+
+    return rewrite(expr, change)
 
 
 def store_four(

@@ -125,10 +125,14 @@ class Step:
 def steps(scope: Scope, own: Range, extent: Dim, unroll: int, width: int = 4) -> Iterator[Step]:
     """The loops over a range of the innermost axis: `unroll` fours a turn, fours, the rest by one.
 
-    Whoever iterates fills in the body of each step before going on to the next.
+    With `width` 1 all elements come one by one; a loop of at most `unroll` turns is none. Whoever
+    iterates fills in the body of each step before going on to the next.
     """
     if width == 1:
-        yield from _serial(scope, own.start, own.stop, 1, extent, 0)
+        if own.start == 0 and isinstance(own.stop, int) and own.stop <= unroll:
+            yield from (Step(scope, place, 0) for place in range(own.stop))
+        else:
+            yield from _serial(scope, own.start, own.stop, 1, extent, 0)
         return
     first, last = dims.floor_div(own.start, 4), dims.floor_div(own.stop, 4)
     fours = dims.floor_div(extent, 4)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 
 from webrt import dims
 from webrt.dims import Dim
+from webrt.dtypes import DType
 from webrt.kernel import loop
 from webrt.kernel.axes import collapse_reduce
-from webrt.kernel.expr import Expr, Ref, call, rewrite, substitute
+from webrt.kernel.expr import Call, Expr, Load, Ref, call, rewrite, substitute, walk
 from webrt.kernel.expr import simplify as simplify_expr
 from webrt.kernel.problem import Output, Pass, Reduce, extents
 from webrt.lower.common import quad, wide
-from webrt.lower.cpu.common import Inside, hoist, kernel, refuse_f16, root_scope, vectorise
+from webrt.lower.cpu.common import Inside, hoist, kernel, refuse_f16, root_scope, splats, vectorise
 from webrt.lower.cpu.map import store_four
 from webrt.lower.cpu.nest import Range, Step, cut, steps, walk_unit
 from webrt.lower.reduce import COMBINE, Group, across_lanes, groups, neutral
@@ -38,11 +39,12 @@ def lower(problem: Reduce, schedule: CpuReduceSchedule, name: str) -> loop.Kerne
     scope = root_scope(problem)
     inside = Inside(merged)
     last = f"i{len(merged.axes) - 1}"
+    kept = _kept(merged)
     with walk_unit(scope, units) as (inner, places, own):
         outer = {f"i{j}": place for j, place in enumerate(places)}
-        width = 4 if across else 1
-        for step in steps(inner, own, merged.axes[-1], schedule.unroll, width):
-            _Rows(merged, schedule, step, inside, last, outer).lower()
+        unroll, width = (schedule.unroll, 4) if across else (1, 1)
+        for step in steps(inner, own, merged.axes[-1], unroll, width):
+            _Rows(merged, schedule, step, inside, last, outer, kept).lower()
     return kernel(name, problem, units.units, scope)
 
 
@@ -63,6 +65,44 @@ def _innermost(problem: Reduce) -> Reduce:
             for o in problem.outputs
         ),
     )
+
+
+_STRAIGHT = 64
+"""A window is computed without a loop where that takes so many operations at most, about."""
+
+_WINDOW = 8
+
+_HEAVY = frozenset(["exp", "log", "tanh", "erf", "sin", "cos", "pow"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A pass whose terms wait in an output, until that output is computed from them.
+
+    So a softmax computes its powers once. It must be a pass of the last group.
+    """
+
+    number: int
+    output: int
+    group: Group
+
+
+def _kept(problem: Reduce) -> _Kept | None:
+    """The pass that is worth it, if there is one: its terms are costly, and a part of an output."""
+    if not problem.passes:
+        return None
+    group = groups(problem.passes)[-1]
+    for number, one in group.passes:
+        if one.expr.dtype is DType.F32 and _is_heavy(one.expr):
+            for j, output in enumerate(problem.outputs):
+                uses = any(e == one.expr for e in walk(output.expr))
+                if output.each and output.dtype is DType.F32 and uses:
+                    return _Kept(number, j, group)
+    return None
+
+
+def _is_heavy(expr: Expr) -> bool:
+    return any(isinstance(e, Call) and e.op in _HEAVY for e in walk(expr))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +128,14 @@ class _Rows:
         inside: Inside,
         last: str,
         outer: dict[str, Dim],
+        kept: _Kept | None,
     ) -> None:
         self.problem = problem
         self.inside = inside
+        self.kept = kept
+        self.fours: dict[str, Expr] = {}
+        self.weight = sum(1 for p in problem.passes for _ in walk(p.expr))
+        self.first = len(problem.operands)
         self.schedule = schedule
         self.scope = step.scope
         self.count = step.count
@@ -105,18 +150,26 @@ class _Rows:
     def lower(self) -> None:
         for group in groups(self.problem.passes):
             self._reduce(group)
-        first = len(self.problem.operands)
-        outputs = [(first + j, o) for j, o in enumerate(self.problem.outputs)]
+        outputs = [(self.first + j, o) for j, o in enumerate(self.problem.outputs)]
         each = [(j, o) for j, o in outputs if o.each]
         once = [(j, o) for j, o in outputs if not o.each]
         if each:
-            exprs = self._at_rows([o.expr for _, o in each])
+            exprs = self._at_rows([self._with_kept(o.expr) for _, o in each])
             for step, places in self._elements(self.scope):
                 values = self._values(step, places, exprs)
                 self._store(step, places, each, values)
         if once:
             values = self._shared(self.scope, self._at_rows([o.expr for _, o in once], False))
             self._store(Step(self.scope, 0, 0), {}, once, values)
+
+    def _with_kept(self, expr: Expr) -> Expr:
+        """`expr` of an output with the terms that were kept loaded."""
+        if self.kept is None:
+            return expr
+        output = self.problem.outputs[self.kept.output]
+        term = self.problem.passes[self.kept.number].expr
+        load = Load(self.first + self.kept.output, output.offset, DType.F32)
+        return rewrite(expr, lambda e: load if e == term else None)
 
     # Values
 
@@ -132,8 +185,8 @@ class _Rows:
             else:
                 changed = [simplify_expr(_bound(e, results), known) for e in bound]
             if hoisted:
-                moving = set(self.inner)
-                changed = hoist(self.scope, changed, moving, self.inside)
+                changed = hoist(self.scope, changed, set(self.inner), self.inside)
+                self.fours = splats(self.scope, changed) if self.width == 4 else {}
             versions.append(changed)
         return versions
 
@@ -151,8 +204,9 @@ class _Rows:
             (name, at), rest = self._split(places)
             (version,) = exprs
             bound = [substitute(e, rest) for e in version]
+            fours = self.fours
             values = [
-                [vectorise(e, name, quad(at + c), scope.extents) for e in bound]
+                [vectorise(e, name, quad(at + c), scope.extents, fours) for e in bound]
                 for c in range(step.count)
             ]
         return self._shared(scope, values)
@@ -180,11 +234,14 @@ class _Rows:
         reduced = self.problem.reduced
         extent = reduced[len(done)]
         own = Range(0, extent)
+        size = dims.product(reduced) * max(1, self.count) * self.weight
+        small = isinstance(size, int) and size <= _STRAIGHT
         if len(done) + 1 < len(reduced):
-            for step in steps(scope, own, extent, 1, 1):
+            for step in steps(scope, own, extent, _WINDOW if small else 1, 1):
                 yield from self._nest(step.scope, [*done, step.at])
             return
-        for step in steps(scope, own, extent, self.schedule.unroll, self.width):
+        unroll = self.schedule.unroll if self.width == 4 else _WINDOW if small else 1
+        for step in steps(scope, own, extent, unroll, self.width):
             yield step, {f"r{j}": place for j, place in enumerate([*done, step.at])}
 
     # Reduction
@@ -195,6 +252,7 @@ class _Rows:
         exprs = self._at_rows([one.expr for _, one in group.passes])
         for step, places in self._elements(self.scope):
             versions = self._values(step, places, exprs)
+            self._keep(group, step, places, versions)
             for c, values in enumerate(versions):
                 for (_, one), registers, value in zip(group.passes, sums, values, strict=True):
                     single = not step.count and not self.count
@@ -204,6 +262,19 @@ class _Rows:
                     step.scope.assign(register, call(COMBINE[one.combine], register, value))
         for (j, one), registers in zip(group.passes, sums, strict=True):
             self._finish(f"p{j}", one, registers)
+
+    def _keep(
+        self, group: Group, step: Step, places: dict[str, Dim], versions: list[list[Expr]]
+    ) -> None:
+        """Store the terms of the kept pass, if it is one of the group."""
+        if self.kept is None or self.kept.group != group:
+            return
+        position = [j for j, _ in group.passes].index(self.kept.number)
+        for values in versions:
+            values[position] = step.scope.let("term", values[position])
+        output = self.problem.outputs[self.kept.output]
+        terms = [[values[position]] for values in versions]
+        self._store(step, places, [(self.first + self.kept.output, output)], terms)
 
     def _registers(self, j: int, one: Pass) -> _Sums:
         first = neutral(one.combine, one.expr.dtype, math.inf)
