@@ -4,6 +4,13 @@ import * as webrt from "/web/webrt.js";
 
 /** What was compiled in this page, by anyone. */
 const counts = { pipelines: 0, modules: 0 };
+/** What was said by console.info. */
+const lines = [];
+const { info } = console;
+console.info = (...args) => {
+  lines.push(args.join(" "));
+  info.apply(console, args);
+};
 /** The page's GPU devices, in the order in which they were had. */
 const devices = [];
 
@@ -39,7 +46,7 @@ const mapValues = (object, change) =>
   Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
 
 const tools = {
-  ...webrt, counts, devices,
+  ...webrt, counts, devices, lines,
   decodeAll: (feeds) => mapValues(feeds, decode),
   encodeAll: (outputs) => mapValues(outputs, encode),
   /** The {name, code, message} of what a promise rejects with. */
