@@ -117,6 +117,14 @@ def test_extremes_with_constants_keep_nan(op: str, constant: float) -> None:
     agree(made, [values, *[np.zeros(values.size, np.float32)] * 2])
 
 
+def test_selects_that_are_extremes_keep_what_they_say_of_nan() -> None:
+    columns = every_pair([F32, F32])
+    a, b = (Load(j, wg * 4, F32, 4) for j in range(2))
+    store = loop.Store(2, wg * 4, Call("select", (Call("lt", (a, b), BOOL, 4), b, a), F32, 4))
+    made = kernel([store], [binding(F32), binding(F32), binding(F32, True)], columns[0].size // 4)
+    agree(made, [*columns, np.zeros(columns[0].size, np.float32)])
+
+
 @pytest.mark.parametrize("lanes", [1, 4])
 @pytest.mark.parametrize(("op", "types", "out"), LIBRARY)
 def test_functions_of_the_library(op: str, types: list[DType], out: DType, lanes: int) -> None:

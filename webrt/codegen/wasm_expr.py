@@ -17,6 +17,7 @@ from webrt.kernel.expr import (
     Load,
     Ref,
     as_dim,
+    children,
     lanes_of,
 )
 
@@ -288,10 +289,16 @@ class Expressions(Floats):
 
 
 def _is_larger(condition: Expr, if_true: Expr, if_false: Expr) -> bool:
-    """Whether `select` says what `pmax(if_false, if_true)` does: if_false < if_true picks the
-    latter. One instruction of an x86, where `f32x4.max` is eight."""
-    less = isinstance(condition, Call) and condition.op == "lt"
-    return less and if_true.dtype is DType.F32 and children(condition) == (if_false, if_true)
+    """Whether a `select` is `pmax(if_false, if_true)`: the latter where the first is less.
+
+    That is one instruction of an x86, where `f32x4.max` is eight.
+    """
+    return (
+        isinstance(condition, Call)
+        and condition.op == "lt"
+        and if_true.dtype is DType.F32
+        and condition.args == (if_false, if_true)
+    )
 
 
 def _shape_of(dtype: DType) -> str:
