@@ -21,11 +21,11 @@ from collections.abc import Callable
 from webrt.codegen import abi
 from webrt.codegen.encoder import I32, Function, Module
 
-SPINS = 4096
-"""Looks at a word before a worker sleeps: some microseconds, less than it takes to wake one."""
+SPINS = 1 << 14
+"""Looks at a word before a worker sleeps: tens of microseconds, as long as it takes to wake one."""
 
-_CHUNKS = 4  # of several workers, each takes about so many: enough to even out slow ones
-_CALLS = 16  # of one worker for a step
+_CHUNKS = 16  # of several workers, each takes about so many: at the end of a step few wait long
+_CALLS = 64  # of one worker for a step
 
 _ARRIVED, _TURN, _DONE = 4, 8, 12
 _KERNEL, _ARGS, _UNITS, _WAITS, _NEXT = 0, 4, 8, 12, 16
