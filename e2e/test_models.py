@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import pytest
 from browsers import Chromium, Performer
 from check_models import BATCHES, LENGTHS, example
 from test_pyodide import python
@@ -15,14 +16,51 @@ from test_pyodide import python
 from webrt.pack.read import read_pack
 from webrt.plan.memory import place
 
-RUN = """async ({InferenceSession, counts, decodeAll, encodeAll}, {url, feeds}) => {
-  const session = await InferenceSession.create(url, {device: "webgpu"});
+RUN = """async ({InferenceSession, counts, decodeAll, encodeAll}, {url, feeds, options}) => {
+  const session = await InferenceSession.create(url, options);
   const loaded = counts.pipelines;
   const results = [];
   for (const feed of feeds) results.push(encodeAll(await session.run(decodeAll(feed))));
+  const {threads, features} = session.deviceInfo;
   await session.release();
-  return {results, compiled: counts.pipelines - loaded, loaded};
+  return {results, compiled: counts.pipelines - loaded, loaded, threads, features};
 }"""
+
+TICKS = """async ({InferenceSession, decodeAll}, {url, feeds}) => {
+  const session = await InferenceSession.create(url, {device: "wasm", threads: 2});
+  const channel = new MessageChannel();
+  let ticks = 0, running = true;
+  channel.port1.onmessage = () => {
+    ticks += 1;
+    if (running) setTimeout(() => channel.port2.postMessage(null), 1);
+  };
+  const run = session.run(decodeAll(feeds[0]));
+  channel.port2.postMessage(null);
+  await run;
+  running = false;
+  await session.release();
+  return ticks;
+}"""
+
+MODULES_IN_PYODIDE = """
+import hashlib, json
+import webrt
+from webrt.pack.read import parse_manifest
+from webrt.pack.wasm import plan_wasm
+from webrt.runtime.devices.browser import UrlSource
+
+args = json.loads(args)
+source = UrlSource(args["url"])
+pack = parse_manifest(await source.manifest())
+made = plan_wasm(pack.plan.problems)
+modules = [made.module(relaxed) for relaxed in (False, True)]
+json.dumps({
+    "sha256": [hashlib.sha256(module).hexdigest() for module in modules],
+    "same": [module == bytes(await source.file(file))
+             for module, file in zip(modules, pack.wasm.modules)],
+    "kernels": made.kernels == pack.wasm.kernels and made.packers == pack.wasm.packers,
+})
+"""
 
 PYODIDE = """
 import base64, json
@@ -39,7 +77,7 @@ def encode(t):
             "base64": base64.b64encode(t.data).decode()}
 
 args = json.loads(args)
-session = await webrt.load_async(args["url"])
+session = await webrt.load_async(args["url"], device=args["device"])
 results = []
 for feed in args["feeds"]:
     outputs = await session.run_async({name: decode(t) for name, t in feed.items()})
@@ -93,16 +131,67 @@ def test_dispatches_and_memory(model: Path, packs: Path) -> None:
 
 def test_one_pack_answers_every_shape(model: Path, browser: Performer) -> None:
     oracle = Oracle(model, sizes_of(model, LENGTHS))
-    args = {"url": f"/packs/{model.stem}", "feeds": oracle.json_feeds}
+    options = {"device": "webgpu"}
+    args = {"url": f"/packs/{model.stem}", "feeds": oracle.json_feeds, "options": options}
     found = browser.run(RUN, args, timeout=240)
     oracle.check(found["results"])
     assert found["compiled"] == 0, "kernels were compiled after loading"
     assert found["loaded"] > 0
 
 
-def test_the_python_session_in_a_page(model: Path, chromium: Chromium, wheel: str) -> None:
-    oracle = Oracle(model, sizes_of(model, (7, 128)))
+@pytest.mark.parametrize(
+    ("fixture", "threads", "relaxed"),
+    [
+        ("isolated", 2, True),
+        ("isolated", 2, False),
+        ("chromium", 1, True),
+        ("chromium", 1, False),
+        ("isolated_firefox", 2, True),
+        ("firefox", 1, False),
+    ],
+)
+def test_the_cpu_answers_every_shape(
+    model: Path, request: pytest.FixtureRequest, fixture: str, threads: int, relaxed: bool
+) -> None:
+    browser: Performer = request.getfixturevalue(fixture)
+    oracle = Oracle(model, sizes_of(model, LENGTHS))
+    options = {"device": "wasm", "threads": 2, "relaxedSimd": relaxed}
+    args = {"url": f"/packs/{model.stem}", "feeds": oracle.json_feeds, "options": options}
+    found = browser.run(RUN, args, timeout=240)
+    oracle.check(found["results"])
+    assert (found["threads"], bool(found["features"])) == (threads, relaxed)
+    assert found["loaded"] == 0
+
+
+@pytest.mark.parametrize("fixture", ["isolated", "chromium", "firefox"])
+@pytest.mark.parametrize("model", ["minilm-l3"], indirect=True)
+def test_the_page_goes_on_while_the_cpu_computes(
+    model: Path, request: pytest.FixtureRequest, fixture: str
+) -> None:
+    """On a slow machine there are more ticks, on a fast one still some: the run takes long."""
+    browser: Performer = request.getfixturevalue(fixture)
+    oracle = Oracle(model, [(3, 300)])
     args = {"url": f"/packs/{model.stem}", "feeds": oracle.json_feeds}
+    assert browser.run(TICKS, args) >= 4
+
+
+@pytest.mark.parametrize("device", ["webgpu", "wasm"])
+def test_the_python_session_in_a_page(
+    model: Path, chromium: Chromium, wheel: str, device: str
+) -> None:
+    oracle = Oracle(model, sizes_of(model, (7, 128)))
+    args = {"url": f"/packs/{model.stem}", "feeds": oracle.json_feeds, "device": device}
     report = python(chromium, wheel, PYODIDE, args)
     oracle.check(report["found"]["results"])
-    assert report["pipelines"] == report["found"]["compiled"]
+    assert report["pipelines"] == (report["found"]["compiled"] if device == "webgpu" else 0)
+
+
+def test_the_page_generates_the_packs_modules(
+    model: Path, packs: Path, chromium: Chromium, wheel: str
+) -> None:
+    """The same kernels natively and in the browser: identical bytes."""
+    report = python(chromium, wheel, MODULES_IN_PYODIDE, {"url": f"/packs/{model.stem}"})
+    assert report["found"]["same"] == [True, True]
+    assert report["found"]["kernels"]
+    pack = read_pack(packs / model.stem)
+    assert report["found"]["sha256"] == [module.sha256 for module in pack.wasm.modules]

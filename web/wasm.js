@@ -17,8 +17,8 @@ import { Threads, sharedMemory } from "./threads.js";
 /** @typedef {{pipeline: Pipeline, slices: readonly Slice[], outputs: number,
  *   grid: readonly number[]}} Dispatch */
 /** @typedef {{block: Buffer}} Recording */
-/** Operations on their way to the workers, and who waits for their results.
- * @typedef {{operations: Operation[], transfer: Transferable[],
+/** Operations on their way to the workers, the memory that they need, and what becomes of them.
+ * @typedef {{operations: Operation[], transfer: Transferable[], pages: number,
  *   done: Promise<(ArrayBuffer | number[])[]> | null}} Batch */
 /** @typedef {{threads?: number, relaxedSimd?: boolean, worker?: string}} Options */
 
@@ -234,7 +234,7 @@ export class WasmDevice {
   #queue(operation, ...transfer) {
     if (this.closed) throw new DeviceError("the device is closed");
     if (!this.batch) {
-      this.batch = { operations: [], transfer: [], done: null };
+      this.batch = { operations: [], transfer: [], pages: 0, done: null };
       const { batch } = this;
       queueMicrotask(() => {
         if (batch.done) return; // someone waits for it already
@@ -242,6 +242,7 @@ export class WasmDevice {
       });
     }
     this.batch.operations.push(operation);
+    this.batch.pages = Math.max(this.batch.pages, this.heap.pages); // what it needs may be freed next
     this.batch.transfer.push(...transfer);
   }
 
@@ -250,7 +251,7 @@ export class WasmDevice {
     const { batch } = this;
     if (!batch) return Promise.resolve([]);
     this.batch = null;
-    batch.done = this.threads.run(this.heap.pages, batch.operations, batch.transfer);
+    batch.done = this.threads.run(batch.pages, batch.operations, batch.transfer);
     return batch.done;
   }
 

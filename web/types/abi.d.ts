@@ -25,5 +25,8 @@ export declare const programWords: (steps: readonly ProgramStep[]) => number;
  *   address of the symbols' values @returns {Uint32Array<ArrayBuffer>}
  */
 export declare function program(steps: readonly ProgramStep[], address: number, symbols: number): Uint32Array<ArrayBuffer>;
+/** Where a program's words say that the arguments of a step are.
+ * @param {Uint32Array} words @param {number} step */
+export declare const argumentsOf: (words: Uint32Array, step: number) => number;
 /** A module's bytes for a memory that threads share. @param {Uint8Array<ArrayBuffer>} bytes */
 export declare function withSharedMemory(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;

@@ -45,9 +45,10 @@ export type DeviceInfo = {
 export type Device = {
     info: DeviceInfo;
     /**
-     * zeroed memory
+     * memory,
+     * zeroed where that matters
      */
-    allocate: (size: number, label: string) => Buffer;
+    allocate: (size: number, label: string, zeroed?: boolean) => Buffer;
     upload: (buffer: any, offset: number, data: Uint8Array<ArrayBuffer>) => void;
     /**
      *   `Part`s of data whose memory it takes away; settles when there is room for more
@@ -86,7 +87,8 @@ export type Device = {
 /** What is queued takes effect in the order of the calls.
  * @typedef {object} Device
  * @property {DeviceInfo} info
- * @property {(size: number, label: string) => Buffer} allocate zeroed memory
+ * @property {(size: number, label: string, zeroed?: boolean) => Buffer} allocate memory,
+ *   zeroed where that matters
  * @property {(buffer: any, offset: number, data: Uint8Array<ArrayBuffer>) => void} upload
  * @property {(data: Uint8Array<ArrayBuffer>, parts: readonly any[]) => Promise<void>} uploadParts
  *   `Part`s of data whose memory it takes away; settles when there is room for more

@@ -4,7 +4,11 @@ export type Message = import("./wasm-worker.js").Message;
 export type Results = (ArrayBuffer | number[])[];
 export type Thread = {
     worker: Worker;
-    done: (() => void) | null;
+    done: ((answer: Done) => void) | null;
+};
+export type Done = {
+    entries?: number;
+    refused?: string;
 };
 /** A memory that threads can share; null where this page may have none. */
 export declare function sharedMemory(): {
@@ -35,8 +39,9 @@ export declare class Threads {
      *   wasm-worker.js, where it isn't beside this file @returns {Promise<Threads>}
      */
     static start(count: number, memory: WebAssembly.Memory | null, url?: string): Promise<Threads>;
-    /** Instantiate a module everywhere. @param {WebAssembly.Module} module */
-    load(module: WebAssembly.Module): Promise<void>;
+    /** Instantiate a module everywhere; gives the number of its kernels, or why it was refused.
+     * @param {WebAssembly.Module} module @returns {Promise<Done>} */
+    load(module: WebAssembly.Module): Promise<Done>;
     /**
      * Have worker 0 do operations over a memory of at least `pages`; gives what they result in.
      * @param {number} pages @param {Operation[]} operations @param {Transferable[]} transfer

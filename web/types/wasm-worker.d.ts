@@ -1,3 +1,8 @@
+export type Call = {
+    entry: number;
+    args: number;
+    units: number;
+};
 export type Operation = {
     kind: "write";
     address: number;
@@ -24,13 +29,11 @@ export type Operation = {
     scratch: number;
     stride: number;
 } | {
-    kind: "time";
-    calls: {
-        entry: number;
-        args: number;
-        units: number;
-    }[];
+    kind: "exercise";
+    calls: Call[];
     scratch: number;
+    ms: number;
+    left: number;
 } | {
     kind: "park";
 };

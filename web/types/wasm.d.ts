@@ -28,6 +28,7 @@ export type Recording = {
 export type Batch = {
     operations: Operation[];
     transfer: Transferable[];
+    pages: number;
     done: Promise<(ArrayBuffer | number[])[]> | null;
 };
 export type Options = {
@@ -62,8 +63,9 @@ export declare class WasmDevice {
      * @returns {Promise<WasmDevice>}
      */
     static open({ threads, relaxedSimd, worker }?: Options): Promise<WasmDevice>;
-    /** Zeroed memory. @param {number} size @param {string} label @returns {Buffer} */
-    allocate(size: number, label: string): Buffer;
+    /** Memory, zeroed where it matters. @param {number} size @param {string} label
+     * @param {boolean} [zeroed] @returns {Buffer} */
+    allocate(size: number, label: string, zeroed?: boolean): Buffer;
     /** Queue a write. @param {Buffer} buffer @param {number} offset
      * @param {Uint8Array<ArrayBuffer>} data */
     upload(buffer: Buffer, offset: number, data: Uint8Array<ArrayBuffer>): void;
@@ -98,10 +100,15 @@ export declare class WasmDevice {
     /** Slices' bytes after all that was queued before.
      * @param {readonly Slice[]} requests @returns {Promise<ArrayBuffer[]>} */
     readMany(requests: readonly Slice[]): Promise<ArrayBuffer[]>;
-    /** Milliseconds that kernels take in one worker, run one by one: no order is kept.
-     * @param {readonly Dispatch[]} dispatches @param {Buffer} uniform
-     * @returns {Promise<number[]>} */
-    time(dispatches: readonly Dispatch[], uniform: Buffer): Promise<number[]>;
+    /**
+     * Call kernels in one worker, each again and again for `ms` milliseconds, none after `end` (of
+     * the page's clock); gives how long each was at work. No order is kept.
+     * @param {readonly Dispatch[]} dispatches @param {Buffer} uniform @param {number} ms
+     * @param {number} end @returns {Promise<number[]>}
+     */
+    exercise(dispatches: readonly Dispatch[], uniform: Buffer, ms: number, end: number): Promise<number[]>;
+    /** Whether buffers of these sizes could be allocated. @param {readonly number[]} sizes */
+    hasRoom(sizes: readonly number[]): boolean;
     /** @param {Buffer} buffer */
     free({ address }: Buffer): void;
     /** Stop the workers; the device can't be used afterwards. */

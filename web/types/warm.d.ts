@@ -1,0 +1,22 @@
+export type Pack = import("./manifest.js").Pack;
+export type WasmDevice = import("./wasm.js").WasmDevice;
+export type Pipeline = import("./wasm.js").Pipeline;
+export type Kernels = import("./kernels.js").Kernels;
+export type Bindings = import("./dims.js").Bindings;
+export type Exercise = {
+    pipeline: object;
+    reads: number[];
+    writes: number[];
+    units: number;
+    work: number;
+};
+/** Exercise the packers: the constants wait for them.
+ * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels @returns {Promise<void>} */
+export declare function warmPackers(pack: Pack, device: WasmDevice, kernels: Kernels): Promise<void>;
+/** Exercise the kernel of every problem, those with the most work first.
+ * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels @returns {Promise<void>} */
+export declare function warmKernels(pack: Pack, device: WasmDevice, kernels: Kernels): Promise<void>;
+/** Run the plan once, as small as it gets: so the weights are in reach, and the player's own code
+ * is warm too. @param {Pack} pack @param {WasmDevice} device
+ * @param {import("./bound.js").Shapes} shapes @returns {Promise<void>} */
+export declare function rehearse(pack: Pack, device: WasmDevice, shapes: import("./bound.js").Shapes): Promise<void>;
