@@ -18,10 +18,10 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel import loop
-from webrt.kernel.expr import Expr, Load, Ref, as_index, call, cast, f32, substitute
+from webrt.kernel.expr import Expr, Load, Ref, as_index, call, f32
 from webrt.kernel.problem import Attention
 from webrt.lower.attention import MASKED
-from webrt.lower.common import Quad, decode, lane, quad, wide
+from webrt.lower.common import decode, lane, quad
 from webrt.lower.cpu.attention_tiles import Blocks, Few
 from webrt.lower.cpu.attention_unit import Unit
 from webrt.lower.cpu.common import UNIT, kernel, refuse_f16, root_scope
@@ -117,39 +117,13 @@ class _Lowering:
         """Scores of a block of keys become weights, row by row."""
         unit = self.unit
         with scope.loop("row", 0, unit.rows, extent=self.schedule.row_block) as (body, row):
-            at = body.symbol("scores_at", row * self.schedule.keys - unit.first_key)
-            highest = self.modify(body, row, at)
+            highest = body.let("highest", Load(unit.highs, row * 4, F32, 4))
             pairs = [call("max", lane(highest, c), lane(highest, c + 1)) for c in (0, 2)]
             top = body.let("top", Load(unit.tops, row, F32))
             new = body.let("new", call("max", top, call("max", *pairs)))
             with body.when(call("gt", new, top)) as moved:
                 self.rescale(moved, row, top, new)
-            self.weigh(body, row, at, new)
-
-    def modify(self, scope: Scope, row: Dim, at: Dim) -> Ref:
-        """Apply `score` to a row's products, in place; the highest of each four."""
-        unit, limit = self.unit, call("splat", f32(MASKED))
-        highest = scope.var("highest", limit)
-
-        def apply(body: Scope, keys: Quad, at: Dim) -> Expr:
-            dot = Load(unit.scores, at, F32, 4)
-            score = unit.vectorise(body, self.problem.score, "t", keys, {"score": dot})
-            score = substitute(score, {"q": body.symbol("q", unit.row + row, self.problem.q)})
-            return call("max", body.share(wide(cast(score, F32))), limit)
-
-        with unit.quads_of_keys(scope) as (body, j):
-            score = body.let("score", apply(body, quad(j), at + j * 4))
-            body.store(unit.scores, at + j * 4, score)
-            body.assign(highest, call("max", highest, score))
-        with unit.last_keys(scope) as last:
-            if last is not None:
-                body, keys, inside = last
-                start = unit.last_key
-                seen = apply(body, keys, at + start)
-                score = body.let("score", call("select", inside, seen, limit))
-                body.store(unit.scores, at + start, score)
-                body.assign(highest, call("max", highest, score))
-        return highest
+            self.weigh(body, row, new)
 
     def rescale(self, scope: Scope, row: Dim, top: Ref, new: Ref) -> None:
         """The maximum has moved: what was summed up so far shrinks."""
@@ -163,28 +137,21 @@ class _Lowering:
             with later.loop("at", start, start + width, 4) as (body, at):
                 body.store(unit.results, at, call("mul", Load(unit.results, at, F32, 4), scales))
 
-    def weigh(self, scope: Scope, row: Dim, at: Dim, top: Ref) -> None:
-        """Weights from a row's scores, in place, and their sum; those of no key are 0."""
-        unit, zero = self.unit, call("splat", f32(0.0))
+    def weigh(self, scope: Scope, row: Dim, top: Ref) -> None:
+        """Weights from a row's scores, in place, and their sum; those of no key become 0."""
+        unit = self.unit
         tops = scope.let("tops", call("splat", top))
-        total = scope.var("total", zero)
-
-        def weight(at: Dim) -> Expr:
-            return call("exp", call("sub", Load(unit.scores, at, F32, 4), tops))
-
-        with unit.quads_of_keys(scope) as (body, j):
-            value = body.let("weight", weight(at + j * 4))
-            body.store(unit.scores, at + j * 4, value)
-            body.assign(total, call("add", total, value))
-        with unit.last_keys(scope) as last:
-            if last is not None:
-                body, _, inside = last
-                seen = weight(at + unit.last_key)
-                value = body.let("weight", call("select", inside, seen, zero))
-                body.store(unit.scores, at + unit.last_key, value)
-                body.assign(total, call("add", total, value))
+        totals = [scope.var("total", call("splat", f32(0.0))) for _ in range(2)]
+        start = scope.symbol("scores_at", row * self.schedule.keys)
+        with scope.loop("at", start, start + unit.count, 8) as (body, at):
+            for v, total in enumerate(totals):
+                score = Load(unit.scores, at + v * 4, F32, 4)
+                weight = body.let("weight", call("exp", call("sub", score, tops)))
+                body.store(unit.scores, at + v * 4, weight)
+                body.assign(total, call("add", total, weight))
         known = Load(unit.sums, row, F32)
-        scope.store(unit.sums, row, call("add", known, call("sum4", total)))
+        row_sum = call("sum4", call("add", *totals))
+        scope.store(unit.sums, row, call("add", known, row_sum))
 
     # The results
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.kernel.expr import Call, Expr, Load, Ref, call, f32, substitute, walk
+from webrt.kernel.expr import Call, Expr, Load, Ref, call, f32, free_symbols, substitute, walk
+from webrt.lower.attention import MASKED
 from webrt.lower.common import Quad, quad, wide
-from webrt.lower.cpu.attention_unit import Unit
+from webrt.lower.cpu.attention_unit import Unit, larger
 from webrt.lower.cpu.tile import Place, Tile
 from webrt.lower.scope import Scope
 
@@ -76,22 +79,20 @@ class Blocks:
         """The same from keys that lie in any way: four at a time along t."""
         unit, problem, depth = self.unit, self.unit.problem, self.depth
 
-        def put(body: Scope, keys: Quad, at: Dim) -> None:
-            with body.loop("d", 0, depth, extent=depth) as (inner, d):
-                key = unit.vectorise(inner, problem.key, "t", keys)
-                key = inner.share(wide(substitute(key, {"d": d})))
-                inner.store(self.turned, at + d * 8, key)
-
-        def place(body: Scope, key: Dim) -> Dim:
+        def put(body: Scope, keys: Quad, key: Dim) -> None:
             panel = body.symbol("panel", dims.floor_div(key, 8))
-            return panel * (8 * depth) + (key - panel * 8)
+            at = body.symbol("turned_at", panel * (8 * depth) + (key - panel * 8))
+            with body.loop("d", 0, depth, extent=depth) as (inner, d):
+                value = unit.vectorise(inner, problem.key, "t", keys)
+                value = inner.share(wide(substitute(value, {"d": d})))
+                inner.store(self.turned, at + d * 8, value)
 
         with unit.quads_of_keys(scope) as (body, j):
-            put(body, quad(j), place(body, body.symbol("key", j * 4 - unit.first_key)))
+            put(body, quad(j), body.symbol("key", j * 4 - unit.first_key))
         with unit.last_keys(scope) as last:
             if last is not None:
-                body, keys, _ = last
-                put(body, keys, place(body, body.symbol("key", unit.last_key - unit.first_key)))
+                body, keys = last
+                put(body, keys, body.symbol("key", unit.last_key - unit.first_key))
 
     def copy(self, scope: Scope) -> None:
         """Values as rows of the unit's columns; as many as the product reads."""
@@ -114,26 +115,31 @@ class Blocks:
     # The products
 
     def scores(self, scope: Scope) -> None:
-        """Scores of every row and key of the block, tile by tile."""
+        """Scores of every row and key of the block, tile by tile, and the highest of each row."""
         unit, schedule, depth = self.unit, self.unit.schedule, self.depth
-        with (
-            scope.loop("row", 0, unit.rows, schedule.rows) as (body, row),
-            body.loop("panel", 0, unit.count, 8) as (inner, panel),
-        ):
-            left = inner.symbol("query_at", row * depth)
-            right = inner.symbol("key_at", panel * depth)
-            tile = Tile(
-                tuple(
-                    Place(self.query_rows, F32, left + i * depth, 1) for i in range(schedule.rows)
-                ),
-                tuple(Place(self.turned, F32, right + v, 8, 4) for v in (0, 4)),
-                F32,
-            )
-            sums = iter(self.product(inner, tile, None, depth))
-            at = inner.symbol("scores_at", row * schedule.keys + panel)
-            for i in range(schedule.rows):
-                for v in (0, 4):
-                    inner.store(unit.scores, at + (i * schedule.keys + v), next(sums))
+        rows, extent = range(schedule.rows), unit.problem.q
+        with scope.loop("row", 0, unit.rows, schedule.rows) as (body, row):
+            q = [unit.row + row + i for i in rows]
+            if extent % schedule.rows != 0 and "q" in free_symbols(unit.problem.score):
+                q = [body.symbol("q", dims.dim_min(at, extent - 1), extent) for at in q]
+            highs = [body.var("high", call("splat", f32(MASKED))) for _ in rows]
+            with body.loop("panel", 0, unit.count, 8) as (inner, panel):
+                left = inner.symbol("query_at", row * depth)
+                right = inner.symbol("key_at", panel * depth)
+                tile = Tile(
+                    tuple(Place(self.query_rows, F32, left + i * depth, 1) for i in rows),
+                    tuple(Place(self.turned, F32, right + v, 8, 4) for v in (0, 4)),
+                    F32,
+                )
+                sums = self.product(inner, tile, None, depth)
+                pairs = [sums[j : j + 2] for j in range(0, len(sums), 2)]
+                at = inner.symbol("scores_at", row * schedule.keys + panel)
+                for i, scores in enumerate(unit.modified(inner, q, panel, pairs)):
+                    for v, score in enumerate(scores):
+                        inner.store(unit.scores, at + (i * schedule.keys + v * 4), score)
+                        inner.assign(highs[i], larger(inner, highs[i], score))
+            for i in rows:
+                body.store(unit.highs, (row + i) * 4, highs[i])
 
     def values(self, scope: Scope) -> None:
         """Add weights · values to the results, tile by tile."""
@@ -177,16 +183,28 @@ class Few:
 
     def scores(self, scope: Scope) -> None:
         unit, schedule = self.unit, self.unit.schedule
+        none = call("splat", f32(-math.inf))
         with scope.loop("row", 0, unit.rows, extent=schedule.row_block) as (body, row):
             q = body.symbol("q", unit.row + row, unit.problem.q)
-            at = body.symbol("scores_at", row * schedule.keys - unit.first_key)
+            at = body.symbol("scores_at", row * schedule.keys)
+            if unit.problem.t % 8 != 0:
+                last = body.symbol("last", dims.floor_div(unit.count - 1, 8) * 8)
+                body.store(unit.scores, at + last + 4, none)
+            high = body.var("high", call("splat", f32(MASKED)))
+
+            def put(inner: Scope, keys: Quad, first: Dim) -> None:
+                dots = self.four_scores(inner, q, keys)
+                ((score,),) = unit.modified(inner, [q], first, [[dots]])
+                inner.store(unit.scores, at + first, score)
+                inner.assign(high, larger(inner, high, score))
+
             with unit.quads_of_keys(body) as (inner, j):
-                inner.store(unit.scores, at + j * 4, self.four_scores(inner, q, quad(j)))
-            with unit.last_keys(body) as last:
-                if last is not None:
-                    inner, keys, _ = last
-                    value = self.four_scores(inner, q, keys)
-                    inner.store(unit.scores, at + unit.last_key, value)
+                put(inner, quad(j), j * 4 - unit.first_key)
+            with unit.last_keys(body) as tail:
+                if tail is not None:
+                    inner, keys = tail
+                    put(inner, keys, unit.last_key - unit.first_key)
+            body.store(unit.highs, row * 4, high)
 
     def four_scores(self, scope: Scope, q: Dim, keys: Quad) -> Expr:
         """Query · key for four keys: along d where they lie so, else across the keys."""

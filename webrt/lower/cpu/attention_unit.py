@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel import loop
-from webrt.kernel.expr import Expr, Ref, as_index, call, rewrite, substitute
+from webrt.kernel.axes import stride
+from webrt.kernel.expr import (
+    Call,
+    Expr,
+    Load,
+    Ref,
+    as_index,
+    call,
+    f32,
+    own_dims,
+    rewrite,
+    substitute,
+    walk,
+)
 from webrt.kernel.problem import Attention, Output
+from webrt.lower.attention import MASKED
 from webrt.lower.common import Quad, lane, wide
 from webrt.lower.cpu.common import keep_inside, vectorise
 from webrt.lower.scope import Scope
@@ -35,10 +50,12 @@ class Unit:
         block = schedule.row_block
         self.scores = self.array("scores", block * schedule.keys)
         self.results = self.array("results", block * schedule.width)
+        self.highs = self.array("highs", block * 4)
         self.tops = self.array("tops", block)
         self.sums = self.array("sums", block)
         self.first_key: Dim = 0
         self.count: Dim = 0
+        self.beyond = reaches_on(problem.score)
 
     def array(self, hint: str, length: int) -> str:
         """A scratch array of `length` floats."""
@@ -92,18 +109,45 @@ class Unit:
         with scope.loop("four", first, first + fours, extent=extent) as result:
             yield result
 
+    def modified(
+        self, scope: Scope, rows: Sequence[Dim], first: Dim, products: Sequence[Sequence[Expr]]
+    ) -> list[list[Expr]]:
+        """Scores of rows × keys from `first` on, of the block; -∞ where there is no such key."""
+        limit, none = call("splat", f32(MASKED)), call("splat", f32(-math.inf))
+        whole = self.problem.t % 4 == 0 if len(products[0]) == 1 else self.problem.t % 8 == 0
+        keys: list[Quad] = []
+        inside: list[Expr] = []
+        key = scope.symbol("key", self.first_key + first)
+        for v in range(len(products[0])):
+            quad = (key + v * 4, key + v * 4 + 1, key + v * 4 + 2, key + v * 4 + 3)
+            keys.append(quad if whole or self.beyond else self.clamped(scope, key + v * 4))
+            if not whole:
+                numbers = call("vec4", *(as_index(t) for t in quad))
+                extent = call("splat", as_index(self.problem.t))
+                inside.append(scope.let("inside", call("lt", numbers, extent)))
+        score = self.problem.score
+        raw = [
+            substitute(self.vectorise(scope, score, "t", four, {"score": dot}), {"q": q})
+            for q, dots in zip(rows, products, strict=True)
+            for four, dot in zip(keys, dots, strict=True)
+        ]
+        scores: list[Expr] = []
+        for j, value in enumerate(scope.share_all(raw)):
+            found = larger(scope, wide(value), limit)
+            if not whole:
+                found = scope.let("score", call("select", inside[j % len(keys)], found, none))
+            scores.append(found)
+        return [scores[j : j + len(keys)] for j in range(0, len(scores), len(keys))]
+
     @contextmanager
-    def last_keys(self, scope: Scope) -> Iterator[tuple[Scope, Quad, Expr] | None]:
-        """Where keys don't go four by four: the last ones, and which lanes are keys."""
+    def last_keys(self, scope: Scope) -> Iterator[tuple[Scope, Quad] | None]:
+        """Where keys don't go four by four: the last ones, the very last one several times."""
         if self.count % 4 == 0:
             yield None
             return
         end = self.first_key + self.count
-        rest = scope.symbol("rest", end - self.last_key)
-        with scope.when(call("gt", as_index(rest), as_index(0))) as inner:
-            numbers = call("vec4", *(as_index(c) for c in range(4)))
-            inside = call("lt", numbers, call("splat", as_index(rest)))
-            yield inner, self.clamped(inner, self.last_key), inside
+        with scope.when(call("lt", as_index(self.last_key), as_index(end))) as inner:
+            yield inner, self.clamped(inner, self.last_key)
 
     def clamped(self, scope: Scope, first: Dim) -> Quad:
         """Four keys from `first` on, the last key in place of those behind it."""
@@ -163,6 +207,23 @@ class Unit:
         value = rewrite(output.expr, lambda e: acc if isinstance(e, Ref) else None)
         value = scope.share(self.scalar(scope, value, place))
         scope.store(memory, dims.substitute(output.offset, place), value)
+
+
+def larger(scope: Scope, a: Expr, b: Expr) -> Ref:
+    """The larger one of two values, a where one is NaN: on a CPU that is cheaper than `max`."""
+    a = a if isinstance(a, Ref) else scope.let("score", a)
+    return scope.let("score", call("select", call("lt", a, b), b, a))
+
+
+def reaches_on(score: Expr) -> bool:
+    """Whether scores may be computed for some keys behind the last: loads stay near, none traps."""
+    for e in walk(score):
+        if isinstance(e, Call) and e.op in ("div", "mod") and not e.dtype.is_float:
+            return False
+        for dim in own_dims(e):
+            if stride(dim, "t") not in (0, 1) and isinstance(e, Load):
+                return False
+    return True
 
 
 def _count(scope: Scope, hint: str, extent: Dim, first: Dim, block: int) -> Dim:
