@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from webrt import dims
 from webrt.dims import Dim, symbol
@@ -12,6 +13,7 @@ from webrt.kernel.expr import Expr
 from webrt.kernel.problem import Map, Pass, Reduce, extents
 
 
+@lru_cache(maxsize=64)
 def collapse_map(problem: Map) -> Map:
     """The same Map over as few axes as its index arithmetic allows, as they lie in its output."""
     exprs = [e for o in problem.outputs for e in (o.expr, ex.Index(o.offset))]
@@ -25,6 +27,7 @@ def collapse_map(problem: Map) -> Map:
     return replace(problem, axes=axes, outputs=outputs)
 
 
+@lru_cache(maxsize=64)
 def collapse_reduce(problem: Reduce) -> Reduce:
     """The same Reduce over as few axes and reduced axes as its index arithmetic allows."""
     exprs: list[Expr] = [e for o in problem.outputs for e in (o.expr, ex.Index(o.offset))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from webrt import dims
 from webrt.dims import Dim, symbol
@@ -22,8 +22,10 @@ from webrt.kernel.expr import (
     call,
     cast,
     free_symbols,
+    map_dims,
     own_dims,
     simplify,
+    substitute,
     walk,
 )
 from webrt.kernel.problem import Operand, Output, Problem, expressions, extents
@@ -193,6 +195,30 @@ class Inside:
         if not self.leaving:
             return expr
         return keep_inside(expr, self.operands, extents, dropped, frozenset(self.leaving))
+
+
+def at_outer(
+    scope: Scope,
+    exprs: Sequence[Expr],
+    outer: Mapping[str, Dim],
+    moving: Iterable[str],
+    inside: Inside,
+) -> list[Expr]:
+    """`exprs` at the `outer` indices; loaded indices that don't depend on `moving` are named."""
+    known: dict[Value, Dim] = {}
+    still = set(moving)
+
+    def change(atom: dims.Atom) -> Dim | None:
+        if isinstance(atom, dims.Symbol):
+            return outer.get(atom.name)
+        if not isinstance(atom, Value) or not still.isdisjoint(free_symbols(atom.expr)):
+            return None
+        if atom not in known:
+            index = inside.keep(substitute(atom.expr, outer), scope.extents, True)
+            known[atom] = symbol(scope.let("index", index).name)
+        return known[atom]
+
+    return [map_dims(e, lambda d: dims.rebuild(d, change)) for e in exprs]
 
 
 def hoist(scope: Scope, exprs: Sequence[Expr], moving: set[str], inside: Inside) -> list[Expr]:

@@ -32,6 +32,7 @@ from webrt.lower.common import lane, quad, wide
 from webrt.lower.cpu.common import (
     Inside,
     at_lanes,
+    at_outer,
     hoist,
     kernel,
     refuse_f16,
@@ -145,7 +146,8 @@ class _Lowering:
 
     def _values(self, scope: Scope, outer: dict[str, Dim], moving: set[str]) -> _Values:
         """What is stored and where, at the outer indices; what doesn't move is named."""
-        exprs = [substitute(o.expr, outer) for o in self.problem.outputs]
+        exprs = [o.expr for o in self.problem.outputs]
+        exprs = at_outer(scope, exprs, outer, moving, self.inside)
         exprs = hoist(scope, exprs, moving, self.inside)
         offsets = [dims.substitute(o.offset, outer) for o in self.problem.outputs]
         return _Values(exprs, offsets, {})

@@ -11,15 +11,25 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel import loop
 from webrt.kernel.axes import collapse_reduce
-from webrt.kernel.expr import Call, Expr, Load, Ref, call, rewrite, substitute, walk
+from webrt.kernel.expr import Expr, Load, Ref, call, rewrite, substitute, walk
 from webrt.kernel.expr import simplify as simplify_expr
 from webrt.kernel.problem import Output, Pass, Reduce, extents
 from webrt.lower.common import quad, wide
-from webrt.lower.cpu.common import Inside, hoist, kernel, refuse_f16, root_scope, splats, vectorise
+from webrt.lower.cpu.common import (
+    Inside,
+    at_outer,
+    hoist,
+    kernel,
+    refuse_f16,
+    root_scope,
+    splats,
+    vectorise,
+)
 from webrt.lower.cpu.map import store_four
 from webrt.lower.cpu.nest import Range, Step, cut, steps, walk_unit
 from webrt.lower.reduce import COMBINE, Group, across_lanes, groups, neutral
 from webrt.lower.scope import Scope
+from webrt.schedule.cpu.map import is_heavy
 from webrt.schedule.cpu.reduce import CpuReduceSchedule, cost
 
 
@@ -72,8 +82,6 @@ _STRAIGHT = 64
 
 _WINDOW = 8
 
-_HEAVY = frozenset(["exp", "log", "tanh", "erf", "sin", "cos", "pow"])
-
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
@@ -93,16 +101,12 @@ def _kept(problem: Reduce) -> _Kept | None:
         return None
     group = groups(problem.passes)[-1]
     for number, one in group.passes:
-        if one.expr.dtype is DType.F32 and _is_heavy(one.expr):
+        if one.expr.dtype is DType.F32 and is_heavy(one.expr):
             for j, output in enumerate(problem.outputs):
                 uses = any(e == one.expr for e in walk(output.expr))
                 if output.each and output.dtype is DType.F32 and uses:
                     return _Kept(number, j, group)
     return None
-
-
-def _is_heavy(expr: Expr) -> bool:
-    return any(isinstance(e, Call) and e.op in _HEAVY for e in walk(expr))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +152,30 @@ class _Rows:
         self.inner = {name: space[name] for name in space if name[0] == "r"}
 
     def lower(self) -> None:
+        terms, values = self._bound()
         for group in groups(self.problem.passes):
-            self._reduce(group)
+            self._reduce(group, terms)
         outputs = [(self.first + j, o) for j, o in enumerate(self.problem.outputs)]
         each = [(j, o) for j, o in outputs if o.each]
         once = [(j, o) for j, o in outputs if not o.each]
         if each:
-            exprs = self._at_rows([self._with_kept(o.expr) for _, o in each])
+            exprs = self._at_rows(
+                [e for e, o in zip(values, self.problem.outputs, strict=True) if o.each]
+            )
             for step, places in self._elements(self.scope):
-                values = self._values(step, places, exprs)
-                self._store(step, places, each, values)
+                self._store(step, places, each, self._values(step, places, exprs))
         if once:
-            values = self._shared(self.scope, self._at_rows([o.expr for _, o in once], False))
-            self._store(Step(self.scope, 0, 0), {}, once, values)
+            exprs = self._at_rows([values[j - self.first] for j, _ in once], False)
+            self._store(Step(self.scope, 0, 0), {}, once, self._shared(self.scope, exprs))
+
+    def _bound(self) -> tuple[list[Expr], list[Expr]]:
+        """The terms of the passes, and the outputs' expressions, at the outer indices."""
+        moving = [*self.inner, self.last] if self.count else list(self.inner)
+        exprs = [p.expr for p in self.problem.passes]
+        exprs += [self._with_kept(o.expr) for o in self.problem.outputs]
+        exprs = at_outer(self.scope, exprs, self.outer, moving, self.inside)
+        count = len(self.problem.passes)
+        return exprs[:count], exprs[count:]
 
     def _with_kept(self, expr: Expr) -> Expr:
         """`expr` of an output with the terms that were kept loaded."""
@@ -176,14 +191,13 @@ class _Rows:
     def _at_rows(self, exprs: Sequence[Expr], hoisted: bool = True) -> list[list[Expr]]:
         """`exprs` at these rows, a list a version of rows; what is the same in a row is named."""
         known = self.scope.extents | self.inner
-        bound = [substitute(e, self.outer) for e in exprs]
         versions = []
         for c, results in enumerate(self.results):
             if self.count:
                 four = quad(self.at[c])
-                changed = [vectorise(e, self.last, four, known, results) for e in bound]
+                changed = [vectorise(e, self.last, four, known, results) for e in exprs]
             else:
-                changed = [simplify_expr(_bound(e, results), known) for e in bound]
+                changed = [simplify_expr(_with_results(e, results), known) for e in exprs]
             if hoisted:
                 changed = hoist(self.scope, changed, set(self.inner), self.inside)
                 self.fours = splats(self.scope, changed) if self.width == 4 else {}
@@ -246,10 +260,10 @@ class _Rows:
 
     # Reduction
 
-    def _reduce(self, group: Group) -> None:
+    def _reduce(self, group: Group, terms: list[Expr]) -> None:
         """One loop over the row for all passes of the group."""
         sums = [self._registers(j, one) for j, one in group.passes]
-        exprs = self._at_rows([one.expr for _, one in group.passes])
+        exprs = self._at_rows([terms[j] for j, _ in group.passes])
         for step, places in self._elements(self.scope):
             versions = self._values(step, places, exprs)
             self._keep(group, step, places, versions)
@@ -332,6 +346,6 @@ class _Rows:
                     scope.store(j, dims.simplify(offset, scope.extents), value)
 
 
-def _bound(expr: Expr, results: dict[str, Expr]) -> Expr:
+def _with_results(expr: Expr, results: dict[str, Expr]) -> Expr:
     """`expr` with the results of earlier passes."""
     return rewrite(expr, lambda e: results.get(e.name) if isinstance(e, Ref) else None)
