@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Union
 
 from webrt import dims
@@ -27,8 +27,12 @@ class Place:
     step: int
     lanes: int = 1
 
-    def at(self, k: Dim) -> Load:
-        return Load(self.memory, self.base + k * self.step, self.dtype, self.lanes)
+    def moved(self, k: Dim) -> Place:
+        """The place from k on."""
+        return replace(self, base=self.base + k * self.step)
+
+    def load(self, ahead: int) -> Load:
+        return Load(self.memory, self.base + ahead * self.step, self.dtype, self.lanes)
 
 
 Source = Union[Place, Expr]
@@ -59,32 +63,42 @@ class Tile:
         whole = stop if dims.modulo(stop, unroll) == 0 else dims.floor_div(stop, unroll) * unroll
         if whole != start:
             with scope.loop("k", start, whole, unroll) as (body, k):
+                moved = self._moved(k)
                 for c in range(unroll):
-                    self._add(body, k + c, registers[c % parts])
+                    moved._add(body, k, c, registers[c % parts])
         if whole != stop:
             first = whole if start == 0 else dims.dim_max(start, whole)
             with scope.loop("k", first, stop) as (body, k):
-                self._add(body, k, sums)
+                self._moved(k)._add(body, k, 0, sums)
         for part in registers[1:]:
             for register, other in zip(sums, part, strict=True):
                 scope.assign(register, Call("add", (register, other), self.acc, self.lanes))
 
-    def _add(self, body: Scope, k: Dim, sums: list[Ref]) -> None:
-        columns = [self._value(body, "b", column, k) for column in self.columns]
+    def _moved(self, k: Dim) -> Tile:
+        """The tile whose places begin at k: an address is put together once for all steps."""
+        rows, columns = (
+            tuple(s.moved(k) if isinstance(s, Place) else s for s in sources)
+            for sources in (self.rows, self.columns)
+        )
+        return replace(self, rows=rows, columns=columns)
+
+    def _add(self, body: Scope, k: Dim, ahead: int, sums: list[Ref]) -> None:
+        """Add a · b for k + ahead; places begin at k."""
+        columns = [self._value(body, "b", column, k, ahead) for column in self.columns]
         count = len(columns)
         for i, row in enumerate(self.rows):
-            a = self._value(body, "a", row, k)
+            a = self._value(body, "a", row, k, ahead)
             for v, b in enumerate(columns):
                 register = sums[i * count + v]
                 product = Call("mul", (a, b), self.acc, self.lanes)
                 total = Call("add", (register, product), self.acc, self.lanes)
                 body.statements.append(loop.Assign(register.name, total))
 
-    def _value(self, body: Scope, hint: str, source: Source, k: Dim) -> Ref:
+    def _value(self, body: Scope, hint: str, source: Source, k: Dim, ahead: int) -> Ref:
         if isinstance(source, Place):
-            expr: Expr = source.at(k)
+            expr: Expr = source.load(ahead)
         else:
-            expr = body.expr(substitute(source, {"k": k}))
+            expr = body.expr(substitute(source, {"k": k + ahead}))
         expr = cast(expr, self.acc)
         if lanes_of(expr) < self.lanes:
             expr = Call("splat", (expr,), self.acc, 4)
