@@ -33,11 +33,17 @@ class Node:
         if len(text) <= WIDTH or not self.args:
             yield text
             return
-        yield "  " * depth + f"({self.head}"
-        for position, arg in enumerate(self.args):
-            *lines, last = arg.lines(depth + 1)
+        line = "  " * depth + f"({self.head}"
+        joinable = False  # a short operand joins a short one before it
+        for arg in self.args:
+            if joinable and len(f"{line} {arg.flat()}") < WIDTH:
+                line += f" {arg.flat()}"
+                continue
+            yield line
+            *lines, line = arg.lines(depth + 1)
+            joinable = not lines
             yield from lines
-            yield last + ")" * (position == len(self.args) - 1)
+        yield line + ")"
 
 
 class Reader:
@@ -285,3 +291,11 @@ def _function(
     for line in Body(reader, signatures, callees).run(end):
         yield line[2:]
     yield ")"
+
+
+def functions(code: bytes) -> list[str]:
+    """The text of every function of a module, without what stands around them."""
+    lines = [line[2:] for line in disassemble(code).splitlines()]
+    starts = [j for j, line in enumerate(lines) if line.startswith("(func ")]
+    ends = [j for j, line in enumerate(lines) if line == ")"]
+    return ["\n".join(lines[a : b + 1]) + "\n" for a, b in zip(starts, ends, strict=True)]
