@@ -169,6 +169,7 @@ class Inside:
     def __init__(self, problem: Problem) -> None:
         self.operands = problem.operands
         self.leaving: set[int] = set()
+        self.seen: set[Load] = set()
         space = extents(problem)
         for expr in expressions(problem):
             self._look(expr, False, space)
@@ -186,8 +187,9 @@ class Inside:
                     self._look(atom.expr, dropped, space)
 
     def _may_leave(self, load: Load, space: Mapping[str, Dim]) -> bool:
-        if not isinstance(load.memory, int) or load.memory in self.leaving:
+        if not isinstance(load.memory, int) or load.memory in self.leaving or load in self.seen:
             return False
+        self.seen.add(load)
         return not dims.is_below(load.offset, self.operands[load.memory].size, space)
 
     def keep(self, expr: Expr, extents: Mapping[str, Dim], dropped: bool = False) -> Expr:

@@ -30,7 +30,7 @@ from webrt.lower.cpu.nest import Range, Step, cut, steps, walk_unit
 from webrt.lower.reduce import COMBINE, Group, across_lanes, groups, neutral
 from webrt.lower.scope import Scope
 from webrt.schedule.cpu.map import is_heavy
-from webrt.schedule.cpu.reduce import CpuReduceSchedule, cost
+from webrt.schedule.cpu.reduce import CpuReduceSchedule, best_axis
 
 
 def lower(problem: Reduce, schedule: CpuReduceSchedule, name: str) -> loop.Kernel:
@@ -61,7 +61,7 @@ def lower(problem: Reduce, schedule: CpuReduceSchedule, name: str) -> loop.Kerne
 def _innermost(problem: Reduce) -> Reduce:
     """The problem with that axis last along which its loads are neighbours."""
     count = len(problem.axes)
-    best = min(range(count), key=lambda j: (cost(problem, f"i{j}"), -j))
+    best = best_axis(problem)
     if best == count - 1:
         return problem
     order = [j for j in range(count) if j != best] + [best]

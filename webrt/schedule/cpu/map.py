@@ -39,7 +39,9 @@ def space(problem: Map, limits: CpuLimits) -> tuple[CpuMapSchedule, ...]:
     differed by no more than the noise.
     """
     ways = [(4, 4, False), (4, 2, False), (4, 1, False), (1, 1, False)]
-    if is_heavy(*(o.expr for o in problem.outputs)):  # a shorter loop, as calls cost the time
+    if _jumps(problem):  # four loads, or more, for a four: the loop is long enough
+        ways = [(4, 1, False), (4, 2, False), (1, 1, False)]
+    elif is_heavy(*(o.expr for o in problem.outputs)):  # calls are what takes time
         ways = [(4, 2, False), (4, 1, False), (4, 4, False), (1, 1, False)]
     if transposes(problem):
         ways = [(4, 4, True), (4, 2, True), (4, 1, True), *ways]
@@ -53,6 +55,12 @@ def space(problem: Map, limits: CpuLimits) -> tuple[CpuMapSchedule, ...]:
 def is_heavy(*exprs: Expr) -> bool:
     """Whether one of them calls a function that takes tens of instructions."""
     return any(isinstance(e, Call) and e.op in _HEAVY for expr in exprs for e in walk(expr))
+
+
+def _jumps(problem: Map) -> bool:
+    """Whether what is loaded next isn't known from what is loaded: clamped or computed indices."""
+    last = f"i{len(problem.axes) - 1}"
+    return any(stride(e.offset, last) is None for o in problem.outputs for e in loads(o.expr))
 
 
 def transposes(problem: Map) -> bool:
