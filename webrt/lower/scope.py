@@ -153,7 +153,10 @@ class Scope:
             case Index(dim):
                 return as_index(self.index(dim))
             case Call(op, args, dtype, lanes):
-                return Call(op, tuple(self.expr(a) for a in args), dtype, lanes)
+                found = [self.expr(a) for a in args]
+                if all(new is old for new, old in zip(found, args, strict=True)):
+                    return expr
+                return Call(op, tuple(found), dtype, lanes)
         return expr
 
     def index(self, dim: Dim) -> Dim:
@@ -268,7 +271,7 @@ class Scope:
 
     def share(self, expr: Expr) -> Expr:
         """`expr` with every load and call that occurs more than once named here, once."""
-        return self.share_all([expr])[0]
+        return self.share_all([expr])[0] if isinstance(expr, Call) else self.expr(expr)
 
     def share_all(self, exprs: Sequence[Expr]) -> list[Expr]:
         """`share` of several expressions: what two of them have in common is named too."""

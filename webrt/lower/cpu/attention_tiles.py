@@ -58,30 +58,21 @@ class Blocks:
     def turn(self, scope: Scope) -> None:
         """Keys as panels [keys / 8][d][8], from keys that lie along d: four by four."""
         unit, problem, depth = self.unit, self.unit.problem, self.depth
-        with scope.loop("panel", 0, unit.count, 8, extent=unit.schedule.keys) as (body, panel):
-            points = [unit.first_key + panel + c for c in range(8)]
-            if problem.t % 8 == 0:
-                keys = points
-            else:
-                keys = [unit.key_at(body, point) for point in points]
+        with scope.loop("key", 0, unit.count, 4, extent=unit.schedule.keys) as (body, key):
+            keys = unit.clamped(body, unit.first_key + key)
+            at = self.place(body, key)
             with body.loop("four", 0, depth // 4) as (inner, j):
-                key = unit.vectorise(inner, problem.key, "d", quad(j))
-                for half in range(2):
-                    rows = [
-                        inner.let("k", wide(inner.share(substitute(key, {"t": t}))))
-                        for t in keys[half * 4 : half * 4 + 4]
-                    ]
-                    at = panel * depth + j * 32 + half * 4
-                    for c, column in enumerate(_turn(inner, rows)):
-                        inner.store(self.turned, at + c * 8, column)
+                row = unit.vectorise(inner, problem.key, "d", quad(j))
+                rows = [inner.let("k", wide(inner.share(substitute(row, {"t": t})))) for t in keys]
+                for c, column in enumerate(_turn(inner, rows)):
+                    inner.store(self.turned, at + j * 32 + c * 8, column)
 
     def gather(self, scope: Scope) -> None:
         """The same from keys that lie in any way: four at a time along t."""
         unit, problem, depth = self.unit, self.unit.problem, self.depth
 
         def put(body: Scope, keys: Quad, key: Dim) -> None:
-            panel = body.symbol("panel", dims.floor_div(key, 8))
-            at = body.symbol("turned_at", panel * (8 * depth) + (key - panel * 8))
+            at = self.place(body, key)
             with body.loop("d", 0, depth, extent=depth) as (inner, d):
                 value = unit.vectorise(inner, problem.key, "t", keys)
                 value = inner.share(wide(substitute(value, {"d": d})))
@@ -93,6 +84,11 @@ class Blocks:
             if last is not None:
                 body, keys = last
                 put(body, keys, body.symbol("key", unit.last_key - unit.first_key))
+
+    def place(self, scope: Scope, key: Dim) -> Dim:
+        """Where four keys of the block begin: in a panel's first or second half."""
+        panel = scope.symbol("panel", dims.floor_div(key, 8))
+        return scope.symbol("turned_at", panel * (8 * self.depth - 8) + key)
 
     def copy(self, scope: Scope) -> None:
         """Values as rows of the unit's columns; as many as the product reads."""
@@ -192,18 +188,13 @@ class Few:
                 body.store(unit.scores, at + last + 4, none)
             high = body.var("high", call("splat", f32(MASKED)))
 
-            def put(inner: Scope, keys: Quad, first: Dim) -> None:
-                dots = self.four_scores(inner, q, keys)
-                ((score,),) = unit.modified(inner, [q], first, [[dots]])
-                inner.store(unit.scores, at + first, score)
+            fours = dims.ceil_div(unit.count, 4)
+            with body.loop("four", 0, fours, extent=schedule.keys // 4) as (inner, j):
+                keys = unit.clamped(inner, inner.symbol("key", unit.first_key + j * 4))
+                products = self.four_scores(inner, q, keys)
+                ((score,),) = unit.modified(inner, [q], j * 4, [[products]])
+                inner.store(unit.scores, at + j * 4, score)
                 inner.assign(high, larger(inner, high, score))
-
-            with unit.quads_of_keys(body) as (inner, j):
-                put(inner, quad(j), j * 4 - unit.first_key)
-            with unit.last_keys(body) as tail:
-                if tail is not None:
-                    inner, keys = tail
-                    put(inner, keys, unit.last_key - unit.first_key)
             body.store(unit.highs, row * 4, high)
 
     def four_scores(self, scope: Scope, q: Dim, keys: Quad) -> Expr:

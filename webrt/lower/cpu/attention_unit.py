@@ -19,6 +19,7 @@ from webrt.kernel.expr import (
     as_index,
     call,
     f32,
+    free_symbols,
     own_dims,
     rewrite,
     substitute,
@@ -30,6 +31,9 @@ from webrt.lower.common import Quad, lane, wide
 from webrt.lower.cpu.common import keep_inside, vectorise
 from webrt.lower.scope import Scope
 from webrt.schedule.cpu.attention import CpuAttentionSchedule
+
+SCORE = Ref("score", DType.F32, 4)
+"""Stands for the products of a row and four keys."""
 
 
 class Unit:
@@ -125,19 +129,40 @@ class Unit:
                 numbers = call("vec4", *(as_index(t) for t in quad))
                 extent = call("splat", as_index(self.problem.t))
                 inside.append(scope.let("inside", call("lt", numbers, extent)))
-        score = self.problem.score
+        scores = [self.score_of(scope, four) for four in keys]
         raw = [
-            substitute(self.vectorise(scope, score, "t", four, {"score": dot}), {"q": q})
+            _put(substitute(score, {"q": q}), dot)
             for q, dots in zip(rows, products, strict=True)
-            for four, dot in zip(keys, dots, strict=True)
+            for score, dot in zip(scores, dots, strict=True)
         ]
-        scores: list[Expr] = []
+        found: list[Expr] = []
         for j, value in enumerate(scope.share_all(raw)):
-            found = larger(scope, wide(value), limit)
+            score = larger(scope, wide(value), limit)
             if not whole:
-                found = scope.let("score", call("select", inside[j % len(keys)], found, none))
-            scores.append(found)
-        return [scores[j : j + len(keys)] for j in range(0, len(scores), len(keys))]
+                score = scope.let("score", call("select", inside[j % len(keys)], score, none))
+            found.append(score)
+        return [found[j : j + len(keys)] for j in range(0, len(found), len(keys))]
+
+    def score_of(self, scope: Scope, keys: Quad) -> Expr:
+        """The score at four keys; what is the same for all rows is named here."""
+        score = self.vectorise(scope, self.problem.score, "t", keys, {"score": SCORE})
+
+        def visit(e: Expr) -> tuple[Expr, bool]:
+            """An expression, and whether it is the same for all rows."""
+            if not isinstance(e, Call):
+                return e, e != SCORE and "q" not in free_symbols(e)
+            args = [visit(arg) for arg in e.args]
+            if all(fixed for _, fixed in args):
+                return e, True
+            named = [
+                scope.let("fixed", scope.share(arg))
+                if fixed and isinstance(arg, Call | Load)
+                else arg
+                for arg, fixed in args
+            ]
+            return Call(e.op, tuple(named), e.dtype, e.lanes), False
+
+        return visit(score)[0]
 
     @contextmanager
     def last_keys(self, scope: Scope) -> Iterator[tuple[Scope, Quad] | None]:
@@ -151,6 +176,8 @@ class Unit:
 
     def clamped(self, scope: Scope, first: Dim) -> Quad:
         """Four keys from `first` on, the last key in place of those behind it."""
+        if self.problem.t % 4 == 0:
+            return first, first + 1, first + 2, first + 3
         a, b, c, d = (self.key_at(scope, first + c) for c in range(4))
         return a, b, c, d
 
@@ -204,9 +231,15 @@ class Unit:
     ) -> None:
         """Store an output at one place."""
         place = {"e": column, "q": row}
-        value = rewrite(output.expr, lambda e: acc if isinstance(e, Ref) else None)
-        value = scope.share(self.scalar(scope, value, place))
+        value = scope.share(self.scalar(scope, _put(output.expr, acc), place))
         scope.store(memory, dims.substitute(output.offset, place), value)
+
+
+def _put(expr: Expr, value: Expr) -> Expr:
+    """`expr` with `value` for what it refers to."""
+    return rewrite(
+        expr, lambda e: value if isinstance(e, Ref) and e.name in ("score", "acc") else None
+    )
 
 
 def larger(scope: Scope, a: Expr, b: Expr) -> Ref:
