@@ -33,6 +33,12 @@ def signed(value: int) -> bytes:
     return bytes(out)
 
 
+_SHORT = 1 << 9
+_GET = [b"\x20" + unsigned(local) for local in range(_SHORT)]
+_SET = [b"\x21" + unsigned(local) for local in range(_SHORT)]
+_NO_IMMEDIATE = Immediate.NONE
+
+
 def pack_single(value: float) -> bytes:
     """The four bytes of the f32 nearest to `value`; infinite where that is too large."""
     try:
@@ -78,21 +84,17 @@ class Function:
         return len(self.types) - 1
 
     def get(self, local: int) -> None:
-        self.code.append(0x20)
-        self.code += unsigned(local)
+        self.code += _GET[local] if local < _SHORT else b"\x20" + unsigned(local)
         self.stack.append(self.types[local])
 
     def set(self, local: int) -> None:
         self._pop(self.types[local])
-        self.code.append(0x21)
-        self.code += unsigned(local)
+        self.code += _SET[local] if local < _SHORT else b"\x21" + unsigned(local)
 
     def tee(self, local: int) -> None:
-        kind = self.types[local]
-        self._pop(kind)
-        self.code.append(0x22)
-        self.code += unsigned(local)
-        self.stack.append(kind)
+        self._pop(self.types[local])
+        self.code += b"\x22" + unsigned(local)
+        self.stack.append(self.types[local])
 
     def i32(self, value: int) -> None:
         """A constant; values from 2³¹ on are taken modulo 2³²."""
@@ -141,7 +143,7 @@ class Function:
         op = OPCODES[name]
         self._pops(op.params)
         self.code += op.code
-        if op.immediate is Immediate.NONE and not lanes:
+        if op.immediate is _NO_IMMEDIATE and not lanes:
             pass
         elif op.immediate is Immediate.LANE:
             (lane,) = lanes
@@ -265,12 +267,11 @@ class Function:
 
     def _pops(self, kinds: Sequence[Type]) -> None:
         """Take operands of these types off the stack."""
-        count = len(kinds)
-        if count == 2 and len(self.stack) >= self.floor + 2:
-            second, first = self.stack.pop(), self.stack.pop()
-            if first is kinds[0] and second is kinds[1]:
-                return
-            self.stack += [first, second]
+        stack = self.stack
+        two = len(kinds) == 2 and len(stack) >= self.floor + 2
+        if two and stack[-1] is kinds[1] and stack[-2] is kinds[0]:  # what there is most of
+            del stack[-2:]
+            return
         for kind in reversed(kinds):
             self._pop(kind)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from webrt.codegen.encoder import F32, V128, pack_single
 from webrt.codegen.wasm_floats import LIBRARY, Floats
-from webrt.codegen.wasm_integers import VALUE_TYPES, value_type
+from webrt.codegen.wasm_integers import VALUE_TYPES, unsupported, value_type
 from webrt.dtypes import DType
 from webrt.kernel.expr import (
     COMPARISON,
@@ -17,7 +17,6 @@ from webrt.kernel.expr import (
     Load,
     Ref,
     as_dim,
-    children,
     lanes_of,
 )
 
@@ -130,8 +129,10 @@ class Expressions(Floats):
     def _call(self, call: Call) -> None:
         op, args, lanes = call.op, call.args, call.lanes
         kind = args[0].dtype
-        value_type(kind, lanes)
-        simple = _BINARY[kind][lanes].get(op)
+        tables = _BINARY.get(kind)
+        if tables is None:
+            raise unsupported(kind)
+        simple = tables[lanes].get(op)
         if lanes == 4 and kind is DType.F32 and op in ("min", "max"):
             self.extreme(op, args)
         elif simple is not None:

@@ -21,8 +21,12 @@ def value_type(dtype: DType, lanes: int) -> Type:
     """The type of a value on the stack; raises CompileError for one that CPUs don't have."""
     kind = VALUE_TYPES.get(dtype)
     if kind is None:
-        raise CompileError(f"a CPU kernel computes in f32, i32, u32 and bool: found {dtype}")
+        raise unsupported(dtype)
     return V128 if lanes == 4 else kind
+
+
+def unsupported(dtype: DType) -> CompileError:
+    return CompileError(f"a CPU kernel computes in f32, i32, u32 and bool: found {dtype}")
 
 
 @dataclass(slots=True)
