@@ -23,9 +23,9 @@ A program is an array of i32s:
     5  unused
 
 The module's memory is declared unshared; a host that has threads sets the byte at
-`MEMORY_FLAGS_OFFSET` from `UNSHARED` to `SHARED` and gives it a shared memory. Every buffer and
-scratch memory lies at `FIRST_ADDRESS` or above and ends `SLACK` bytes before the end of the memory, because a load
-whose value isn't used may reach that far outside of its operand.
+`MEMORY_FLAGS_OFFSET` from `UNSHARED` to `SHARED` and gives it a shared memory. Buffers and
+scratch memory lie at `FIRST_ADDRESS` or above and end `SLACK` bytes before the end of the memory,
+because a load whose value isn't used may reach that far outside of its operand.
 """
 
 from __future__ import annotations
