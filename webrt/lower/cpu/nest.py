@@ -102,8 +102,9 @@ def _loops(
         yield scope, tuple(places)
         return
     one = ranges[0]
-    if one.start == 0 and one.stop == 1:
-        with _loops(scope, ranges[1:], extents[1:], [*places, 0]) as result:
+    if one.stop - one.start == 1:
+        place = scope.symbol("i", one.start, extents[0])
+        with _loops(scope, ranges[1:], extents[1:], [*places, place]) as result:
             yield result
         return
     with (
