@@ -31,11 +31,17 @@ class CpuReduceSchedule:
 
 
 def space(problem: Reduce, limits: CpuLimits) -> tuple[CpuReduceSchedule, ...]:
-    """Every legal schedule, best guess first."""
+    """Every legal schedule, best guess first.
+
+    Chromium on an x86-64, 2026-11-21, with 4, 2 and 1 fours a turn: a layer norm of [384, 768] took
+    101, 140 and 236 µs, an arg-max over [128, 1000] 69, 95 and 171 µs; the sums of the columns of
+    [512, 512] 38, 50 and 115 µs across rows, 754 µs and more along them.
+    """
     merged = collapse_reduce(problem)
     across = prefers_across(merged)
-    ways = [(4, 4, across), (4, 2, across), (4, 1, across), (1, 1, False)]
-    ways += [(4, 4, not across), (4, 1, not across)]
+    fours = (1, 2, 4) if _jumps(merged, across) else (4, 2, 1)
+    ways = [(4, unroll, across) for unroll in fours]
+    ways += [(1, 1, False), (4, 4, not across), (4, 1, not across)]
     return tuple(
         CpuReduceSchedule(elements, width, unroll, over)
         for width, unroll, over in ways
@@ -53,6 +59,14 @@ def prefers_across(problem: Reduce) -> bool:
     if isinstance(length, int) and length < 16:
         along += 4 * (length % 4) + 4
     return min(over) < along
+
+
+def _jumps(problem: Reduce, across: bool) -> bool:
+    """Whether what is loaded next isn't known from what is loaded: clamped or computed indices."""
+    if not across and not problem.reduced:
+        return False
+    name = f"i{best_axis(problem)}" if across else f"r{len(problem.reduced) - 1}"
+    return any(stride(e.offset, name) is None for x in expressions(problem) for e in loads(x))
 
 
 def best_axis(problem: Reduce) -> int:
