@@ -133,7 +133,7 @@ BERT = attention((symbol("s0"), symbol("s1"), symbol("s1")), 2, 8, 20)
 
 
 @pytest.mark.parametrize("schedule", space(BERT, CPU), ids=str)
-@pytest.mark.parametrize("length", [2, 75])
+@pytest.mark.parametrize("length", [1, 75, 97])
 def test_every_schedule_of_a_problem(schedule: CpuAttentionSchedule, length: int) -> None:
     check(BERT, schedule, {"s0": 1, "s1": length})
 

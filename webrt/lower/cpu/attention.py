@@ -89,7 +89,7 @@ class _Lowering:
         few, q, block = self.schedule.few, self.problem.q, self.schedule.row_block
         if not self.schedule.turns or (isinstance(q, int) and q <= few):
             return True, False
-        if isinstance(q, int) and (q % block == 0 or q % block > few):
+        if few == 0 or (isinstance(q, int) and (q % block == 0 or q % block > few)):
             return False, True
         test = scope.let("few", call("le", as_index(self.unit.rows), as_index(few)))
         return test, call("not", test)

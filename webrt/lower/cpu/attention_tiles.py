@@ -231,23 +231,26 @@ class Few:
             weights = body.symbol("weights_at", row * schedule.keys - unit.first_key)
             results = body.symbol("results_at", row * schedule.width - unit.first_column)
             stop = unit.first_key + unit.count
-            with unit.quads_of_columns(body) as (inner, v):
-                acc = inner.var("acc", Load(unit.results, results + v * 4, F32, 4))
+            group = next(n for n in (4, 2, 1) if unit.columns % (4 * n) == 0 or n == 1)
+            with unit.quads_of_columns(body, group) as (inner, v):
+                places = [results + (v + c) * 4 for c in range(group)]
+                accs = [inner.var("acc", Load(unit.results, at, F32, 4)) for at in places]
                 with inner.loop("t", unit.first_key, stop, extent=problem.t) as (each, t):
-                    weight = call("splat", Load(unit.scores, weights + t, F32))
-                    value = unit.vectorise(each, problem.value, "e", quad(v))
-                    value = each.share(wide(substitute(value, {"t": t})))
-                    each.assign(acc, call("add", acc, call("mul", weight, value)))
-                inner.store(unit.results, results + v * 4, acc)
+                    weight = each.let("w", call("splat", Load(unit.scores, weights + t, F32)))
+                    for c, acc in enumerate(accs):
+                        value = unit.vectorise(each, problem.value, "e", quad(v + c))
+                        value = each.share(wide(substitute(value, {"t": t})))
+                        each.assign(acc, call("add", acc, call("mul", weight, value)))
+                for at, acc in zip(places, accs, strict=True):
+                    inner.store(unit.results, at, acc)
             with unit.last_columns(body) as last:
                 if last is not None:
                     inner, e = last
                     acc = inner.var("acc", Load(unit.results, results + e, F32))
                     with inner.loop("t", unit.first_key, stop, extent=problem.t) as (each, t):
-                        weight = Load(unit.scores, weights + t, F32)
+                        one = Load(unit.scores, weights + t, F32)
                         value = unit.scalar(each, problem.value, {"t": t, "e": e})
-                        value = each.share(value)
-                        each.assign(acc, call("add", acc, call("mul", weight, value)))
+                        each.assign(acc, call("add", acc, call("mul", one, each.share(value))))
                     inner.store(unit.results, results + e, acc)
 
 

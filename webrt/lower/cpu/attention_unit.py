@@ -188,11 +188,11 @@ class Unit:
     # Columns
 
     @contextmanager
-    def quads_of_columns(self, scope: Scope) -> Iterator[tuple[Scope, Dim]]:
-        """A loop over fours of the unit's columns."""
+    def quads_of_columns(self, scope: Scope, step: int = 1) -> Iterator[tuple[Scope, Dim]]:
+        """A loop over fours of the unit's columns, or every `step`-th of them."""
         first, fours = dims.floor_div(self.first_column, 4), dims.floor_div(self.columns, 4)
         extent = dims.floor_div(self.problem.e, 4)
-        with scope.loop("four", first, first + fours, extent=extent) as result:
+        with scope.loop("four", first, first + fours, step, extent=extent) as result:
             yield result
 
     @contextmanager

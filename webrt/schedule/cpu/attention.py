@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webrt.dims import Dim
 from webrt.kernel.problem import Attention
@@ -53,8 +53,18 @@ MAX_DEPTH = 512
 MAX_WIDTH = 256
 """Value columns of a unit; the scores are computed anew for every block of columns."""
 
-FEW = 2
-"""Rows for which turning keys doesn't pay."""
+FEW = 1
+"""Rows for which turning keys doesn't pay: of 12 heads with d = 64 and 1000 keys one row takes
+0.35 ms so and 0.70 turned, two take 0.73 either way (as `_KEYS`). Where q is dynamic the other half
+of the kernel isn't worth its size: decoding, it is the weights that take the time."""
+
+_TILES = ((4, 8), (2, 16))
+_ROW_BLOCKS = (32, 64, 16)
+_KEYS = (128, 64, 256)
+"""Best first. Chromium 156 on x86-64 with AVX2, relaxed SIMD, one thread, 2026-11-21, GFLOP/s of
+12 heads at lengths 16, 128, 384: 25, 28, 27 with d = e = 32, and 33, 34, 31 with 64. 64 keys at a
+time are up to a quarter slower, 32 up to a third; 2 × 16 tiles a tenth, 4 × 16 a third; 64 rows a
+unit are as fast and leave less to share among threads."""
 
 
 def space(problem: Attention, limits: CpuLimits) -> tuple[CpuAttentionSchedule, ...]:
@@ -64,15 +74,16 @@ def space(problem: Attention, limits: CpuLimits) -> tuple[CpuAttentionSchedule, 
     if not (isinstance(problem.d, int) and problem.d <= MAX_DEPTH):
         return tuple(row_by_row)
     turning = [
-        CpuAttentionSchedule(rows, columns, unroll, row_block, keys, width, FEW)
+        CpuAttentionSchedule(rows, columns, unroll, row_block, keys, width, 0)
         for unroll in (4, 2)
-        for rows, columns in ((4, 8), (2, 16))
-        for row_block in (32, 64, 16)
-        for keys in (64, 32, 128)
+        for rows, columns in _TILES
+        for row_block in _ROW_BLOCKS
+        for keys in _KEYS
     ]
     if isinstance(problem.q, int) and problem.q <= FEW:
         return tuple(row_by_row + turning)
-    return tuple(turning + row_by_row)
+    both = [replace(schedule, few=FEW) for schedule in turning[:6]]
+    return tuple(turning + both + row_by_row)
 
 
 def _width(e: Dim) -> int:
