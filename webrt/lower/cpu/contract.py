@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from webrt import dims
-from webrt.dims import Dim
+from webrt.dims import Dim, symbol
 from webrt.kernel import loop
+from webrt.kernel.axes import stride
 from webrt.kernel.expr import (
     Call,
     Expr,
@@ -29,6 +30,7 @@ from webrt.kernel.expr import (
     as_index,
     call,
     cast,
+    free_symbols,
     lanes_of,
     loads,
     rewrite,
@@ -38,10 +40,11 @@ from webrt.kernel.problem import Contract
 from webrt.lower.common import Quad, decode, lane, quad, wide
 from webrt.lower.cpu.axis import Axis
 from webrt.lower.cpu.common import UNIT, keep_inside, kernel, refuse_f16, root_scope, vectorise
+from webrt.lower.cpu.guards import unclamped
 from webrt.lower.cpu.panels import in_panels
 from webrt.lower.cpu.tile import Place, Source, Tile, zero
 from webrt.lower.scope import Scope
-from webrt.schedule.cpu.contract import CpuContractSchedule, reads_plainly, step
+from webrt.schedule.cpu.contract import CpuContractSchedule, reads_plainly
 
 
 def lower(problem: Contract, schedule: CpuContractSchedule, name: str) -> loop.Kernel:
@@ -52,6 +55,8 @@ def lower(problem: Contract, schedule: CpuContractSchedule, name: str) -> loop.K
 
 DEPTH = 256
 """Values of k that are packed at a time where the schedule doesn't say."""
+
+_FOUR = "four"
 
 
 class _Lowering:
@@ -210,7 +215,7 @@ class _Lowering:
             base = scope.symbol("a_at", (first - self.m.base) * depth - k0)
             return tuple(Place(self.tile_a, self.acc, base + i * depth, 1) for i in range(count))
         load = _plain(self.problem.a)
-        along_k, along_m = step(load.offset, "k"), step(load.offset, "m")
+        along_k, along_m = stride(load.offset, "k"), stride(load.offset, "m")
         assert isinstance(along_k, int)
 
         def at(row: Dim) -> Dim:
@@ -231,9 +236,9 @@ class _Lowering:
             return tuple(
                 Place(self.tile_b, self.acc, base + v, width, 4) for v in range(0, width, 4)
             )
-        if reads_plainly(b, "k") and (self.panel or step(_plain(b).offset, "n") == 1):
+        if reads_plainly(b, "k") and (self.panel or stride(_plain(b).offset, "n") == 1):
             load = _plain(b)
-            along_k = step(load.offset, "k")
+            along_k = stride(load.offset, "k")
             assert isinstance(along_k, int)
             base = scope.symbol("b_at", dims.substitute(load.offset, {"n": start, "k": 0}))
             return tuple(
@@ -254,52 +259,65 @@ class _Lowering:
     def fill_a(self, scope: Scope, k0: Dim, k1: Dim) -> None:
         """Pack the rows that the unit's tiles read: [row][k - k0]."""
         m, k = self.m, self.problem.k
-        fours = _in_fours(self.problem.a, "k")
-        whole = dims.floor_div(k1, 4) if fours else 0
+        a = unclamped(self.problem.a)
+        fours = self.in_fours(a, "k")
         with scope.loop("row", 0, m.first + m.count - m.base, extent=self.row_block) as (body, row):
             at = body.symbol("m_at", m.base + row, self.problem.m)
-            a = substitute(self.problem.a, {"m": at})
             place = row * self.depth - k0
-            if whole != 0:
-                first, many = dims.floor_div(k0, 4), dims.floor_div(k, 4)
-                with body.loop("four", first, whole, extent=many) as (inner, j):
-                    value = vectorise(a, "k", quad(j), self.space(inner))
+            first, whole = k0, dims.floor_div(k1, 4)
+            if fours is not None:
+                many = dims.floor_div(k, 4)
+                with body.loop("four", dims.floor_div(k0, 4), whole, extent=many) as (inner, j):
+                    value = substitute(fours, {"m": at, _FOUR: j})
                     self.fill(inner, self.tile_a, place + j * 4, wide(value))
-            if not fours or dims.modulo(k, 4) != 0:
-                first = dims.dim_max(whole * 4, k0) if fours else k0
+                first = dims.dim_max(whole * 4, k0)
+            if fours is None or dims.modulo(k, 4) != 0:
                 with body.loop("one", first, k1, extent=k) as (inner, one):
-                    self.fill(inner, self.tile_a, place + one, substitute(a, {"k": one}))
+                    value = substitute(a, {"m": at, "k": one})
+                    self.fill(inner, self.tile_a, place + one, value)
 
     def fill_b(self, scope: Scope, start: Dim, k0: Dim, k1: Dim) -> None:
         """Pack one panel of b: [k - k0][column]; behind the last column it repeats that one."""
         width, n = self.columns, self.problem.n
-        whole = dims.modulo(n, width) == 0
-        if not _in_fours(self.problem.b, "n"):
-            self.fill_ones(scope, start, k0, k1)
+        b = unclamped(self.problem.b)
+        fours = self.in_fours(b, "n")
+        if fours is None:
+            self.fill_ones(scope, b, start, k0, k1)
             return
+        whole = dims.modulo(n, width) == 0
         inside = None if whole else call("le", as_index(start + width), as_index(n))
-        with scope.when(inside) as block:
-            self.fill_fours(block, start, k0, k1)
+        many, step = dims.floor_div(n, 4), width // 4
+        with (
+            scope.when(inside) as block,
+            block.loop("k", k0, k1, extent=self.problem.k) as (body, k),
+            body.loop("four", 0, step, extent=step) as (inner, q),
+        ):
+            j = inner.symbol("column", dims.floor_div(start, 4) + q, many)
+            value = substitute(fours, {"k": k, _FOUR: j})
+            self.fill(inner, self.tile_b, (k - k0) * width + q * 4, wide(value))
         if inside is not None:
             with scope.when(call("not", inside)) as block:
-                self.fill_ones(block, start, k0, k1)
+                self.fill_ones(block, b, start, k0, k1)
 
-    def fill_fours(self, scope: Scope, start: Dim, k0: Dim, k1: Dim) -> None:
-        """Pack a whole panel, four columns at a time."""
-        width, many = self.columns, dims.floor_div(self.problem.n, 4)
-        with scope.loop("k", k0, k1, extent=self.problem.k) as (body, k):
-            at_k = substitute(self.problem.b, {"k": k})
-            with body.loop("four", 0, width // 4, extent=width // 4) as (inner, q):
-                j = inner.symbol("column", dims.floor_div(start, 4) + q, many)
-                value = vectorise(at_k, "n", quad(j), self.space(inner))
-                self.fill(inner, self.tile_b, (k - k0) * width + q * 4, wide(value))
+    def in_fours(self, expr: Expr, name: str) -> Expr | None:
+        """`expr` at four values of index `name`, the symbol `_FOUR` times 4 and on.
 
-    def fill_ones(self, scope: Scope, start: Dim, k0: Dim, k1: Dim) -> None:
+        None where that takes loads of one element, so that it doesn't pay.
+        """
+        steps = [stride(e.offset, name) for e in loads(expr)]
+        if any(step not in (0, 1, None) for step in steps):
+            return None
+        extents = self.extents | {_FOUR: dims.floor_div(self.extents[name], 4)}
+        result = vectorise(expr, name, quad(symbol(_FOUR)), extents)
+        single = [e for e in loads(result) if e.lanes == 1 and _FOUR in free_symbols(e)]
+        return None if single else result
+
+    def fill_ones(self, scope: Scope, b: Expr, start: Dim, k0: Dim, k1: Dim) -> None:
         """Pack a panel one element at a time; what is computed of a column is computed once."""
         width, n = self.columns, self.problem.n
         with scope.loop("one", 0, width, extent=width) as (body, c):
             at = start + c if dims.modulo(n, width) == 0 else dims.dim_min(start + c, n - 1)
-            b = substitute(self.problem.b, {"n": body.symbol("column", at, n)})
+            b = substitute(b, {"n": body.symbol("column", at, n)})
             with body.loop("k", k0, k1, extent=self.problem.k) as (inner, k):
                 place = (k - k0) * width + c
                 self.fill(inner, self.tile_b, place, substitute(b, {"k": k}))
@@ -374,11 +392,6 @@ def _four(start: Dim) -> Quad:
 def _quad(columns: tuple[Dim, ...]) -> Quad:
     a, b, c, d = columns
     return (a, b, c, d)
-
-
-def _in_fours(expr: Expr, name: str) -> bool:
-    """Whether four values along `name` take four-lane loads, so that they pay."""
-    return all(step(e.offset, name) in (0, 1) for e in loads(expr))
 
 
 def _name(dim: Dim) -> str:

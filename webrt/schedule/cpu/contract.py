@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
+from webrt.kernel.axes import stride
 from webrt.kernel.expr import Call, Expr, Load, Value, free_symbols, loads
 from webrt.kernel.problem import Contract, extents
 from webrt.schedule.base import CpuLimits
@@ -84,24 +85,7 @@ def reads_plainly(expr: Expr, name: str) -> bool:
     """Whether `expr` is one load (converted, perhaps), a literal step along `name` apart."""
     if isinstance(expr, Call) and expr.op == "cast":
         expr = expr.args[0]
-    return isinstance(expr, Load) and isinstance(step(expr.offset, name), int)
-
-
-def step(dim: Dim, name: str) -> Dim | None:
-    """What `dim` grows by when the index `name` grows by 1; None where it isn't affine in it."""
-    if isinstance(dim, int):
-        return 0
-    atom = dims.Symbol(name)
-    result: Dim = 0
-    for atoms, coefficient in dim.terms:
-        rest = tuple(a for a in atoms if a != atom)
-        if len(atoms) - len(rest) > 1:
-            return None
-        if any(name in dims.free_symbols(dims.atom_dim(a)) for a in rest):
-            return None
-        if len(rest) < len(atoms):
-            result = result + dims.product(tuple(dims.atom_dim(a) for a in rest)) * coefficient
-    return result
+    return isinstance(expr, Load) and isinstance(stride(expr.offset, name), int)
 
 
 _TILES = ((4, 8), (2, 16), (3, 12), (7, 4), (8, 8), (6, 12), (4, 20), (5, 16))
