@@ -95,8 +95,8 @@ def schedules(draw: st.DrawFn, problem: Contract) -> CpuContractSchedule:
     if choice != "any":
         return schedule if choice == "space" else small(schedule)
     rows, columns = draw(st.integers(1, 6)), draw(st.sampled_from([4, 8, 12]))
-    unroll, flags = draw(st.sampled_from([1, 2, 4])), [draw(st.booleans()) for _ in range(3)]
-    depth = draw(st.sampled_from([4, 8, 16])) if any(flags) or draw(st.booleans()) else 0
+    unroll, flags = draw(st.sampled_from([1, 2, 3, 4])), [draw(st.booleans()) for _ in range(3)]
+    depth = unroll * draw(st.sampled_from([4, 8])) if any(flags) or draw(st.booleans()) else 0
     blocks = rows * draw(st.integers(1, 3)), columns * draw(st.integers(1, 3))
     return CpuContractSchedule(rows, columns, unroll, *blocks, depth, *flags)
 
@@ -338,6 +338,7 @@ def test_schedules_survive_json() -> None:
     "change",
     [
         {"rows": 0}, {"columns": 6}, {"rows": "8"}, {"panels": 1}, {"unroll": 3, "k_block": 256},
+        {"unroll": 2, "k_block": 6},
         {"row_block": 6}, {"column_block": 20}, {"pack_a": True}, {"column_block": 8192},
     ],
     ids=str,

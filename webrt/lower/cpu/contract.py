@@ -53,9 +53,6 @@ def lower(problem: Contract, schedule: CpuContractSchedule, name: str) -> loop.K
     return _Lowering(problem, schedule).kernel(name)
 
 
-DEPTH = 256
-"""Values of k that are packed at a time where the schedule doesn't say."""
-
 _FOUR = "four"
 
 
@@ -81,7 +78,7 @@ class _Lowering:
         self.padded = self.pack_b or self.panel is not None
         self.columns = schedule.columns
         self.column_block = _fitting(n, schedule.column_block, self.columns)
-        self.depth = schedule.k_block or DEPTH
+        self.depth = schedule.k_block or 64 * schedule.unroll
         self.blocked = (self.pack_a or self.pack_b or schedule.k_block > 0) and not (
             isinstance(problem.k, int) and problem.k <= self.depth
         )

@@ -58,6 +58,8 @@ class Tile:
     def accumulate(self, scope: Scope, sums: list[Ref], start: Dim, stop: Dim, unroll: int) -> None:
         """Add a · b for k = start … stop - 1; start is a multiple of `unroll`."""
         count = len(sums)
+        if not all(isinstance(source, Place) for source in (*self.rows, *self.columns)):
+            unroll = 1  # an expression's indices take longer than the loop does
         parts = max(1, min(unroll, PARTS // count))
         registers = [sums, *(self.registers(scope, None) for _ in range(parts - 1))]
         whole = stop if dims.modulo(stop, unroll) == 0 else dims.floor_div(stop, unroll) * unroll

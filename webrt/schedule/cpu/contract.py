@@ -36,13 +36,14 @@ class CpuContractSchedule:
     def __post_init__(self) -> None:
         if not (1 <= self.rows <= 16 and 4 <= self.columns <= 64 and self.columns % 4 == 0):
             raise ValueError(f"not a register tile: {self}")
-        if not 1 <= self.unroll <= 16 or self.k_block < 0 or self.k_block % self.unroll:
+        steps = 1 <= self.unroll <= 16 and self.k_block % 4 == self.k_block % self.unroll == 0
+        if not steps or self.k_block < 0:
             raise ValueError(f"not a block of k: {self}")
         if self.row_block < 1 or self.row_block % self.rows:
             raise ValueError(f"not a block of rows: {self}")
         if self.column_block < 1 or self.column_block % self.columns:
             raise ValueError(f"not a block of columns: {self}")
-        if (self.pack_a or self.pack_b) and (self.k_block == 0 or self.k_block % 4):
+        if (self.pack_a or self.pack_b) and self.k_block == 0:
             raise ValueError(f"packing needs a block of k: {self}")
         if max(self.row_block, self.column_block, self.k_block) > 4096:
             raise ValueError(f"blocks of at most 4096: {self}")
@@ -115,16 +116,21 @@ def space(problem: Contract, limits: CpuLimits) -> tuple[CpuContractSchedule, ..
     """Every legal schedule, best guess first."""
     panels = panel_load(problem) is not None
     plain = panels and reads_plainly(problem.b, "k")
-    few = isinstance(problem.m, int) and problem.m in _THIN
+    in_place = _reads_rows(problem.b) and isinstance(problem.m, int) and problem.m in _THIN
     pack_a = not reads_plainly(problem.a, "k")
     candidates = [
         _schedule(problem, limits, tile, unroll, depth, (panels, pack_a, pack_b))
         for depth in _DEPTHS
         for unroll in _UNROLLS
         for tile in _tiles(problem, limits)
-        for pack_b in ([False] if plain else [not few, few])
+        for pack_b in ([False] if plain else [not in_place, in_place])
     ]
     return tuple(dict.fromkeys(candidates))[:64]
+
+
+def _reads_rows(b: Expr) -> bool:
+    """Whether b's rows are contiguous: four columns are one load."""
+    return reads_plainly(b, "k") and all(stride(e.offset, "n") == 1 for e in loads(b))
 
 
 def _tiles(problem: Contract, limits: CpuLimits) -> list[tuple[int, int]]:
