@@ -15,10 +15,11 @@ from webrt.kernel.problem import Contract, Problem
 from webrt.plan.plan import Home, ModelSymbol, Plan, Step, Tensor
 from webrt.runtime.device import Device, DeviceInfo, KernelCode
 from webrt.runtime.devices import wgpu
+from webrt.runtime.kernels import Candidate
 from webrt.runtime.sync import run_sync
 from webrt.schedule import Schedule
 from webrt.tune import tuner as tuner_module
-from webrt.tune.candidate import Candidate, candidates, generate
+from webrt.tune.candidate import candidates, generate
 from webrt.tune.records import Records, make_key
 from webrt.tune.trial import RejectedError, Trials
 from webrt.tune.tuner import Tuner

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from webrt.errors import DeviceError, UsageError
+from webrt.errors import DeviceError, RecordsError, UsageError
 
 if TYPE_CHECKING:
     from webrt.builder import PackReport
@@ -78,7 +78,23 @@ async def load_async(
     if threads is not None and device == "webgpu":
         raise UsageError("threads are for the wasm device, not for webgpu")
     place, opened = await _open(source, device, threads)
-    return await Session.open(place, opened, progress)
+    session = await Session.open(place, opened, progress)
+    if sys.platform != "emscripten":
+        await _use_records(session)
+    return session
+
+
+async def _use_records(session: Session) -> None:
+    """Serve what `webrt tune` found on this device; broken records are said and left alone."""
+    from webrt.tune import live
+    from webrt.tune.records import Records, cache_file
+
+    try:
+        records = Records.read(cache_file())
+        for bindings in live.shapes(session, records):
+            await live.apply(session, bindings, records)
+    except RecordsError as error:
+        _log.warning("%s", error)
 
 
 async def _open(

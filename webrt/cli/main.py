@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from webrt import __version__
-from webrt.cli import output
+from webrt.cli import output, records
 from webrt.errors import WebrtError
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(records.app, name="records")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A pack, made by `webrt pack`.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The ONNX model.")]
@@ -141,6 +143,23 @@ def bench_command(
     with output.progress() as report:
         result = commands.bench(folder, (device, threads), dim or [], runs, report)
     _show(json, result, _bench_text)
+
+
+@app.command("tune")
+def tune_command(
+    folder: Folder,
+    device: DeviceName = "auto",
+    threads: Threads = None,
+    budget: Annotated[float, typer.Option(metavar="SECONDS", help="How long to try.")] = 30.0,
+    dim: Dims = None,
+    json: Json = False,
+) -> None:
+    """Find faster kernels for a pack on this device, and remember them."""
+    from webrt.cli import tuning
+
+    with tuning.live_view() as show:
+        result = tuning.tune(folder, device, threads, budget, dim or [], show)
+    _show(json, result, tuning.tune_text)
 
 
 @app.command("serve")

@@ -19,6 +19,7 @@ from webrt.runtime.device import (
     WasmCode,
 )
 from webrt.runtime.source import Source
+from webrt.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,26 @@ class Kernel:
     grid: tuple[Dim, Dim, Dim]
     work: Dim
     panels: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PanelCode:
+    """A packer of the constant at `operand`, which writes `bytes` bytes in `units` units."""
+
+    operand: int
+    code: KernelCode
+    units: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A problem under a schedule, as code: what a trial compiles, and a session swaps in."""
+
+    schedule: Schedule
+    code: KernelCode
+    grid: tuple[Dim, Dim, Dim]
+    panels: tuple[PanelCode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

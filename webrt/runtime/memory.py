@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from webrt import dims
 from webrt.errors import DeviceError
-from webrt.pack.format import Pack
+from webrt.pack.format import Pack, Packer
 from webrt.plan.memory import ALIGNMENT
 from webrt.plan.plan import Home, Plan
-from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Slice
-from webrt.runtime.kernels import Kernels, direct_constants, panels_of
+from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Pipeline, Slice
+from webrt.runtime.kernels import Kernels, PanelCode, direct_constants, panels_of
 
 
 def aligned(size: int) -> int:
@@ -96,30 +96,48 @@ class Weights:
                     self._device.upload(buffer, self._offsets[index], raw)
                 self.slices[index] = Slice(buffer, self._offsets[index], binding_size(place.bytes))
             if index in self._packers:
-                self._pack_constant(index, raw)
+                packers = self._packers[index]
+                pipelines = {number: self._kernels.packers[number] for number in packers}
+                self.pack_constant(index, raw, packers, pipelines)
 
-    def _pack_constant(self, index: int, raw: memoryview) -> None:
-        """Make a constant's panels; its own bytes are on the device only meanwhile."""
+    def pack_constant(
+        self,
+        index: int,
+        raw: memoryview,
+        packers: Mapping[int, Packer | PanelCode],
+        pipelines: Mapping[int, Pipeline],
+    ) -> None:
+        """Make panels of a constant's bytes, which are on the device only meanwhile."""
         device = self._device
         made = {
             number: device.allocate(aligned(binding_size(packer.bytes)), f"panels of {index}")
-            for number, packer in self._packers[index].items()
+            for number, packer in packers.items()
         }
         symbols = device.allocate(16, "symbols")
         given = device.allocate(aligned(binding_size(raw.nbytes)), f"tensor {index}")
         device.upload(given, 0, raw)
         dispatches = []
-        for number, packer in self._packers[index].items():
+        for number, packer in packers.items():
             panel = Slice(made[number], 0, binding_size(packer.bytes))
             slices = (Slice(given, 0, binding_size(raw.nbytes)), panel)
-            pipeline = self._kernels.packers[number]
-            dispatches.append(Dispatch(pipeline, slices, (packer.units, 1, 1)))
+            dispatches.append(Dispatch(pipelines[number], slices, (packer.units, 1, 1)))
             self.panels[index, number] = panel
         recording = device.record(dispatches, symbols)
         device.replay(recording)
         device.discard(recording)
         device.free(given)
         device.free(symbols)
+
+    def lacks(self, index: int) -> bool:
+        """Whether a tensor is a constant that is here in panels only."""
+        return index in self._pack.placements and index not in self.slices
+
+    def keep(self, index: int, raw: memoryview) -> None:
+        """Put a constant on the device as it is."""
+        size = binding_size(raw.nbytes)
+        buffer = self._device.allocate(aligned(size), f"tensor {index}")
+        self._device.upload(buffer, 0, memoryview(bytes(raw).ljust(-(-raw.nbytes // 4) * 4, b"\0")))
+        self.slices[index] = Slice(buffer, 0, size)
 
     def of(self, tensor: int, packer: int | None) -> Slice:
         """What a step reads of a constant: the tensor itself, or what a packer made of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +17,7 @@ from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor
 from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe
 from webrt.runtime.device import Device, DeviceInfo
-from webrt.runtime.kernels import Kernels, compile_kernels
+from webrt.runtime.kernels import Candidate, Kernel, Kernels, compile_kernels
 from webrt.runtime.memory import Memory, Weights
 from webrt.runtime.shape import BoundShape, build
 from webrt.runtime.source import Source
@@ -39,16 +39,22 @@ class Progress:
 class Session:
     """Runs one model. Made by `webrt.load` or `await webrt.load_async`; close it, or use `with`.
 
-    `compiled_kernels` counts the kernels that were ever compiled: it stays as it is after loading.
+    `compiled_kernels` counts the kernels that were ever compiled: after loading it grows only by
+    those that tuning swaps in.
     """
 
-    def __init__(self, pack: Pack, device: Device, weights: Weights, kernels: Kernels) -> None:
+    def __init__(
+        self, pack: Pack, source: Source, device: Device, weights: Weights, kernels: Kernels
+    ) -> None:
         self._pack = pack
+        self._source = source
         self._device = device
         self._weights = weights
         self._kernels = kernels
         self._memory = Memory(pack.plan, device)
         self._shapes: OrderedDict[tuple[int, ...], BoundShape] = OrderedDict()
+        self._tuned: dict[tuple[int, ...], dict[int, Kernel]] = {}
+        self._packers = len(kernels.packers)
         self._lock = threading.Lock()
         self._closed = False
         self.compiled_kernels = kernels.compiled
@@ -83,7 +89,7 @@ class Session:
                 check_shard(pack, index, data, source.where)
                 weights.upload(index, data)
                 report(Progress("weights", index + 1, len(pack.shards)))
-            return cls(pack, device, weights, kernels)
+            return cls(pack, source, device, weights, kernels)
         except BaseException:
             device.close()
             raise
@@ -91,6 +97,16 @@ class Session:
     @property
     def device_info(self) -> DeviceInfo:
         return self._device.info
+
+    @property
+    def device(self) -> Device:
+        """The device: the tuner's trials run on it between two runs, under `lock`."""
+        return self._device
+
+    @property
+    def lock(self) -> threading.Lock:
+        """Held during a run; who uses the device otherwise holds it too."""
+        return self._lock
 
     @property
     def adapter(self) -> str:
@@ -157,8 +173,8 @@ class Session:
         with self._lock:
             try:
                 shape = build(
-                    self._pack, self._device, memory, self._weights, self._kernels, values,
-                    share=False,
+                    self._pack, self._device, memory, self._weights, self._kernels_at(values),
+                    values, share=False,
                 )  # fmt: skip
                 for port in plan.inputs:
                     self._device.upload(
@@ -186,7 +202,12 @@ class Session:
             return self._shapes[values]
         try:
             shape = build(
-                self._pack, self._device, self._memory, self._weights, self._kernels, values
+                self._pack,
+                self._device,
+                self._memory,
+                self._weights,
+                self._kernels_at(values),
+                values,
             )
         except BaseException:
             self._forget()  # some buffers may have been replaced
@@ -198,6 +219,53 @@ class Session:
             _, oldest = self._shapes.popitem(last=False)
             oldest.free(self._device)
         return shape
+
+    def _kernels_at(self, values: tuple[int, ...]) -> Kernels:
+        """The kernels that serve these values of the symbols: the pack's, and those swapped in."""
+        tuned = self._tuned.get(values)
+        if not tuned:
+            return self._kernels
+        problems = tuple(tuned.get(j, k) for j, k in enumerate(self._kernels.problems))
+        return replace(self._kernels, problems=problems)
+
+    async def swap(self, bindings: Mapping[str, int], problem: int, candidate: Candidate) -> None:
+        """Serve `candidate` for a problem of the plan at these symbols' values, from now on.
+
+        Other shapes keep the kernel they have. Raises CompileError or DeviceError; then nothing
+        has changed. What it needs of the constants in another layout stays beside the pack's own.
+        """
+        self._check_open()
+        plan = self._pack.plan
+        values = tuple(bindings[s.id] for s in plan.symbols)
+        codes = [candidate.code, *(p.code for p in candidate.panels)]
+        pipeline, *packers = await self._device.compile(codes)
+        numbers = {p.operand: self._packers + j for j, p in enumerate(candidate.panels)}
+        for panel, packer in zip(candidate.panels, packers, strict=True):
+            number = numbers[panel.operand]
+            steps = [s for s in plan.steps if s.problem == problem]
+            for index in dict.fromkeys(s.inputs[panel.operand] for s in steps):
+                raw = await self._constant(index)
+                self._weights.pack_constant(index, raw, {number: panel}, {number: packer})
+        for step in plan.steps:
+            if step.problem == problem:
+                for operand, index in enumerate(step.inputs):
+                    if self._weights.lacks(index) and operand not in numbers:
+                        self._weights.keep(index, await self._constant(index))
+        self._packers += len(packers)
+        self.compiled_kernels += 1
+        old = self._kernels.problems[problem]
+        made = replace(old, pipeline=pipeline, grid=candidate.grid, panels=numbers)
+        self._tuned.setdefault(values, {})[problem] = made
+        shape = self._shapes.pop(values, None)
+        if shape is not None:
+            shape.free(self._device)
+
+    async def _constant(self, index: int) -> memoryview:
+        """A constant's bytes, read again from the pack and checked again."""
+        place = self._pack.placements[index]
+        data = await self._source.file(self._pack.shards[place.shard])
+        check_shard(self._pack, place.shard, data, self._source.where)
+        return data[place.offset : place.offset + place.bytes]
 
     def _forget(self) -> None:
         for shape in self._shapes.values():

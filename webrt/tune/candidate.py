@@ -1,41 +1,20 @@
-"""A schedule made into code for a device: what a trial compiles, and a session swaps in."""
+"""Makes schedules into code for a device: what trials compile, and a session swaps in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from webrt.codegen import wgsl
-from webrt.dims import Dim
 from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
 from webrt.lower import lower
 from webrt.pack.wasm import plan_wasm
 from webrt.runtime.device import RELAXED_SIMD, BindingLayout, DeviceInfo, KernelCode, WasmCode
+from webrt.runtime.kernels import Candidate, PanelCode
 from webrt.schedule import CpuLimits, Limits, Schedule, default, space
 from webrt.schedule.attention import AttentionSchedule
 from webrt.schedule.contract import ContractSchedule
 from webrt.schedule.map import MapSchedule
 from webrt.schedule.reduce import ReduceSchedule
-
-
-@dataclass(frozen=True, slots=True)
-class PanelCode:
-    """A packer of the constant at `operand`, which writes `bytes` bytes in `units` units."""
-
-    operand: int
-    code: KernelCode
-    units: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """The code of `problem` under `schedule`."""
-
-    schedule: Schedule
-    code: KernelCode
-    grid: tuple[Dim, Dim, Dim]
-    panels: tuple[PanelCode, ...] = ()
 
 
 def limits_of(info: DeviceInfo) -> Limits | CpuLimits:

@@ -92,6 +92,13 @@ def make_key(info: DeviceInfo, problem: Problem, dims: Mapping[str, int]) -> Key
     return Key(device_key(info), __version__, problem_key(problem), tuple(sorted(dims.items())))
 
 
+def cache_file() -> Path:
+    """Where this user's records are, natively."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("webrt") / "records.json"
+
+
 class Records:
     """A set of records, one a key."""
 

@@ -14,8 +14,9 @@ from webrt.dtypes import DType
 from webrt.errors import CompileError, DeviceError, DeviceLostError
 from webrt.kernel.problem import Problem
 from webrt.runtime.device import Buffer, Device, Dispatch, Recording, Slice
+from webrt.runtime.kernels import Candidate
 from webrt.runtime.memory import aligned, binding_size
-from webrt.tune.candidate import Candidate, default_candidate
+from webrt.tune.candidate import default_candidate
 from webrt.tune.data import Noise, difference, poison
 
 PASS_MS = 8.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from webrt import dims
@@ -16,8 +17,9 @@ from webrt.errors import DeviceError
 from webrt.kernel.problem import Problem, specialise, symbols
 from webrt.plan.plan import Plan
 from webrt.runtime.device import Device
+from webrt.runtime.kernels import Candidate
 from webrt.schedule import Schedule
-from webrt.tune.candidate import Candidate, candidates, generate, reference
+from webrt.tune.candidate import candidates, generate, reference
 from webrt.tune.records import Key, Record, Records, Trial, make_key
 from webrt.tune.trial import RejectedError, Trials
 
@@ -90,7 +92,8 @@ Progress = Callable[[TuneReport], None]
 class Tuner:
     """Tunes the problems of a plan at one shape, on one device. `run` may be called again.
 
-    `records` is read at first (a problem whose candidates were all tried costs no trial) and added
+    `turn` is held during each trial, so that runs of a model take turns with them. `records` is
+    read at first (a problem whose candidates were all tried costs no trial) and added
     to after every trial, so that tuning can stop at any time and go on later.
     """
 
@@ -101,7 +104,9 @@ class Tuner:
         bindings: Mapping[str, int],
         records: Records,
         clock: Clock = time.monotonic,
+        turn: AbstractContextManager[object] | None = None,
     ) -> None:
+        self._turn = nullcontext() if turn is None else turn
         self._device = device
         self._plan = plan
         self._records = records
@@ -178,8 +183,10 @@ class Tuner:
         await self._check_default(work)
         trials = Trials(self._device, work.problem, {})
         try:
-            await trials.set_reference(default)
-            work.default_ms = work.best_ms = await trials.attempt(default, None)
+            with self._turn:
+                await trials.set_reference(default)
+                ms = await trials.attempt(default, None)
+            work.default_ms = work.best_ms = ms
         finally:
             trials.close()
         work.best = work.default
@@ -220,7 +227,8 @@ class Tuner:
     ) -> None:
         candidate = generate(work.problem, schedule, self._device.info)
         try:
-            ms = await trials.attempt(candidate, work.best_ms)
+            with self._turn:
+                ms = await trials.attempt(candidate, work.best_ms)
         except RejectedError as error:
             work.idle += 1
             self._note(work, Trial(schedule, None, str(error)))

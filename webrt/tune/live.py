@@ -1,0 +1,78 @@
+"""Tuning of a session: what records know is swapped in, trials run on its device between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from webrt.errors import CompileError
+from webrt.kernel.problem import specialise, symbols
+from webrt.runtime.kernels import Candidate
+from webrt.runtime.session import Session
+from webrt.tune.candidate import candidates, generate
+from webrt.tune.records import Record, Records, device_key, make_key
+from webrt.tune.tuner import Progress, Tuner, TuneReport
+
+
+async def tune(
+    session: Session,
+    bindings: Mapping[str, int],
+    seconds: float,
+    records: Records,
+    progress: Progress | None = None,
+    begun: Callable[[Tuner], None] | None = None,
+) -> TuneReport:
+    """Tune a session's kernels at these values of its symbols for at most `seconds`.
+
+    What is found serves from the next run on and is added to `records`. `begun` gets the tuner
+    before the first trial, so that it can be cancelled. Raises DeviceError, DeviceLostError.
+    """
+    await apply(session, bindings, records)
+
+    async def found(problem: int, candidate: Candidate) -> None:
+        await session.swap(bindings, problem, candidate)
+
+    tuner = Tuner(session.device, session.pack.plan, bindings, records, turn=session.lock)
+    if begun is not None:
+        begun(tuner)
+    return await tuner.run(seconds, progress, found)
+
+
+async def apply(session: Session, bindings: Mapping[str, int], records: Records) -> int:
+    """Swap in what `records` hold for this device, model and shape; returns for how many problems.
+
+    A schedule that isn't in the space any more, or that doesn't compile, is left out.
+    """
+    info = session.device_info
+    swapped = 0
+    for index, problem in enumerate(session.pack.plan.problems):
+        used = {name: bindings[name] for name in symbols(problem)}
+        schedule = records.best(make_key(info, problem, used))
+        here = specialise(problem, used)
+        space = candidates(here, info)
+        if schedule is None or schedule == space[0] or schedule not in space:
+            continue
+        try:
+            await session.swap(bindings, index, generate(here, schedule, info))
+        except CompileError:
+            continue
+        swapped += 1
+    return swapped
+
+
+def shapes(session: Session, records: Records) -> list[dict[str, int]]:
+    """The shapes of this model at which `records` hold something for this device."""
+    device = device_key(session.device_info)
+    plan = session.pack.plan
+    known = {r.key.problem for r in records if r.key.device == device}
+    if not known:
+        return []
+    keys = {make_key(session.device_info, p, {}).problem: symbols(p) for p in plan.problems}
+    whole = [r for r in records if _binds_all(r, device, keys, [s.id for s in plan.symbols])]
+    return [dict(dims) for dims in dict.fromkeys(r.key.dims for r in whole)]
+
+
+def _binds_all(
+    record: Record, device: str, keys: Mapping[str, tuple[str, ...]], names: list[str]
+) -> bool:
+    key = record.key
+    return key.device == device and key.problem in keys and [n for n, _ in key.dims] == names
