@@ -17,8 +17,9 @@ import { bindingSize } from "./weights.js";
  * @typedef {{pipeline: object, reads: number[], writes: number[], units: number,
  *   work: number}} Exercise */
 
-/** Milliseconds: for all kernels, for one kernel in all, and for one kernel at a time. */
-const MOST_MS = 250, ENOUGH_MS = 10, SLICE_MS = 2;
+/** Milliseconds: for all kernels, for one kernel in all, and for one kernel at a time. A kernel that
+ * has become this much faster than in its second slice (the first one compiles it) is done before. */
+const MOST_MS = 250, ENOUGH_MS = 30, SLICE_MS = 2, FASTER = 0.6;
 
 /** Operations of one call: about a millisecond's before the second compilation. */
 const CALL_OPERATIONS = 2e6;
@@ -117,12 +118,18 @@ async function exercise(device, exercises, symbols) {
     slices: [...reads.map((size) => ({ buffer: zeros, offset: 0, size })),
       ...writes.map((size) => ({ buffer: junk, offset: 0, size }))],
   }));
-  const spent = calls.map(() => 0);
+  const seen = new Map(calls.map((call) => [call, { spent: 0, slices: 0, slow: 0 }]));
   const end = performance.now() + MOST_MS;
   try {
     for (let todo = calls; todo.length && performance.now() < end;) {
       const took = await device.exercise(todo, uniform, SLICE_MS, end);
-      todo = todo.filter((call, j) => (spent[calls.indexOf(call)] += took[j]) < ENOUGH_MS);
+      todo = todo.filter((call, j) => {
+        const kernel = /** @type {{spent: number, slices: number, slow: number}} */ (seen.get(call));
+        const each = took[j].ms / Math.max(took[j].calls, 1);
+        kernel.spent += took[j].ms;
+        if (++kernel.slices === 2) kernel.slow = each;
+        return kernel.spent < ENOUGH_MS && !(each < FASTER * kernel.slow);
+      });
     }
   } finally {
     for (const buffer of [zeros, junk, uniform]) device.free(buffer);

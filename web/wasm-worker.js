@@ -147,19 +147,22 @@ function perform(operation) {
   }
 }
 
-/** Call each kernel for `ms` milliseconds, none after `left`; gives how long each was at work.
+/** Call each kernel for `ms` milliseconds, none after `left`; gives how long each was at work, then
+ * how often each was called.
  * @param {Operation & {kind: "exercise"}} operation */
 function exercise({ calls, scratch, ms, left }) {
   const end = performance.now() + left;
-  return calls.map(({ entry, args, units }) => {
+  const counts = calls.map(() => 0);
+  const times = calls.map(({ entry, args, units }, j) => {
     const begin = performance.now();
     let now = begin;
-    while (now - begin < ms && now < end) {
+    for (; now - begin < ms && now < end; counts[j]++) {
       table.get(entry)(args, 0, units, scratch);
       now = performance.now();
     }
     return now - begin;
   });
+  return [...times, ...counts];
 }
 
 export {};

@@ -208,9 +208,9 @@ export class WasmDevice {
 
   /**
    * Call kernels in one worker, each again and again for `ms` milliseconds, none after `end` (of
-   * the page's clock); gives how long each was at work. No order is kept.
+   * the page's clock); gives how long each was at work and how often it was called. No order is kept.
    * @param {readonly Dispatch[]} dispatches @param {Buffer} uniform @param {number} ms
-   * @param {number} end @returns {Promise<number[]>}
+   * @param {number} end @returns {Promise<{ms: number, calls: number}[]>}
    */
   async exercise(dispatches, uniform, ms, end) {
     const steps = dispatches.map(stepOf);
@@ -222,7 +222,8 @@ export class WasmDevice {
     this.#queue({ kind: "write", address: buffer.address, data }, words.buffer);
     this.#queue({ kind: "exercise", calls, scratch: this.scratch.address, ms, left });
     this.free(buffer);
-    return /** @type {number[]} */ ((await this.#flush())[0]);
+    const numbers = /** @type {number[]} */ ((await this.#flush())[0]);
+    return calls.map((_, j) => ({ ms: numbers[j], calls: numbers[calls.length + j] }));
   }
 
   /** Whether buffers of these sizes could be allocated. @param {readonly number[]} sizes */

@@ -102,11 +102,14 @@ export declare class WasmDevice {
     readMany(requests: readonly Slice[]): Promise<ArrayBuffer[]>;
     /**
      * Call kernels in one worker, each again and again for `ms` milliseconds, none after `end` (of
-     * the page's clock); gives how long each was at work. No order is kept.
+     * the page's clock); gives how long each was at work and how often it was called. No order is kept.
      * @param {readonly Dispatch[]} dispatches @param {Buffer} uniform @param {number} ms
-     * @param {number} end @returns {Promise<number[]>}
+     * @param {number} end @returns {Promise<{ms: number, calls: number}[]>}
      */
-    exercise(dispatches: readonly Dispatch[], uniform: Buffer, ms: number, end: number): Promise<number[]>;
+    exercise(dispatches: readonly Dispatch[], uniform: Buffer, ms: number, end: number): Promise<{
+        ms: number;
+        calls: number;
+    }[]>;
     /** Whether buffers of these sizes could be allocated. @param {readonly number[]} sizes */
     hasRoom(sizes: readonly number[]): boolean;
     /** @param {Buffer} buffer */
