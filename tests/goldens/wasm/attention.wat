@@ -24,7 +24,9 @@
   (local v128 v128 v128)
   (local i32 i32 i32 i32 i32)
   (local v128)
-  (local i32 i32 i32 i32 i32 i32 i32 i32 i32)
+  (local i32 i32 i32 i32 i32 i32 i32)
+  (local v128)
+  (local i32 i32)
   (local f32)
   (local i32 i32 i32 i32)
   (local v128 v128)
@@ -316,10 +318,10 @@
           (local.set 98 (i32.add (local.get 6) (i32.shl (local.get 93) (i32.const 2))))
           (local.set 99 (i32.add (local.get 98) (i32.shl (local.get 94) (i32.const 4))))
           loop
+            (local.set 100 (v128.load32_splat (local.get 97)))
             (local.set 92
               (f32x4.relaxed_madd
-                (v128.load32_splat (local.get 97)) (v128.load align=4 (local.get 99))
-                (local.get 92)))
+                (local.get 100) (v128.load align=4 (local.get 99)) (local.get 92)))
             (local.set 97 (i32.add (local.get 97) (i32.const 4)))
             (local.set 99 (i32.add (local.get 99) (i32.const 16)))
             (br_if 0
@@ -329,31 +331,31 @@
         (v128.store offset=128 align=4 (local.get 91) (local.get 92))
         (br_if 0 (i32.lt_s (local.tee 87 (i32.add (local.get 87) (i32.const 1))) (i32.const 4)))
       end
-      (local.set 100 (i32.const 0))
+      (local.set 101 (i32.const 0))
       loop
         (f32.const 1.0)
-        (local.set 101 (i32.add (local.get 3) (i32.shl (local.get 100) (i32.const 2))))
-        (f32.load offset=272 (local.get 101))
+        (local.set 102 (i32.add (local.get 3) (i32.shl (local.get 101) (i32.const 2))))
+        (f32.load offset=272 (local.get 102))
         f32.div
-        local.set 102
-        (local.set 103 (i32.shl (local.get 100) (i32.const 2)))
-        (local.set 104 (i32.add (local.get 15) (i32.shl (local.get 100) (i32.const 2))))
-        (local.set 105 (i32.const 0))
-        (local.set 106
+        local.set 103
+        (local.set 104 (i32.shl (local.get 101) (i32.const 2)))
+        (local.set 105 (i32.add (local.get 15) (i32.shl (local.get 101) (i32.const 2))))
+        (local.set 106 (i32.const 0))
+        (local.set 107
           (i32.add
-            (i32.add (local.get 3) (i32.shl (local.get 105) (i32.const 4)))
-            (i32.shl (local.get 103) (i32.const 2))))
-        (v128.load offset=128 align=4 (local.get 106))
-        (local.set 107 (f32x4.splat (local.get 102)))
-        (local.get 107)
+            (i32.add (local.get 3) (i32.shl (local.get 106) (i32.const 4)))
+            (i32.shl (local.get 104) (i32.const 2))))
+        (v128.load offset=128 align=4 (local.get 107))
+        (local.set 108 (f32x4.splat (local.get 103)))
+        (local.get 108)
         f32x4.mul
-        local.set 108
-        (local.set 109
+        local.set 109
+        (local.set 110
           (i32.add
-            (i32.add (local.get 7) (i32.shl (local.get 104) (i32.const 2)))
-            (i32.shl (local.get 105) (i32.const 4))))
-        (v128.store align=4 (local.get 109) (local.get 108))
-        (br_if 0 (i32.lt_s (local.tee 100 (i32.add (local.get 100) (i32.const 1))) (i32.const 4)))
+            (i32.add (local.get 7) (i32.shl (local.get 105) (i32.const 2)))
+            (i32.shl (local.get 106) (i32.const 4))))
+        (v128.store align=4 (local.get 110) (local.get 109))
+        (br_if 0 (i32.lt_s (local.tee 101 (i32.add (local.get 101) (i32.const 1))) (i32.const 4)))
       end
       (br_if 0 (i32.lt_s (local.tee 8 (i32.add (local.get 8) (i32.const 1))) (local.get 2)))
     end

@@ -59,12 +59,12 @@ FEW = 1
 of the kernel isn't worth its size: decoding, it is the weights that take the time."""
 
 _TILES = ((4, 8), (2, 16))
-_ROW_BLOCKS = (32, 64, 16)
+_ROW_BLOCKS = (64, 32, 16)
 _KEYS = (128, 64, 256)
 """Best first. Chromium 156 on x86-64 with AVX2, relaxed SIMD, one thread, 2026-11-21, GFLOP/s of
 12 heads at lengths 16, 128, 384: 25, 28, 27 with d = e = 32, and 33, 34, 31 with 64. 64 keys at a
-time are up to a quarter slower, 32 up to a third; 2 × 16 tiles a tenth, 4 × 16 a third; 64 rows a
-unit are as fast and leave less to share among threads."""
+time are up to a quarter slower, 32 up to a third; 2 × 16 tiles a tenth, 4 × 16 a third; 32 rows
+a unit a tenth at 384, nothing below."""
 
 
 def space(problem: Attention, limits: CpuLimits) -> tuple[CpuAttentionSchedule, ...]:
