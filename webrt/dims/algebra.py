@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Union
 
 MAX_SYMBOL = 1 << 20
@@ -66,6 +66,13 @@ class Operation(Atom):
     op: str
     left: Dim
     right: Dim
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.op, self.left, self.right)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __str__(self) -> str:
         if self.op in ("min", "max"):
@@ -197,6 +204,9 @@ def total(parts: Iterable[Dim]) -> Dim:
 
 
 def sum_terms(terms: list[tuple[Monomial, int]]) -> Dim:
+    if len(terms) == 1:
+        ((atoms, coefficient),) = terms
+        return Symbolic(((atoms, coefficient),)) if atoms and coefficient else coefficient
     total: dict[Monomial, int] = {}
     for atoms, coefficient in terms:
         total[atoms] = total.get(atoms, 0) + coefficient
