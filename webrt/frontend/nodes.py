@@ -9,8 +9,15 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import ModelError, UnsupportedOpError
+from webrt.frontend.functions import (
+    Body,
+    Functions,
+    has_schema_body,
+    opsets_of,
+    short_domain,
+)
 from webrt.frontend.schema import check_node, check_types, schema_of
-from webrt.frontend.structure import Named
+from webrt.frontend.structure import Named, node_name
 from webrt.frontend.tensors import Reader, element_type, type_name
 from webrt.graph.ir import Array, Attribute, Graph, Node, Value
 from webrt.ops.registry import apply, find
@@ -24,28 +31,58 @@ TYPE_ATTRIBUTES = {("Cast", "to"), ("EyeLike", "dtype")}
 SUBGRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 
-def _domain(node: NodeProto) -> str:
-    return "" if node.domain == "ai.onnx" else str(node.domain)
-
-
-def refuse_unsupported(ordered: list[Named], opsets: dict[str, int], file: str) -> None:
+def refuse_unsupported(
+    ordered: list[Named], opsets: dict[str, int], file: str, functions: Functions
+) -> None:
     """Raise one UnsupportedOpError that lists every node that isn't run."""
-    refused = []
+    refused = _Refused(functions)
+    lines = [why for name, node in ordered for why in refused.of(name, node, opsets)]
+    if lines:
+        raise UnsupportedOpError(f"{file}: {'; '.join(lines)}")
     for name, node in ordered:
-        why = _why_unsupported(node, opsets)
-        if why:
-            shown = f"{_domain(node)}.{node.op_type}" if _domain(node) else node.op_type
-            refused.append(f"node {name!r} ({shown}) {why}")
-    if refused:
-        raise UnsupportedOpError(f"{file}: {'; '.join(refused)}")
-    for name, node in ordered:
-        schema = schema_of(node.op_type, _domain(node), opsets[_domain(node)])
-        if schema is not None:
-            check_node(name, node, schema)
+        _check_schema(name, node, opsets)
+
+
+def _check_schema(name: str, node: NodeProto, opsets: dict[str, int]) -> None:
+    domain = short_domain(node.domain)
+    schema = schema_of(node.op_type, domain, opsets[domain])
+    if schema is not None:
+        check_node(name, node, schema)
+
+
+class _Refused:
+    """Tells why nodes aren't run; a function's nodes are looked at once."""
+
+    def __init__(self, functions: Functions) -> None:
+        self.functions = functions
+        self.known: dict[int, list[tuple[str, str]]] = {}
+
+    def of(self, name: str, node: NodeProto, opsets: dict[str, int]) -> list[str]:
+        return [f"node {n!r} {why}" for n, why in self._found(name, node, opsets)]
+
+    def _found(self, name: str, node: NodeProto, opsets: dict[str, int]) -> list[tuple[str, str]]:
+        function = self.functions.find(node)
+        if function is None or short_domain(node.domain) not in opsets:
+            why = _why_unsupported(node, opsets)
+            return [(name, f"({shown(node)}) {why}")] if why else []
+        if id(function) not in self.known:
+            inner = opsets_of(function)
+            self.known[id(function)] = [
+                found
+                for place, n in enumerate(function.node)
+                for found in self._found(node_name(n, place), n, inner)
+            ]
+        return [(f"{name}/{n}", why) for n, why in self.known[id(function)]]
+
+
+def shown(node: NodeProto) -> str:
+    """The operator, as messages name it."""
+    domain = short_domain(node.domain)
+    return f"{domain}.{node.op_type}" if domain else str(node.op_type)
 
 
 def _why_unsupported(node: NodeProto, opsets: dict[str, int]) -> str | None:
-    domain = _domain(node)
+    domain = short_domain(node.domain)
     if domain not in opsets:
         return f"is of the domain {domain!r}, which the model doesn't import"
     if not domain and node.op_type == "Constant":
@@ -56,6 +93,8 @@ def _why_unsupported(node: NodeProto, opsets: dict[str, int]) -> str | None:
     if domain == "webrt":
         return "isn't an operator of ONNX"
     definition = find(node.op_type, domain, opsets[domain])
+    if definition is None and has_schema_body(node, opsets[domain]):
+        return None
     if definition is None:
         known = find(node.op_type, domain)
         return f"isn't run in opset {opsets[domain]}" if known else "isn't run"
@@ -82,17 +121,20 @@ class Builder:
         reader: Reader,
         file: str,
         same: dict[str, str | int],
+        functions: Functions,
     ) -> None:
         """`same` tells what a dim of that name is taken for: a number, or an earlier name."""
         self.proto = proto
         self.opsets = opsets
         self.reader = reader
         self.file = file
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, Value | None] = {}
         self.symbols: dict[str, ModelSymbol] = {}
         self.nodes: list[Node] = []
         self.refused: list[str] = []
         self.same = same
+        self.functions = functions
+        self.functions.made = 0
 
     def build(self, ordered: list[Named]) -> Graph:
         if self.proto.sparse_initializer:
@@ -106,7 +148,7 @@ class Builder:
             self._node(name, node)
         if self.refused:
             raise UnsupportedOpError("; ".join(self.refused))
-        outputs = tuple(self.values[o.name] for o in self.proto.output)
+        outputs = tuple(v for o in self.proto.output if (v := self.values[o.name]) is not None)
         names = tuple(o.name for o in self.proto.output)
         if len(set(names)) < len(names):
             raise ModelError(f"{self.file}: two outputs have one name")
@@ -162,7 +204,7 @@ class Builder:
         return dims.symbol(self.symbols[display].id)
 
     def _node(self, name: str, node: NodeProto) -> None:
-        domain = _domain(node)
+        domain = short_domain(node.domain)
         if not domain and node.op_type == "Constant":
             array = self._attribute_constant(name, node)
             self.values[node.output[0]] = constant(node.output[0], array)
@@ -172,18 +214,49 @@ class Builder:
         inputs = [self.values[i] if i else None for i in node.input]
         while inputs and inputs[-1] is None:
             inputs.pop()
-        if not domain and node.op_type == "Identity" and inputs[0] is not None:
+        if self.functions.find(node) is not None:
+            self._call(name, node, inputs, self.functions.local_body(node))
+            return
+        if not domain and node.op_type == "Identity" and inputs and inputs[0] is not None:
             self.values[node.output[0]] = inputs[0]
             return
+        schema = schema_of(node.op_type, domain, self.opsets[domain])
+        if schema is not None:
+            check_types(name, node.op_type, schema, inputs)
+        if find(node.op_type, domain, self.opsets[domain]) is None:
+            body = self.functions.schema_body(node, inputs, self.opsets)
+            if body is None:
+                self.refused.append(f"node {name!r} ({shown(node)}) isn't run")
+                return
+            self._call(name, node, inputs, body)
+            return
         self._apply(name, node, inputs, domain)
+
+    def _call(self, name: str, node: NodeProto, inputs: list[Value | None], body: Body) -> None:
+        """Build the nodes of a function, in a scope of their own."""
+        self.functions.count(len(body.nodes))
+        outer = self.values, self.opsets
+        given = [*inputs, *[None] * (len(body.inputs) - len(inputs))]
+        self.values = dict(zip(body.inputs, given, strict=True))
+        self.opsets = body.opsets
+        for place, inner in enumerate(body.nodes):
+            inner_name = f"{name}/{node_name(inner, place)}"
+            why = None if self.functions.find(inner) else _why_unsupported(inner, self.opsets)
+            if why:
+                self.refused.append(f"node {inner_name!r} ({shown(inner)}) {why}")
+                continue
+            _check_schema(inner_name, inner, self.opsets)
+            self._node(inner_name, inner)
+        made = [self.values.get(o) for o in body.outputs]
+        self.values, self.opsets = outer
+        for output, value in zip(node.output, made, strict=False):
+            if output and value is not None:
+                self.values[output] = value
 
     def _apply(self, name: str, node: NodeProto, inputs: list[Value | None], domain: str) -> None:
         outputs = list(node.output)
         while outputs and not outputs[-1]:
             outputs.pop()
-        schema = schema_of(node.op_type, domain, self.opsets[domain])
-        if schema is not None:
-            check_types(name, node.op_type, schema, inputs)
         try:
             attributes = {a.name: self._attribute(name, node, a) for a in node.attribute}
             made = apply(

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import inliner
 
 from webrt import ops
-from webrt.errors import ModelError, UnsupportedOpError, WebrtError
+from webrt.errors import ModelError, WebrtError
 from webrt.frontend import nodes, structure
+from webrt.frontend.functions import Functions
 from webrt.frontend.tensors import Reader
 from webrt.graph.ir import Graph
 from webrt.ops.site import DimsDiffer
 
 assert ops.FAMILIES  # importing the families fills the registry
 
-OLDEST_OPSET, NEWEST_OPSET = 9, 28
+OLDEST_OPSET, NEWEST_OPSET = 7, 28
 """The opsets of ai.onnx that are read: to the newest of onnx 1.23."""
 
 DOMAINS = ("", "ai.onnx")
@@ -86,13 +86,12 @@ def _convert(model: onnx.ModelProto, file: str, folder: Path | None) -> Graph:
     if not model.HasField("graph") or not model.graph.node:
         raise ModelError(f"{file}: holds no graph: not an ONNX model, or cut short")
     opsets = _opsets(model.opset_import, file)
-    if model.functions:
-        model = _inlined(model, file)
+    functions = Functions.of(model.functions, file)
     ordered = structure.sorted_nodes(model.graph, file)
-    nodes.refuse_unsupported(ordered, opsets, file)
+    nodes.refuse_unsupported(ordered, opsets, file, functions)
     same: dict[str, str | int] = {}
     while True:  # each turn takes one dynamic dim for another, until all shapes fit
-        builder = nodes.Builder(model.graph, opsets, Reader(file, folder), file, same)
+        builder = nodes.Builder(model.graph, opsets, Reader(file, folder), file, same, functions)
         try:
             return builder.build(ordered)
         except DimsDiffer as error:
@@ -116,11 +115,3 @@ def _opsets(imports: Sequence[onnx.OperatorSetIdProto], file: str) -> dict[str, 
             "convert it with onnx.version_converter"
         )
     return found
-
-
-def _inlined(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
-    """The model with its local functions expanded."""
-    try:
-        return inliner.inline_local_functions(model)
-    except Exception as error:  # the C++ inliner raises whatever it likes
-        raise UnsupportedOpError(f"{file}: its local functions can't be expanded") from error

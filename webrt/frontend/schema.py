@@ -20,7 +20,7 @@ def schema_of(op: str, domain: str, version: int) -> OpSchema | None:
     """The schema that a node in that opset is held to; None where ONNX has none."""
     try:
         return defs.get_schema(op, version, domain)
-    except defs.SchemaError:
+    except (defs.SchemaError, TypeError):  # a name that no text is, perhaps
         return None
 
 

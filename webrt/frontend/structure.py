@@ -16,7 +16,7 @@ def sorted_nodes(graph: GraphProto, file: str) -> list[Named]:
 
     A node without a name is named after its operator and place.
     """
-    named = [(_node_name(node, place), node) for place, node in enumerate(graph.node)]
+    named = [(node_name(node, place), node) for place, node in enumerate(graph.node)]
     given = _given_names(graph, file)
     producer: dict[str, int] = {}
     for place, (name, node) in enumerate(named):
@@ -29,7 +29,8 @@ def sorted_nodes(graph: GraphProto, file: str) -> list[Named]:
     return _order(named, producer, file)
 
 
-def _node_name(node: NodeProto, place: int) -> str:
+def node_name(node: NodeProto, place: int) -> str:
+    """The node's name, or its operator and place."""
     return node.name or f"{node.op_type}_{place}"
 
 

@@ -308,7 +308,8 @@ def _counted(site: Site, x: Tensor, window: Window) -> Tensor:
 
 _pool(
     "MaxPool", False,
-    Attr("ceil_mode", 0, since=10), Attr("dilations", None, since=10), Attr("storage_order", 0),
+    Attr("ceil_mode", 0, since=10), Attr("dilations", None, since=10), 
+    Attr("storage_order", 0, since=8),
 )  # fmt: skip
 _pool(
     "AveragePool", True,

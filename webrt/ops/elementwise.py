@@ -74,14 +74,14 @@ unary("Exp", "exp", np.exp)
 unary("Log", "log", np.log)
 unary("Sqrt", "sqrt", np.sqrt)
 unary("Tanh", "tanh", np.tanh)
-unary("Erf", "erf", scalar.erf)
+unary("Erf", "erf", scalar.erf, since=9)
 unary("Sin", "sin", np.sin)
 unary("Cos", "cos", np.cos)
 unary("Floor", "floor", np.floor)
 unary("Ceil", "ceil", np.ceil)
 unary("Round", "round", np.rint, since=11)
 unary("Reciprocal", "reciprocal", np.reciprocal)
-unary("Sign", "sign", np.sign)
+unary("Sign", "sign", np.sign, since=9)
 unary("Not", "not", np.logical_not)
 elementwise("Abs", lambda _, x: ex.call("abs", x), lambda _, x: np.abs(x))
 elementwise(
@@ -89,9 +89,10 @@ elementwise(
 )
 elementwise("Tan", lambda _, x: ex.call("div", ex.call("sin", x), ex.call("cos", x)),
             lambda _, x: np.tan(x))  # fmt: skip
-elementwise("Sinh", lambda _, x: scalar.half_sum(x, "sub"), lambda _, x: np.sinh(x))
-elementwise("Cosh", lambda _, x: scalar.half_sum(x, "add"), lambda _, x: np.cosh(x))
-elementwise("IsNaN", lambda _, x: ex.call("is_nan", x), lambda _, x: np.isnan(x), result=DType.BOOL)
+elementwise("Sinh", lambda _, x: scalar.half_sum(x, "sub"), lambda _, x: np.sinh(x), since=9)
+elementwise("Cosh", lambda _, x: scalar.half_sum(x, "add"), lambda _, x: np.cosh(x), since=9)
+elementwise("IsNaN", lambda _, x: ex.call("is_nan", x), lambda _, x: np.isnan(x), result=DType.BOOL,
+            since=9)  # fmt: skip
 elementwise(
     "IsInf", scalar.is_inf, scalar.is_inf_reference,
     Attr("detect_negative", 1), Attr("detect_positive", 1), result=DType.BOOL, since=10,
@@ -175,7 +176,7 @@ class Pow:
         emit.map(body)
 
 
-@operator("Where")
+@operator("Where", since=9)
 class Where:
     """Elements of one input or of the other."""
 
@@ -265,8 +266,10 @@ class Cast:
 def lower_cast(site: Site, emit: Emitter, to: DType) -> None:
     """A view where source and target hold the same bits on the device, else a conversion."""
     source = site.input(0).dtype
-    if (device_dtype(source) is device_dtype(to) and source.bytes <= to.bytes) or (
-        source.is_integer and to in (DType.I32, DType.I64) and source is not DType.U32
+    if (
+        (source.is_float and to.is_float)
+        or (device_dtype(source) is device_dtype(to) and source.bytes <= to.bytes)
+        or (source.is_integer and to in (DType.I32, DType.I64) and source is not DType.U32)
     ):
         emit.view(site.input(0))
     else:

@@ -171,7 +171,7 @@ def _depth(site: Site) -> Dim:
     return site.scalar(1, "depth")
 
 
-@operator("OneHot", Attr("axis", -1))
+@operator("OneHot", Attr("axis", -1), since=9)
 class OneHot:
     """on where the index is here, else off."""
 

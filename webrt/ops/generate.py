@@ -26,7 +26,7 @@ def _dtype_of(array: Tensor) -> DType:
     raise AssertionError(array.dtype)
 
 
-@operator("ConstantOfShape", Attr("value"))
+@operator("ConstantOfShape", Attr("value"), since=9)
 class ConstantOfShape:
     """One value everywhere."""
 
@@ -93,7 +93,7 @@ class Range:
         emit.map(body)
 
 
-@operator("EyeLike", Attr("dtype"), Attr("k", 0))
+@operator("EyeLike", Attr("dtype"), Attr("k", 0), since=9)
 class EyeLike:
     """One on a diagonal."""
 

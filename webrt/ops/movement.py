@@ -63,7 +63,7 @@ class Transpose:
         emit.map(body)
 
 
-@operator("Expand")
+@operator("Expand", since=8)
 class Expand:
     """Broadcast to a shape."""
 

@@ -142,19 +142,23 @@ _rms("RMSNorm", "webrt", Attr("epsilon", 1e-5))
 
 @operator(
     "BatchNormalization", Attr("epsilon", 1e-5), Attr("momentum", 0.9),
-    Attr("training_mode", 0, since=14),
+    Attr("training_mode", 0, since=14), Attr("spatial", 1, until=8),
 )  # fmt: skip
 class BatchNormalization:
-    """At inference: a scale and a shift a channel."""
+    """At inference: a scale and a shift a channel, or before opset 9 perhaps each pixel of it."""
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
         if site.attributes.get("training_mode", 0) or site.outputs > 1:
             raise site.unsupported("training mode isn't run")
         shape = site.ranked(0, 1, 64)
+        wanted = shape[1:2] or shape
+        if not site.attributes.get("spatial", 1):
+            wanted = shape[1:]
         for j in range(1, 5):
-            if site.ranked(j, 1)[0] != (shape[1] if len(shape) > 1 else shape[0]):
-                raise site.shape_error("one parameter a channel", shape_text(site.input(j).shape))
+            if site.input(j).shape != wanted:
+                found = shape_text(site.input(j).shape)
+                raise site.shape_error(f"parameters of {shape_text(wanted)}", found)
         return (Inferred(site.input(0).dtype, site.input(0).shape),)
 
     @staticmethod
@@ -162,6 +166,8 @@ class BatchNormalization:
         site: Site, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
     ) -> tuple[Tensor, ...]:
         shape = (1, -1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else (-1,)
+        if scale.ndim > 1:
+            shape = scale.shape
         s, b, m, v = (a.reshape(shape) for a in (scale, bias, mean, variance))
         return ((x - m) / np.sqrt(v + np.float32(site.number("epsilon"))) * s + b,)
 
@@ -170,6 +176,8 @@ class BatchNormalization:
         def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
             x = operands.at(site.input(0), at)
             channel = at[1] if len(at) > 1 else at[0]
+            if len(site.input(1).shape) > 1:
+                channel = flat(at[1:], site.input(1).shape)
             scale, bias, mean, variance = (
                 operands.load(site.input(j), channel) for j in range(1, 5)
             )
