@@ -13,10 +13,11 @@ from webrt.ops import (
     norm,
     pad,
     reduce,
+    resize,
     views,
 )
 
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
-    attention, blocks, pad,
+    attention, blocks, pad, resize,
 )  # fmt: skip
