@@ -166,7 +166,8 @@ def exprs(
         case "not":
             return ex.Call("not", (part(DType.BOOL),), DType.BOOL, lanes)
         case "binary":
-            op = draw(st.sampled_from(sorted(ex.ARITHMETIC)))
+            ops = ex.ARITHMETIC if dtype.is_float else ex.ARITHMETIC | ex.BITWISE
+            op = draw(st.sampled_from(sorted(ops)))
             return ex.Call(op, (part(dtype), part(dtype)), dtype, lanes)
     ops = sorted(ex.UNARY_FLOAT if dtype.is_float else ["neg", "abs", "sign"])
     return ex.Call(draw(st.sampled_from(ops)), (part(dtype),), dtype, lanes)

@@ -18,6 +18,8 @@ from webrt.dtypes import DType
 from webrt.errors import CompileError
 from webrt.kernel import interpret, loop
 from webrt.kernel.expr import (
+    BITS,
+    BITWISE,
     COMPARISON,
     LOGICAL,
     Call,
@@ -49,13 +51,14 @@ OPERATIONS: list[tuple[str, list[DType], DType]] = [
     *((op, [t], t) for op in ("neg", "abs", "sign") for t in NUMBERS),
     *((op, [t, t], t) for op in ("add", "sub", "mul", "div", "min", "max") for t in NUMBERS),
     *((op, [t, t], t) for op in ("mod", "pow") for t in (I32, U32)),
+    *((op, [t, t], t) for op in sorted(BITWISE) for t in (I32, U32)),
+    *((op, [t], u) for op, u in BITS.items() for t in NUMBERS),
     *((op, [t, t], BOOL) for op in sorted(COMPARISON) for t in EDGES),
     *((op, [BOOL, BOOL], BOOL) for op in sorted(LOGICAL)),
     ("not", [BOOL], BOOL),
     *(("select", [BOOL, t, t], t) for t in EDGES),
     *(("cast", [t], u) for t, u in itertools.product(EDGES, EDGES)),
-    ("is_nan", [F32], BOOL),
-    ("is_inf", [F32], BOOL),
+    *((op, [F32], BOOL) for op in ("is_nan", "is_inf")),
 ]
 LIBRARY = [
     *((op, [F32], F32) for op in ("exp", "log", "tanh", "erf", "sin", "cos")),

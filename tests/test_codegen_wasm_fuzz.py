@@ -37,7 +37,8 @@ MEMORIES = {F32: (0, 3), I32: (1, 4), U32: (2, 5)}
 """Position of the operand and of the output of a type; a bool is loaded and stored as u32."""
 
 FLOAT_BINARY = ["add", "sub", "mul", "min", "max"]
-INTEGER_BINARY = ["add", "sub", "mul", "div", "mod", "min", "max", "pow"]
+INTEGER_BINARY = ["add", "sub", "mul", "div", "mod", "min", "max", "pow", "bit_and",
+                  "bit_or", "bit_xor", "shift_left", "shift_right"]  # fmt: skip
 COMPARISONS = ["lt", "le", "gt", "ge", "eq", "ne"]
 FLOAT_UNARY = ["neg", "abs", "sign", "floor", "ceil", "round", "sqrt"]
 TYPES = [F32, I32, U32, BOOL]

@@ -18,6 +18,7 @@ from webrt.dtypes import DType
 from webrt.errors import UsageError
 from webrt.kernel import loop
 from webrt.kernel.expr import (
+    BITWISE,
     Const,
     Expr,
     Index,
@@ -149,6 +150,35 @@ def test_classes_by_bits() -> None:
     kernel = elementwise(F32, U32, exprs, 6)
     got = evaluate(kernel, bits.view(np.float32), U32, 12)
     assert got.tolist() == [1, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", [I32, U32])
+def test_bits_of_integers(dtype: DType) -> None:
+    bits = np.array([0, 1, 0x80000000, 0xFFFFFFFF, 0x12345678, 0x7FFFFFFF, 33, 5], np.uint32)
+    x = bits.view(np.int32 if dtype is I32 else np.uint32)
+    one, five = Load(0, LANE, dtype), Const(5, dtype)
+    ops = sorted(BITWISE)
+    exprs = [call(op, one, five) for op in ops]
+    exprs += [call("lane3", call(op, call("splat", one), five)) for op in ops]
+    got = evaluate(elementwise(dtype, dtype, exprs, 8), x, dtype, 8 * len(exprs))
+    oracle = {
+        "bit_and": x & 5, "bit_or": x | 5, "bit_xor": x ^ 5, "shift_left": x << 5,
+        "shift_right": x >> 5,
+    }  # fmt: skip
+    assert got.tolist() == np.concatenate([oracle[op] for op in ops] * 2).tolist()
+    counts = [call(op, Const(-3 % (1 << 31), dtype), one) for op in ("shift_left", "shift_right")]
+    got = evaluate(elementwise(dtype, dtype, counts, 8), x, dtype, 16)
+    number, count = np.array(-3 % (1 << 31), x.dtype), x & 31
+    assert got.tolist() == [*(number << count).tolist(), *(number >> count).tolist()]
+
+
+def test_the_same_bits_as_another_type() -> None:
+    x = np.array([1.5, -2.0, 3e-38, 0.0], np.float32)
+    back = [call("bits_f32", call(op, X)) for op in ("bits_i32", "bits_u32", "bits_f32")]
+    back.append(call("lane1", call("bits_f32", call("bits_u32", call("splat", X)))))
+    assert evaluate(elementwise(F32, F32, back, 4), x, F32, 16).tolist() == x.tolist() * 4
+    got = evaluate(elementwise(F32, I32, [call("bits_i32", X)], 4), x, I32, 4)
+    assert got.tolist() == x.view(np.int32).tolist()
 
 
 CONSTANTS = [

@@ -9,6 +9,7 @@ from webrt.codegen.wasm_floats import LIBRARY, Floats
 from webrt.codegen.wasm_integers import VALUE_TYPES, unsupported, value_type
 from webrt.dtypes import DType
 from webrt.kernel.expr import (
+    BITS,
     COMPARISON,
     Call,
     Const,
@@ -34,6 +35,11 @@ def _binary(dtype: DType, lanes: int) -> dict[str, str]:
     table |= {op: f"{shape}.{op}_{sign}" for op in signed}
     if dtype is DType.BOOL:
         table |= {op: f"{'i32' if lanes == 1 else 'v128'}.{op}" for op in ("and", "or", "xor")}
+        return table
+    bits = "i32" if lanes == 1 else "v128"
+    table |= {f"bit_{op}": f"{bits}.{op}" for op in ("and", "or", "xor")}
+    if lanes == 1:
+        table |= {"shift_left": "i32.shl", "shift_right": f"i32.shr_{sign}"}
     return table
 
 
@@ -142,6 +148,8 @@ class Expressions(Floats):
             self._shape(call)
         elif op == "select":
             self._select(call)
+        elif op in BITS:
+            self._bits(args[0], call.dtype, lanes)
         elif op == "cast":
             self._cast(args[0], call.dtype, lanes)
         elif kind is DType.F32 and op in LIBRARY:
@@ -255,6 +263,13 @@ class Expressions(Floats):
         self.f.i32x4(*(step for step in steps if isinstance(step, int)))
         self.f.emit("i32x4.add")
         return True
+
+    def _bits(self, expr: Expr, to: DType, lanes: int) -> None:
+        """The same bits as another type; four lanes have none."""
+        self.args((expr,), lanes)
+        floats = expr.dtype is DType.F32, to is DType.F32
+        if lanes == 1 and floats[0] != floats[1]:
+            self.f.emit("f32.reinterpret_i32" if floats[1] else "i32.reinterpret_f32")
 
     def _cast(self, expr: Expr, to: DType, lanes: int) -> None:
         f, source = self.f, expr.dtype

@@ -22,6 +22,7 @@ _INFIX = {
 _FUNCTIONS = {
     "exp": "exp", "log": "log", "sqrt": "sqrt", "inverse_sqrt": "inverseSqrt",
     "floor": "floor", "ceil": "ceil", "round": "round", "abs": "abs", "sign": "sign",
+    "bit_and": "&", "bit_or": "|", "bit_xor": "^",
     "min": "min", "max": "max", "pow": "pow", "fma": "fma",
 }  # fmt: skip
 _MIXES_LANES = frozenset(["add", "sub", "mul", "div", "mod"])
@@ -290,6 +291,11 @@ class _Printer:
                 return f"{_type(call.dtype, lanes)}({_bare(args[0])})"
             case "is_nan" | "is_inf":
                 return self._class_test(op, lanes, operand, args[0])
+            case "shift_left" | "shift_right":
+                sign = "<<" if op == "shift_left" else ">>"
+                return f"({args[0]} {sign} {_type(DType.U32, lanes)}({_bare(args[1])}))"
+            case "bits_f32" | "bits_i32" | "bits_u32":
+                return f"bitcast<{_type(call.dtype, lanes)}>({_bare(args[0])})"
             case "splat":
                 return f"{_type(call.dtype, 4)}({_bare(args[0])})"
             case "vec4":

@@ -45,6 +45,12 @@ COMPARISON = frozenset(["lt", "le", "gt", "ge", "eq", "ne"])
 LOGICAL = frozenset(["and", "or", "xor"])
 """Bool operands, bool out."""
 
+BITWISE = frozenset(["bit_and", "bit_or", "bit_xor", "shift_left", "shift_right"])
+"""Two i32 or two u32, same type out. A shift counts modulo 32; `shift_right` keeps a sign."""
+
+BITS = {"bits_f32": DType.F32, "bits_i32": DType.I32, "bits_u32": DType.U32}
+"""The same 32 bits as another type: f32, i32 or u32."""
+
 SPECIAL = frozenset(["select", "cast", "is_nan", "is_inf", "fma"])
 """`select(condition, if_true, if_false)`; `cast(x)` to the call's dtype (float to integer rounds to
 zero, to bool is `!= 0`); `is_nan`, `is_inf` by bit pattern; `fma(a, b, c)` = a·b + c, fused or
@@ -54,7 +60,7 @@ VECTOR = frozenset(["splat", "lane0", "lane1", "lane2", "lane3", "vec4", "sum4"]
 """Loop IR only. `splat(x)`: four copies; `laneI(v)`: one lane; `vec4(a, b, c, d)`; `sum4(v)`: the
 sum of the four lanes."""
 
-OPS = UNARY | ARITHMETIC | COMPARISON | LOGICAL | SPECIAL | VECTOR
+OPS = UNARY | ARITHMETIC | COMPARISON | LOGICAL | BITWISE | BITS.keys() | SPECIAL | VECTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,8 @@ def call(op: str, *args: Expr) -> Expr:
         return Call(op, args, DType.BOOL, lanes)
     if op in ("is_nan", "is_inf"):
         return Call(op, args, DType.BOOL, lanes)
+    if op in BITS:
+        return Call(op, args, BITS[op], lanes)
     if op == "select":
         assert first is DType.BOOL, args
         assert args[1].dtype == args[2].dtype, args

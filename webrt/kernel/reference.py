@@ -385,6 +385,21 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
 }  # fmt: skip
 
 
+def _shift(function: Callable[..., Array]) -> Callable[..., Array]:
+    return lambda a, b: function(a, b & np.asarray(31, b.dtype))
+
+
+def _bits(target: Any) -> Callable[[Array], Array]:
+    return lambda x: np.ascontiguousarray(x).view(target).reshape(x.shape)
+
+
+_FUNCTIONS |= {
+    "bit_and": np.bitwise_and, "bit_or": np.bitwise_or, "bit_xor": np.bitwise_xor,
+    "shift_left": _shift(np.left_shift), "shift_right": _shift(np.right_shift),
+    "bits_f32": _bits(np.float32), "bits_i32": _bits(np.int32), "bits_u32": _bits(np.uint32),
+}  # fmt: skip
+
+
 def apply(op: str, args: list[Array], dtype: DType) -> Array:
     """One operation on broadcastable arrays; the caller ignores floating-point warnings."""
     if op == "cast":

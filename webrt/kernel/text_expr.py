@@ -25,6 +25,8 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel.expr import (
     ARITHMETIC,
+    BITS,
+    BITWISE,
     COMPARISON,
     LOGICAL,
     OPS,
@@ -230,7 +232,7 @@ def checked_call(op: str, args: tuple[Expr, ...]) -> Call:
     """A call with the type that follows from its operands; ValueError where they don't fit."""
     if op not in OPS or op == "cast":
         raise ValueError(f"not an operation: {op!r}")
-    arity = 2 if op in ARITHMETIC | COMPARISON | LOGICAL else _ARITY.get(op, 1)
+    arity = 2 if op in ARITHMETIC | COMPARISON | LOGICAL | BITWISE else _ARITY.get(op, 1)
     if len(args) != arity:
         raise ValueError(f"{op} takes {arity} operands, found {len(args)}")
     types = [a.dtype for a in args]
@@ -244,6 +246,10 @@ def checked_call(op: str, args: tuple[Expr, ...]) -> Call:
         fits = fits and types[0].is_float
     elif op in ARITHMETIC | UNARY or op == "sum4" or op in ("lt", "le", "gt", "ge"):
         fits = fits and types[0] is not DType.BOOL
+    elif op in BITWISE:
+        fits = fits and types[0] in (DType.I32, DType.U32)
+    elif op in BITS:
+        fits = fits and types[0] in (DType.F32, DType.I32, DType.U32)
     lanes = max(lanes_of(a) for a in args)
     if op in ("splat", "vec4"):
         fits = fits and lanes == 1
@@ -255,7 +261,8 @@ def checked_call(op: str, args: tuple[Expr, ...]) -> Call:
         found = ", ".join(_typed(a.dtype, lanes_of(a)) for a in args)
         raise ValueError(f"{op} doesn't take {found}")
     boolean = op in COMPARISON or op in ("is_nan", "is_inf")
-    return Call(op, args, DType.BOOL if boolean else types[1 if op == "select" else 0], lanes)
+    kind = BITS.get(op, types[1 if op == "select" else 0])
+    return Call(op, args, DType.BOOL if boolean else kind, lanes)
 
 
 _ARITY = {"select": 3, "fma": 3, "vec4": 4}

@@ -368,6 +368,13 @@ def _called(op: str, args: tuple[Expr, ...], given: list[Interval], dtype: DType
             return (0 if a[0] >= 0 and given[1][0] >= 0 else -largest), largest
         case "mod", [_, b]:
             return min(b[0] + 1, 0), max(b[1] - 1, 0)
+        case "bit_and", [a, b] if max(a[0], b[0]) >= 0:
+            return 0, min(x[1] for x in (a, b) if x[0] >= 0)
+        case "bit_or" | "bit_xor", [a, b] if a[0] >= 0 and b[0] >= 0:
+            return 0, (1 << max(a[1], b[1]).bit_length()) - 1
+        case "shift_right", [a, b] if b[0] >= 0 and b[1] < 32:
+            corners = [x >> y for x in a for y in b]
+            return min(corners), max(corners)
         case "select", [_, a, b]:
             return min(a[0], b[0]), max(a[1], b[1])
         case "cast", [a] if not args[0].dtype.is_float and a[0] >= whole[0] and a[1] <= whole[1]:
