@@ -13,11 +13,13 @@ from webrt.ops import (
     norm,
     pad,
     reduce,
+    regions,
     resize,
+    sampling,
     views,
 )
 
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
-    attention, blocks, pad, resize,
+    attention, blocks, pad, resize, sampling, regions,
 )  # fmt: skip

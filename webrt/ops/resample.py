@@ -89,7 +89,7 @@ def table(style: Style, axis: Axis) -> Table:
     start = math.floor(-style.support / shrink) + 1
     whole = np.floor(at)
     places = whole[:, None].astype(np.int64) + np.arange(start, 2 - start)[None, :]
-    weights = _kernel(style, (places - at[:, None]) * shrink)
+    weights = weights_at(style, (places - at[:, None]) * shrink)
     if style.exclude_outside:
         weights = np.where((places < 0) | (places >= extent), 0, weights)
     if style.exclude_outside or style.antialias:
@@ -140,10 +140,11 @@ def _rounded(style: Style, at: Tensor) -> Tensor:
     return np.ceil(at - 0.5)
 
 
-def _kernel(style: Style, distance: Tensor) -> Tensor:
+def weights_at(style: Style, distance: Tensor) -> Tensor:
+    """The kernel of linear or cubic interpolation."""
     x = np.abs(distance)
     if style.mode == "linear":
-        return np.clip(1 - x, 0, 1)
+        return np.asarray(np.clip(1 - x, 0, 1))
     a = style.cubic
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a

@@ -1,0 +1,194 @@
+"""RoiAlign: regions of an image, pooled to a fixed size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Expr, Ref, call, f32
+from webrt.kernel.problem import Pass, Reduce
+from webrt.ops import resample
+from webrt.ops.emit import F32_MAX, Emitter, Operands, flat, indices
+from webrt.ops.gather import row_index
+from webrt.ops.registry import Attr, operator
+from webrt.ops.sampling import Tap, both, guarded, mix, whole
+from webrt.ops.site import Inferred, Site, Tensor, mismatch, shape_text
+
+
+@operator(
+    "RoiAlign",
+    Attr("coordinate_transformation_mode", "half_pixel", since=16),
+    Attr("mode", "avg"),
+    Attr("output_height", 1),
+    Attr("output_width", 1),
+    Attr("sampling_ratio", 0),
+    Attr("spatial_scale", 1.0),
+    since=10,
+)
+class RoiAlign:
+    """Means (or maxima) of samples in the bins of regions.
+
+    With a sampling ratio of 0 a bin has a sample a pixel, and no more than it takes for a region
+    of twice the image: a region beyond that is sampled more coarsely.
+    """
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        shape = site.ranked(0, 4)
+        regions = site.ranked(1, 2)
+        site.ranked(2, 1)
+        if regions[1] != 4:
+            error = site.shape_error("four numbers a region", shape_text(regions))
+            raise mismatch(error, regions[1], 4)
+        if site.text("mode") not in ("avg", "max"):
+            raise site.unsupported(f"mode {site.text('mode')!r} isn't run")
+        size = (site.positive("output_height"), site.positive("output_width"))
+        return (Inferred(site.input(0).dtype, (regions[0], shape[1], *size)),)
+
+    @staticmethod
+    def reference(site: Site, x: Tensor, regions: Tensor, batch: Tensor) -> tuple[Tensor, ...]:
+        return (_roi_reference(site, x, regions, batch),)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        x, output = site.input(0), emit.outputs[0]
+        at = indices(4)
+        operands = emit.operands()
+        image = row_index(emit, operands, site.input(2), at[0], x.shape[0])
+        sides = [_side(site, operands, at, axis) for axis in range(2)]
+        counted = both(sides[0].counted, sides[1].counted)
+
+        def load(place: Sequence[Dim]) -> Expr:
+            return operands.at(x, (image, at[1], *place))
+
+        count = call("mul", sides[0].count, sides[1].count)
+        if site.text("mode") == "avg":
+            value = mix([s.taps for s in sides], load)
+            passes = (Pass("sum", guarded(both(counted, _valid(sides)), value)),)
+            result = call("div", Ref("p0", DType.F32), call("max", count, f32(1)))
+        else:
+            found = guarded(_valid(sides), _largest(sides, load))
+            lowest = f32(-F32_MAX)
+            passes = (Pass("max", found if counted is None else ex.select(counted, found, lowest)),)
+            result = ex.select(call("gt", count, f32(0)), Ref("p0", DType.F32), f32(0))
+        stored = emit.stored(output, flat(at, output.shape), result)
+        space = (sides[0].bound, sides[1].bound)
+        problem = Reduce(output.shape, space, operands.declared(), passes, (stored,))
+        emit.problem(problem, operands, [output])
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The samples of one axis of a bin: `count` of at most `bound`, a sample's pixels."""
+
+    bound: Dim
+    count: Expr
+    counted: Expr | None
+    valid: Expr
+    taps: list[Tap]
+
+
+def _valid(sides: Sequence[_Side]) -> Expr:
+    return call("and", sides[0].valid, sides[1].valid)
+
+
+def _largest(sides: Sequence[_Side], load: Callable[[Sequence[Dim]], Expr]) -> Expr:
+    """The largest of a sample's weighted pixels."""
+    found: Expr | None = None
+    for row in sides[0].taps:
+        for column in sides[1].taps:
+            assert row.weight is not None
+            assert column.weight is not None
+            weight = call("mul", row.weight, column.weight)
+            part = call("mul", weight, load((row.place, column.place)))
+            found = part if found is None else call("max", found, part)
+    assert found is not None
+    return found
+
+
+def _side(site: Site, operands: Operands, at: tuple[Dim, ...], axis: int) -> _Side:
+    """The samples along the rows (axis 0) or columns of a bin."""
+    regions = site.input(1)
+    extent = site.input(0).shape[2 + axis]
+    bins = site.positive(("output_height", "output_width")[axis])
+    scale, offset = f32(site.number("spatial_scale")), f32(0.5 if _half(site) else 0)
+    first, last = (
+        call("sub", call("mul", operands.at(regions, (at[0], j)), scale), offset)
+        for j in (1 - axis, 3 - axis)
+    )
+    size = call("sub", last, first)
+    if not _half(site):
+        size = call("max", size, f32(1))
+    step = call("div", size, f32(bins))
+    ratio = site.integer("sampling_ratio")
+    r = dims.symbol(f"r{axis}")
+    bound: Dim = ratio
+    count: Expr = f32(ratio)
+    counted = None
+    if ratio <= 0:
+        bound = dims.ceil_div(extent * 2, bins) + 1
+        most = ex.cast(ex.as_index(bound), DType.F32)
+        count = call("min", call("ceil", step), most)
+        counted = call("lt", ex.cast(ex.as_index(r), DType.F32), count)
+    place = call("add", ex.cast(ex.as_index(r), DType.F32), f32(0.5))
+    start = call("add", first, call("mul", ex.cast(ex.as_index(at[2 + axis]), DType.F32), step))
+    y = call("add", start, call("div", call("mul", place, step), call("max", count, f32(1))))
+    length = ex.cast(ex.as_index(extent), DType.F32)
+    valid = call("and", call("ge", y, f32(-1)), call("le", y, length))
+    y = call("min", call("max", y, f32(0)), call("sub", length, f32(1)))
+    share = call("sub", y, call("floor", y))
+    low = resample.clamped(whole(y), extent)
+    high = dims.dim_min(low + 1, extent - 1)
+    taps = [Tap(low, None, call("sub", f32(1), share)), Tap(high, None, share)]
+    return _Side(bound, count, counted, valid, taps)
+
+
+def _half(site: Site) -> bool:
+    """Opsets 10 to 15 take coordinates as they are."""
+    return site.attributes.get("coordinate_transformation_mode", "") == "half_pixel"
+
+
+def _roi_reference(site: Site, x: Tensor, regions: Tensor, batch: Tensor) -> Tensor:
+    bins = (site.positive("output_height"), site.positive("output_width"))
+    offset = np.float32(0.5 if _half(site) else 0)
+    result = np.zeros((len(regions), x.shape[1], *bins), np.float32)
+    average = site.text("mode") == "avg"
+    for n, (region, image) in enumerate(zip(regions, batch, strict=True)):
+        edges = region.astype(np.float32) * np.float32(site.number("spatial_scale")) - offset
+        samples = []
+        for axis in range(2):
+            size = edges[3 - axis] - edges[1 - axis]
+            step = (size if _half(site) else max(size, np.float32(1))) / bins[axis]
+            count = site.integer("sampling_ratio")
+            if count <= 0:
+                count = min(int(np.ceil(step)), -(-x.shape[2 + axis] * 2 // bins[axis]) + 1)
+            within = (np.arange(max(count, 0)) + 0.5) * step / max(count, 1)
+            y = edges[1 - axis] + np.arange(bins[axis])[:, None] * step + within[None, :]
+            samples.append(_roi_samples(y, x.shape[2 + axis]))
+        (rows, row_weights), (columns, column_weights) = samples
+        picked = x[int(image)][:, rows[:, :, :, None, None, None], columns]
+        weights = row_weights[:, :, :, None, None, None] * column_weights
+        mixed = picked * weights
+        if not mixed.size:
+            continue
+        if average:
+            result[n] = mixed.sum(axis=(3, 6)).mean(axis=(2, 4))
+        else:
+            result[n] = mixed.max(axis=(3, 6)).max(axis=(2, 4))
+    return result.astype(x.dtype)
+
+
+def _roi_samples(y: Tensor, extent: int) -> tuple[Tensor, Tensor]:
+    """Places and weights, [bins, samples, 2]."""
+    valid = (y >= -1) & (y <= extent)
+    held = np.clip(y, 0, extent - 1)
+    low = np.floor(held)
+    places = np.stack([low, np.minimum(low + 1, extent - 1)], axis=-1).astype(np.int64)
+    weights = np.stack([1 - (held - low), held - low], axis=-1)
+    return places, np.where(valid[..., None], weights, 0)
