@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from webrt.dims import Dim
@@ -24,13 +24,17 @@ from webrt.schedule import Schedule
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A problem's kernel, compiled. `panels` maps operands to packers, by their numbers."""
+    """A problem's kernel, compiled. `panels` maps operands to packers, by their numbers.
+
+    `schedule` is in its JSON form: nothing but what is shown depends on it.
+    """
 
     name: str
     pipeline: Pipeline
     grid: tuple[Dim, Dim, Dim]
     work: Dim
     panels: dict[int, int]
+    schedule: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ async def _compile_wgsl(
     made = await device.compile(unique, progress)
     by_code = {(c.source, c.bindings): p for c, p in zip(unique, made, strict=True)}
     kernels = tuple(
-        Kernel(k.name, by_code[c.source, c.bindings], k.grid, k.work, {})
+        Kernel(k.name, by_code[c.source, c.bindings], k.grid, k.work, {}, k.schedule)
         for c, k in zip(codes, pack.kernels, strict=True)
     )
     return Kernels(kernels, (), 0, len(unique))
@@ -117,7 +121,7 @@ async def _compile_wasm(
     ]
     made = await device.compile(codes, progress)
     kernels = tuple(
-        Kernel(k.name, made[j], (k.units, 1, 1), pack.kernels[j].work, dict(k.panels))
+        Kernel(k.name, made[j], (k.units, 1, 1), pack.kernels[j].work, dict(k.panels), k.schedule)
         for j, k in enumerate(part.kernels)
     )
     scratch = max((size for _, size, _ in listed), default=0)

@@ -19,9 +19,11 @@ from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe
 from webrt.runtime.device import Device, DeviceInfo
 from webrt.runtime.kernels import Candidate, Kernel, Kernels, compile_kernels
 from webrt.runtime.memory import Memory, Weights
+from webrt.runtime.profile import KernelTime, measure
 from webrt.runtime.shape import BoundShape, build
 from webrt.runtime.source import Source
 from webrt.runtime.sync import run_sync
+from webrt.schedule import to_json
 
 MAX_RECORDINGS = 32
 """Shapes whose recordings are kept; the one not used for longest goes first."""
@@ -195,6 +197,18 @@ class Session:
             for tensor, data in zip(made, raw, strict=True)
         }
 
+    def profile(self, feeds: Mapping[str, object]) -> tuple[KernelTime, ...]:
+        """Time each kernel of a run of these feeds by itself; what takes longest comes first.
+
+        Raises ShapeError for feeds that don't fit, DeviceError and DeviceLostError from the device.
+        """
+        self._check_open()
+        values, _ = bind(self._pack.plan, feeds)
+        bindings = {s.id: v for s, v in zip(self._pack.plan.symbols, values, strict=True)}
+        kernels = self._kernels_at(values)
+        with self._lock:
+            return run_sync(measure(self._pack, self._device, self._weights, kernels, bindings))
+
     def _bound(self, values: tuple[int, ...]) -> BoundShape:
         """The recording for these values of the symbols: built when they are first seen."""
         if values in self._shapes:
@@ -254,7 +268,10 @@ class Session:
         self._packers += len(packers)
         self.compiled_kernels += 1
         old = self._kernels.problems[problem]
-        made = replace(old, pipeline=pipeline, grid=candidate.grid, panels=numbers)
+        made = replace(
+            old, pipeline=pipeline, grid=candidate.grid, panels=numbers,
+            schedule=to_json(candidate.schedule),
+        )  # fmt: skip
         self._tuned.setdefault(values, {})[problem] = made
         shape = self._shapes.pop(values, None)
         if shape is not None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
 import struct
-import time
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +14,9 @@ from webrt.kernel.problem import Problem
 from webrt.runtime.device import Buffer, Device, Dispatch, Recording, Slice
 from webrt.runtime.kernels import Candidate
 from webrt.runtime.memory import aligned, binding_size
+from webrt.runtime.timing import Timer
 from webrt.tune.candidate import default_candidate
 from webrt.tune.data import Noise, difference, poison
-
-PASS_MS = 8.0
-"""What a timed pass should take: well over a clock's step of 0.1 ms and a submission's cost."""
-
-PASSES = 5
-HOPELESS = 3.0
-"""A candidate this many times slower than the best is left after its first pass."""
 
 
 class RejectedError(Exception):
@@ -69,6 +61,7 @@ class Trials:
         for name, value in self.bindings.items():
             table[_number(name)] = value
         self._upload(self._symbols, struct.pack(f"<{len(table)}i", *table))
+        self._timer = Timer(device, self._symbols.buffer)
         self._compared: list[tuple[Recording, Buffer, int]] = []
 
     async def set_reference(self, candidate: Candidate) -> None:
@@ -76,7 +69,7 @@ class Trials:
         ready = await self.ready(candidate, self._wanted)
         self._poison(self._wanted)
         self._once(ready.dispatch)
-        await self._settle()
+        await self._timer.settle()
         self._free(ready.own)
 
     async def ready(self, candidate: Candidate, outputs: Sequence[Slice]) -> Ready:
@@ -109,7 +102,7 @@ class Trials:
         ready = await self.ready(candidate, self._found)
         try:
             await self._validate(ready)
-            return await self._time(ready, best_ms)
+            return await self._timer.dispatch(ready.dispatch, best_ms)
         finally:
             self._free(ready.own)
 
@@ -154,41 +147,10 @@ class Trials:
         recording = self.device.record([dispatch], self._symbols.buffer)
         self._compared.append((recording, counts.buffer, rows))
 
-    async def _time(self, ready: Ready, best_ms: float | None) -> float:
-        """The median of some passes, each of as many dispatches as fill `PASS_MS`."""
-        once = self.device.record([ready.dispatch], self._symbols.buffer)
-        await self._pass(once)  # warm
-        first = await self._pass(once)
-        self.device.discard(once)
-        if best_ms is not None and first > HOPELESS * best_ms + PASS_MS:
-            return first
-        repeats = max(1, min(256, round(PASS_MS / max(first, 1e-3))))
-        many = self.device.record([ready.dispatch] * repeats, self._symbols.buffer)
-        empty = await self._pass(None)
-        times = []
-        for _ in range(PASSES):
-            times.append(max(await self._pass(many) - empty, 1e-4) / repeats)
-            if best_ms is not None and times[-1] > HOPELESS * best_ms:
-                break
-        self.device.discard(many)
-        return statistics.median(times)
-
-    async def _pass(self, recording: Recording | None) -> float:
-        """Milliseconds from an empty queue to an empty queue."""
-        await self._settle()
-        start = time.perf_counter()
-        if recording is not None:
-            self.device.replay(recording)
-        await self._settle()
-        return (time.perf_counter() - start) * 1e3
-
     def _once(self, dispatch: Dispatch) -> None:
         recording = self.device.record([dispatch], self._symbols.buffer)
         self.device.replay(recording)
         self.device.discard(recording)
-
-    async def _settle(self) -> None:
-        await self.device.read_many([(self._symbols.buffer, 16)])
 
     # Memory
 

@@ -1,0 +1,179 @@
+"""Where a run's time goes: every kernel timed on its own, with its operations and its traffic."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from webrt import dims
+from webrt.kernel.expr import Call, Expr, Load, loads, own_dims, walk
+from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce, expressions, extents
+from webrt.pack.format import Pack
+from webrt.plan.plan import Home, Plan, Step
+from webrt.runtime.device import Buffer, Device, Dispatch, Slice
+from webrt.runtime.kernels import Kernel, Kernels
+from webrt.runtime.memory import Weights, aligned, binding_size
+from webrt.runtime.timing import Timer
+
+
+@dataclass(frozen=True, slots=True)
+class KernelTime:
+    """One kernel of a run; `ms`, `operations` and `bytes` are those of one of `count` dispatches.
+
+    `operations` counts floating-point operations as one reads them off the problem; `bytes` counts
+    every element that is read or written once: what must move, not what a cache lets move again.
+    """
+
+    name: str
+    family: str
+    node: str
+    schedule: Mapping[str, object]
+    count: int
+    ms: float
+    operations: int
+    bytes: int
+
+    @property
+    def total_ms(self) -> float:
+        """Its part of a run."""
+        return self.count * self.ms
+
+    @property
+    def gflops(self) -> float:
+        return self.operations / self.ms / 1e6
+
+    @property
+    def gbs(self) -> float:
+        """Gigabytes a second."""
+        return self.bytes / self.ms / 1e6
+
+    @property
+    def intensity(self) -> float:
+        """Operations a byte: where the kernel stands on a roofline."""
+        return self.operations / max(self.bytes, 1)
+
+
+async def measure(
+    pack: Pack, device: Device, weights: Weights, kernels: Kernels, bindings: Mapping[str, int]
+) -> tuple[KernelTime, ...]:
+    """Time each kernel that the plan dispatches, by itself, on operands of zeros; longest first.
+
+    Constants are the model's own, in the layout that the kernel reads. A kernel of no elements at
+    these values of the symbols is left out.
+    """
+    plan = pack.plan
+    counts = Counter(step.problem for step in plan.steps)
+    uniform = device.allocate(max(16, aligned(4 * len(plan.symbols))), "symbols")
+    values = [bindings[s.id] for s in plan.symbols]
+    device.upload(uniform, 0, memoryview(struct.pack(f"<{len(values)}i", *values).ljust(16, b"\0")))
+    timer = Timer(device, uniform)
+    found = []
+    try:
+        for number, count in counts.items():
+            step = next(s for s in plan.steps if s.problem == number)
+            kernel, problem = kernels.problems[number], plan.problems[number]
+            x, y, z = (dims.evaluate(extent, bindings) for extent in kernel.grid)
+            if 0 in (x, y, z):
+                continue
+            with _operands(plan, device, weights, kernel, step, bindings) as slices:
+                dispatch = Dispatch(kernel.pipeline, slices, (x, y, z), outputs=len(step.outputs))
+                ms = await timer.dispatch(dispatch)
+            cost = operations(problem, bindings), traffic(problem, bindings)
+            family = type(problem).__name__
+            found.append(
+                KernelTime(kernel.name, family, step.node, kernel.schedule, count, ms, *cost)
+            )
+    finally:
+        device.free(uniform)
+    return tuple(sorted(found, key=lambda k: -k.total_ms))
+
+
+@contextmanager
+def _operands(
+    plan: Plan,
+    device: Device,
+    weights: Weights,
+    kernel: Kernel,
+    step: Step,
+    bindings: Mapping[str, int],
+) -> Iterator[tuple[Slice, ...]]:
+    """What a step reads and writes, in memory of its own but for the constants."""
+    made: list[Buffer] = []
+    slices = []
+    try:
+        for place, index in enumerate((*step.inputs, *step.outputs)):
+            tensor = plan.tensors[index]
+            if tensor.home is Home.CONSTANT:
+                slices.append(weights.of(index, kernel.panels.get(place)))
+                continue
+            size = dims.evaluate(tensor.bytes, bindings)
+            made.append(device.allocate(aligned(binding_size(size)), "a profile"))
+            slices.append(Slice(made[-1], 0, binding_size(size)))
+        yield tuple(slices)
+    finally:
+        for buffer in made:
+            device.free(buffer)
+
+
+def operations(problem: Problem, bindings: Mapping[str, int]) -> int:
+    """Floating-point operations of a problem: a product and a sum are two, any function is one."""
+    space = {name: dims.evaluate(d, bindings) for name, d in extents(problem).items()}
+
+    def points(*without: str) -> int:
+        total = 1
+        for name, extent in space.items():
+            total *= 1 if name in without else extent
+        return total
+
+    match problem:
+        case Contract(a=a, b=b, outputs=outputs):
+            inside = 2 * points() + _calls(a) * points("n") + _calls(b) * points("m")
+            return inside + sum(_calls(o.expr) for o in outputs) * points("k")
+        case Attention(score=score, outputs=outputs):
+            products = 2 * points("e") + 2 * points("d")
+            softmax = (_calls(score) + 4) * points("d", "e")  # subtract, exp, sum, maximum
+            return products + softmax + sum(_calls(o.expr) for o in outputs) * points("d", "t")
+        case Reduce(passes=passes, outputs=outputs):
+            rows = points(*(name for name in space if name.startswith("r")))
+            inside = sum(1 + _calls(p.expr) for p in passes) * points()
+            return inside + sum(_calls(o.expr) * (points() if o.each else rows) for o in outputs)
+        case Map(outputs=outputs):
+            return sum(_calls(o.expr) for o in outputs) * points()
+
+
+def _calls(expr: Expr) -> int:
+    """The floating-point calls of an expression; choosing between two values is none."""
+    return sum(isinstance(e, Call) and e.dtype.is_float and e.op != "select" for e in walk(expr))
+
+
+def traffic(problem: Problem, bindings: Mapping[str, int]) -> int:
+    """Bytes that a problem must read and write: each element once, and no more than are asked for.
+
+    A gather of a few rows of a table reads those rows, not the table.
+    """
+    total = sum(dims.evaluate(o.size, bindings) * o.dtype.storage.bytes for o in problem.outputs)
+    space = {name: dims.evaluate(d, bindings) for name, d in extents(problem).items()}
+    asked = [0] * len(problem.operands)
+    for expr in expressions(problem):
+        for load in loads(expr):
+            if isinstance(load.memory, int):
+                asked[load.memory] += _distinct(load, space)
+    for operand, most in zip(problem.operands, asked, strict=True):
+        size = dims.evaluate(operand.size, bindings)
+        total += min(size, most) * operand.dtype.storage.bytes
+    return total
+
+
+def _distinct(load: Load, space: Mapping[str, int]) -> int:
+    """At most how many elements a load sees: one for each value of the indices in its offset."""
+    names: set[str] = set()
+    for part in walk(load):
+        for dim in own_dims(part):
+            names |= dims.free_symbols(dim)
+    total = 1
+    for name in names & space.keys():
+        total *= space[name]
+    return total

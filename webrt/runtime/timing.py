@@ -1,0 +1,62 @@
+"""Times dispatches on a device: passes from an empty queue to an empty queue, and their median."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from webrt.runtime.device import Buffer, Device, Dispatch, Recording
+
+PASS_MS = 8.0
+"""What a timed pass should take: well over a clock's step of 0.1 ms and a submission's cost."""
+
+PASSES = 5
+MAX_REPEATS = 256
+HOPELESS = 3.0
+"""A kernel this many times slower than the one to beat is left after its first pass."""
+
+
+class Timer:
+    """Times dispatches; `uniform` holds the symbols, and reading it tells that all is done."""
+
+    def __init__(self, device: Device, uniform: Buffer) -> None:
+        self._device = device
+        self._uniform = uniform
+
+    async def settle(self) -> None:
+        """Wait until the device has done all that was queued."""
+        await self._device.read_many([(self._uniform, 16)])
+
+    async def once(self, recording: Recording | None) -> float:
+        """Milliseconds of one replay; of waiting for nothing where there is no recording."""
+        await self.settle()
+        start = time.perf_counter()
+        if recording is not None:
+            self._device.replay(recording)
+        await self.settle()
+        return (time.perf_counter() - start) * 1e3
+
+    async def dispatch(
+        self, dispatch: Dispatch, best_ms: float | None = None, pass_ms: float = PASS_MS
+    ) -> float:
+        """Milliseconds of a dispatch: the median of some passes of as many as fill `pass_ms`.
+
+        One that is hopelessly slower than `best_ms` is timed once only.
+        """
+        device = self._device
+        once = device.record([dispatch], self._uniform)
+        await self.once(once)  # warm
+        first = await self.once(once)
+        device.discard(once)
+        if best_ms is not None and first > HOPELESS * best_ms + PASS_MS:
+            return first
+        repeats = max(1, min(MAX_REPEATS, round(pass_ms / max(first, 1e-3))))
+        many = device.record([dispatch] * repeats, self._uniform)
+        empty = await self.once(None)
+        times = []
+        for _ in range(PASSES):
+            times.append(max(await self.once(many) - empty, 1e-4) / repeats)
+            if best_ms is not None and times[-1] > HOPELESS * best_ms:
+                break
+        device.discard(many)
+        return statistics.median(times)
