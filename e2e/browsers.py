@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from site_server import Site
 
 CHROMIUM_FLAGS = [
@@ -44,7 +44,7 @@ class Performer(Protocol):
 
 
 class Chromium:
-    def __init__(self, site: Site, browser: Browser) -> None:
+    def __init__(self, site: Site, browser: Browser | BrowserContext) -> None:
         self.site = site
         self.browser = browser
 

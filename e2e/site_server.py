@@ -7,6 +7,8 @@ import itertools
 import json
 import queue
 import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -27,6 +29,15 @@ JOB_SCRIPT = (
 )
 
 
+@dataclass
+class Fault:
+    """What befalls one request of a path: its answer ends after `cut` bytes, or has `status`."""
+
+    cut: int | None = None
+    status: int = 200
+    wait: float = 0.0
+
+
 class Site:
     """Serves folders under `mounts` (prefix ending in / -> folder) and jobs, on a free port."""
 
@@ -37,6 +48,8 @@ class Site:
         self.results: dict[str, queue.Queue[Any]] = {}
         self.waiting: queue.Queue[str] = queue.Queue()
         self.requests: list[str] = []
+        self.ranges: list[str] = []
+        self.faults: dict[str, list[Fault]] = {}
         self._names = itertools.count()
         site = self
 
@@ -115,14 +128,34 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 if target.is_dir():
                     target = target / "index.html"
                 if target.is_file():
-                    kind = TYPES.get(target.suffix, "application/octet-stream")
-                    self._answer(200, kind, target.read_bytes())
+                    self._send_file(path, target)
                     return
         self._answer(404, "text/plain", b"not found")
 
+    def _send_file(self, path: str, target: Path) -> None:
+        """A file, from where a Range asks for; with the fault that waits for this path, if any."""
+        kind = TYPES.get(target.suffix, "application/octet-stream")
+        data = target.read_bytes()
+        waiting = self.site.faults.get(path)
+        fault = waiting.pop(0) if waiting else Fault()
+        time.sleep(fault.wait)
+        wanted = self.headers.get("Range")
+        self.site.ranges += [f"{path} {wanted}"] if wanted else []
+        if fault.status != 200:
+            self._answer(fault.status, "text/plain", b"")
+            return
+        status, headers = 200, {"Accept-Ranges": "bytes"}
+        if wanted:
+            start = int(wanted.removeprefix("bytes=").split("-")[0])
+            status, size = 206, len(data)
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+            data = data[start:]
+        self._answer(status, kind, data, headers, fault.cut)
+
     def _answer(
-        self, status: int, kind: str, body: bytes, headers: dict[str, str] | None = None
-    ) -> None:
+        self, status: int, kind: str, body: bytes, headers: dict[str, str] | None = None,
+        cut: int | None = None,
+    ) -> None:  # fmt: skip
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -135,7 +168,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         try:
-            self.wfile.write(body)
+            self.wfile.write(body[:cut])
+            if cut is not None:
+                time.sleep(0.3)  # what was sent arrives before the end does
+                self.close_connection = True
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 

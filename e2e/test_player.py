@@ -256,7 +256,7 @@ def test_what_a_page_loads_is_small(chromium: Chromium, sample: str, site: Site)
     files = {r for r in site.requests if r.startswith("/web/")}
     assert {"/web/webrt.js", "/web/device.js", "/web/wasm-worker.js"} <= files
     size = sum(len(gzip.compress((ROOT / f[1:]).read_bytes())) for f in files)
-    assert size <= 52_000, f"{size} bytes gzip in {len(files)} files"  # 48,600 in 2026-11
+    assert size <= 60_000, f"{size} bytes gzip in {len(files)} files"  # 51,900 in 2026-11
 
 
 def test_node_tests() -> None:

@@ -1,60 +1,211 @@
-// Fetch a pack's files.
+// A pack's files: from the browser's storage or the network, whole and verified.
 
+import { FileCache } from "./cache.js";
 import { PackError, messageOf } from "./errors.js";
 import { MANIFEST, MAX_MANIFEST_BYTES, parseManifest } from "./manifest.js";
 import { checkFile } from "./modules.js";
 
-/** @param {URL} base @returns {Promise<import("./manifest.js").Pack>} */
-export async function loadPack(base) {
-  const url = new URL(MANIFEST, base);
-  return parseManifest(await fetchFile(url, MAX_MANIFEST_BYTES), url.href);
-}
+/** @typedef {import("./modules.js").WasmModule} WasmModule */
+/** `cache: false` keeps nothing in the browser's storage, `cacheBytes` is what all packs of the
+ * origin may take there.
+ * @typedef {{signal?: AbortSignal, cache?: boolean, cacheBytes?: number}} FileOptions */
+/** What the manifest says of a file. @typedef {{file: string, bytes: number, sha256: string}} Entry */
 
-/** A module's bytes, verified. @param {URL} base @param {import("./modules.js").WasmModule} module */
-export async function loadModule(base, module) {
-  const url = new URL(module.file, base);
-  const data = await fetchFile(url, module.bytes);
-  await checkFile(module, data, url.href);
-  return data;
-}
+/** A download that broke off goes on where it stopped, so many times. */
+const RETRIES = 4;
+const FIRST_PAUSE_MS = 250;
 
-/**
- * A file's bytes, at most `most` of them and one more: a longer file is found out, not loaded.
- * @param {URL} url @param {number} most @param {(bytes: number) => void} [progress]
- * @returns {Promise<Uint8Array<ArrayBuffer>>}
- */
-export async function fetchFile(url, most, progress) {
-  let response;
-  try {
-    response = await fetch(url);
-  } catch (error) {
-    throw new PackError(`${url.href}: can't be fetched: ${messageOf(error)}`);
+/** The files under one URL. */
+export class Files {
+  /** @param {URL} base @param {FileOptions} [options] */
+  constructor(base, { signal, cache = true, cacheBytes } = {}) {
+    this.base = base;
+    this.stopping = new AbortController();
+    this.signal = signal ? AbortSignal.any([signal, this.stopping.signal]) : this.stopping.signal;
+    /** @type {Promise<FileCache | null>} */
+    this.cache = cache ? FileCache.open(cacheBytes) : Promise.resolve(null);
   }
-  if (!response.ok || !response.body) {
-    throw new PackError(`${url.href}: HTTP status ${response.status}; the pack is not there or incomplete`);
+
+  /** End what is being downloaded: nobody wants it any more. */
+  stop() {
+    this.stopping.abort();
   }
-  /** @type {Uint8Array[]} */
-  const chunks = [];
-  let length = 0;
-  const reader = response.body.getReader();
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      chunks.push(part.value);
-      length += part.value.length;
-      progress?.(part.value.length);
-      if (length > most) {
-        reader.cancel().catch(() => {});
-        break;
+
+  /** The manifest: as it is on the network now, or, without a network, as it was last.
+   * @returns {Promise<import("./manifest.js").Pack>} */
+  async manifest() {
+    const url = new URL(MANIFEST, this.base);
+    const cache = await this.cache;
+    let data;
+    try {
+      data = await this.#download(url, null, () => {});
+    } catch (error) {
+      data = error instanceof OfflineError ? await cache?.manifest(url) : null;
+      if (!data) throw error;
+      return parseManifest(data, url.href);
+    }
+    const pack = parseManifest(data, url.href);
+    await cache?.keepManifest(url, data);
+    return pack;
+  }
+
+  /** A module's bytes, verified. @param {WasmModule} module */
+  module(module) {
+    return this.file(module, (data, name) => checkFile(module, data, name), () => {});
+  }
+
+  /**
+   * A file's bytes after `verify` has passed them; `progress` gets how many more of them are there,
+   * a negative number where they must be had again.
+   * @param {Entry} entry @param {(data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>} verify
+   * @param {(bytes: number) => void} progress @returns {Promise<Uint8Array<ArrayBuffer>>}
+   */
+  async file(entry, verify, progress) {
+    const url = new URL(entry.file, this.base);
+    const cache = await this.cache;
+    const kept = await cache?.get(entry.sha256);
+    if (kept) {
+      try {
+        await verify(kept, url.href);
+        progress(kept.length);
+        return kept;
+      } catch {
+        await cache?.remove(entry.sha256);
       }
     }
+    const data = await this.#verified(url, entry, verify, progress);
+    await cache?.put(entry.sha256, data);
+    return data;
+  }
+
+  /** Downloaded once more, past every cache, where the first answer isn't what it should be.
+   * @param {URL} url @param {Entry} entry
+   * @param {(data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>} verify
+   * @param {(bytes: number) => void} progress */
+  async #verified(url, entry, verify, progress) {
+    const first = await this.#download(url, entry.bytes, progress);
+    try {
+      await verify(first, url.href);
+      return first;
+    } catch (error) {
+      if (!(error instanceof PackError)) throw error;
+      progress(-first.length);
+    }
+    const data = await this.#download(url, entry.bytes, progress, "reload");
+    await verify(data, url.href);
+    return data;
+  }
+
+  /** The bytes of a file that should have `bytes` of them (null: at most a manifest's).
+   * @param {URL} url @param {number | null} bytes @param {(bytes: number) => void} progress
+   * @param {RequestCache} [cache] */
+  async #download(url, bytes, progress, cache = "default") {
+    const received = new Received(bytes ?? MAX_MANIFEST_BYTES, bytes !== null, progress);
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await receive(url, received, { signal: this.signal, cache });
+        return received.bytes();
+      } catch (error) {
+        this.signal.throwIfAborted();
+        if (!(error instanceof BrokenError)) throw error;
+        if (attempt === RETRIES || received.offline) throw received.failure(url, error);
+      }
+      await pause(FIRST_PAUSE_MS * 2 ** attempt, this.signal);
+    }
+  }
+}
+
+/** A download that may be tried again. */
+class BrokenError extends Error {}
+
+/** Nothing answered: a file that was kept may do. */
+class OfflineError extends PackError {}
+
+/** What there is of a file, in one array of its size. */
+class Received {
+  /** @param {number} most @param {boolean} known @param {(bytes: number) => void} progress */
+  constructor(most, known, progress) {
+    this.most = most;
+    this.data = new Uint8Array(known ? most : 1 << 16);
+    this.length = 0;
+    this.progress = progress;
+    /** Whether no server has answered yet. */
+    this.offline = true;
+  }
+
+  /** @param {Uint8Array} chunk @returns {boolean} whether that is all that may be */
+  add(chunk) {
+    const part = chunk.subarray(0, this.most + 1 - this.length);
+    if (this.length + part.length > this.data.length) {
+      const data = new Uint8Array(Math.max(2 * this.data.length, this.length + part.length));
+      data.set(this.data.subarray(0, this.length));
+      this.data = data;
+    }
+    this.data.set(part, this.length);
+    this.length += part.length;
+    this.progress(part.length);
+    return this.length > this.most;
+  }
+
+  restart() {
+    this.progress(-this.length);
+    this.length = 0;
+  }
+
+  bytes() {
+    return this.length === this.data.length ? this.data : this.data.slice(0, this.length);
+  }
+
+  /** @param {URL} url @param {Error} reason */
+  failure(url, reason) {
+    const Kind = this.offline ? OfflineError : PackError;
+    const what = this.offline ? "can't be fetched" : "the download broke off";
+    return new Kind(`${url.href}: ${what}: ${reason.message}`);
+  }
+}
+
+/** One request for what is missing; throws a BrokenError where another one may bring the rest.
+ * @param {URL} url @param {Received} received @param {RequestInit} options */
+async function receive(url, received, options) {
+  const from = received.length;
+  const headers = from ? { Range: `bytes=${from}-` } : undefined;
+  const response = await fetch(url, { ...options, headers }).catch((error) => {
+    throw new BrokenError(messageOf(error));
+  });
+  received.offline = false;
+  const { status, body } = response;
+  if (status >= 500 || status === 429) throw new BrokenError(`HTTP status ${status}`);
+  if (!response.ok || !body) {
+    throw new PackError(`${url.href}: HTTP status ${status}; the pack is not there or incomplete`);
+  }
+  if (from && (status !== 206 || !continues(response, from))) received.restart();
+  const reader = body.getReader();
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      if (!received.add(part.value)) continue;
+      reader.cancel().catch(() => {});
+      break;
+    }
   } catch (error) {
-    throw new PackError(`${url.href}: the download broke off: ${messageOf(error)}`);
+    throw new BrokenError(messageOf(error));
   }
-  const data = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    data.set(chunk, at);
-    at += chunk.length;
-  }
-  return data;
+}
+
+/** Whether an answer begins at byte `from`; where the header can't be seen, the hash will tell.
+ * @param {Response} response @param {number} from */
+function continues(response, from) {
+  const range = response.headers.get("Content-Range");
+  return range === null || range.startsWith(`bytes ${from}-`);
+}
+
+/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} */
+function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+  });
 }

@@ -4,7 +4,7 @@ import { bind, checkSymbols, shapeOf } from "./bind.js";
 import { Shapes } from "./bound.js";
 import { deviceNames, openDevice } from "./devices.js";
 import { UsageError } from "./errors.js";
-import { loadModule, loadPack } from "./fetch.js";
+import { Files } from "./fetch.js";
 import { compileKernels, moduleFor } from "./kernels.js";
 import { Tensor, fromStorage } from "./tensor.js";
 import { rehearse, warmKernels, warmPackers } from "./warm.js";
@@ -18,7 +18,8 @@ import { Weights } from "./weights.js";
 /** @typedef {import("./bind.js").Feeds} Feeds */
 /** What `onProgress` is told: bytes of weights, or kernels.
  * @typedef {{stage: "weights" | "kernels", done: number, total: number}} Progress */
-/** @typedef {import("./devices.js").DeviceOptions & {onProgress?: (progress: Progress) => void}} Options */
+/** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
+ *   {onProgress?: (progress: Progress) => void}} Options */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
@@ -64,24 +65,28 @@ export class InferenceSession {
     deviceNames(options);
     const base = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
+    options.signal?.throwIfAborted();
+    const files = new Files(base, options);
     const opening = openDevice(options);
     opening.catch(() => {}); // it is awaited below, after the manifest
     try {
-      const pack = await loadPack(base);
+      const pack = await files.manifest();
       checkSymbols(pack);
       const device = await opening;
       const weights = new Weights(pack, device);
       const { onProgress } = options;
-      const kernels = compile(pack, base, device,
+      const kernels = compile(pack, files, device,
         (done, total) => onProgress?.({ stage: "kernels", done, total }));
       await Promise.all([
-        weights.load(base, kernels, (done, total) => onProgress?.({ stage: "weights", done, total })),
+        weights.load(files, kernels, (done, total) => onProgress?.({ stage: "weights", done, total })),
         device instanceof WasmDevice && kernels.then((made) => warmKernels(pack, device, made)),
       ]);
+      options.signal?.throwIfAborted();
       const session = new InferenceSession(pack, device, await kernels, weights);
       if (device instanceof WasmDevice) await rehearse(pack, device, session.#shapes);
       return session;
     } catch (error) {
+      files.stop();
       opening.then((device) => device.close(), () => {});
       throw error;
     }
@@ -134,11 +139,11 @@ export class InferenceSession {
   }
 }
 
-/** @param {Pack} pack @param {URL} base @param {Device} device
+/** @param {Pack} pack @param {Files} files @param {Device} device
  * @param {(done: number, total: number) => void} progress @returns {Promise<Kernels>} */
-async function compile(pack, base, device, progress) {
+async function compile(pack, files, device, progress) {
   const { info } = device;
-  const module = info.kind === "wasm" ? await loadModule(base, moduleFor(pack, info)) : null;
+  const module = info.kind === "wasm" ? await files.module(moduleFor(pack, info)) : null;
   const kernels = await compileKernels(pack, device, module, progress);
   if (device instanceof WasmDevice) await warmPackers(pack, device, kernels);
   return kernels;

@@ -2,7 +2,6 @@
 // webrt/runtime/memory.py's Weights in JavaScript.
 
 import { DeviceError } from "./errors.js";
-import { fetchFile } from "./fetch.js";
 import { checkShard } from "./manifest.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
@@ -72,20 +71,19 @@ export class Weights {
 
   /**
    * Fetch every shard and put it on the device, once the kernels that lay it out are there.
-   * @param {URL} base @param {Promise<Kernels>} kernels
+   * @param {import("./fetch.js").Files} files @param {Promise<Kernels>} kernels
    * @param {(done: number, total: number) => void} progress
    */
-  async load(base, kernels, progress) {
+  async load(files, kernels, progress) {
     const { pack } = this;
     const total = pack.shards.reduce((sum, shard) => sum + shard.bytes, 0);
     const todo = pack.shards.keys();
     let done = 0;
     const worker = async () => {
       for (const index of todo) {
-        const { file, bytes } = pack.shards[index];
-        const url = new URL(file, base);
-        const data = await fetchFile(url, bytes, (n) => progress(done += n, total));
-        await checkShard(pack, index, data, url.href);
+        const data = await files.file(pack.shards[index],
+          (bytes, name) => checkShard(pack, index, bytes, name),
+          (bytes) => progress(done += bytes, total));
         await this.#place(index, data, await kernels);
       }
     };

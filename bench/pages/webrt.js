@@ -2,7 +2,7 @@
 
 import { Shapes } from "../../web/bound.js";
 import { Device } from "../../web/device.js";
-import { loadPack } from "../../web/fetch.js";
+import { Files } from "../../web/fetch.js";
 import { compileKernels } from "../../web/kernels.js";
 import { Weights } from "../../web/weights.js";
 import { InferenceSession, Tensor } from "../../web/webrt.js";
@@ -35,12 +35,12 @@ async function run(batch, length) {
  * @param {string} url @param {number} repeats
  */
 async function hostCost(url, repeats) {
-  const base = new URL(`${url}/`, location.href);
-  const pack = await loadPack(base);
+  const files = new Files(new URL(`${url}/`, location.href));
+  const pack = await files.manifest();
   const device = await Device.open();
   const kernels = compileKernels(pack, device, null, () => {});
   const weights = new Weights(pack, device);
-  await weights.load(base, kernels, () => {});
+  await weights.load(files, kernels, () => {});
   const shapes = new Shapes(pack, device, await kernels, weights);
   const { recording } = shapes.get(Object.fromEntries(pack.symbols.map((s) => [s.id, 1])));
   const dispatches = recording.steps.length;

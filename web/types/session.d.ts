@@ -10,7 +10,7 @@ export type Progress = {
     done: number;
     total: number;
 };
-export type Options = import("./devices.js").DeviceOptions & {
+export type Options = import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions & {
     onProgress?: (progress: Progress) => void;
 };
 export type Metadata = {
@@ -28,7 +28,8 @@ export type Metadata = {
 /** @typedef {import("./bind.js").Feeds} Feeds */
 /** What `onProgress` is told: bytes of weights, or kernels.
  * @typedef {{stage: "weights" | "kernels", done: number, total: number}} Progress */
-/** @typedef {import("./devices.js").DeviceOptions & {onProgress?: (progress: Progress) => void}} Options */
+/** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
+ *   {onProgress?: (progress: Progress) => void}} Options */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */

@@ -36,8 +36,8 @@ export declare class Weights {
     of(tensor: number, packer?: number): Slice;
     /**
      * Fetch every shard and put it on the device, once the kernels that lay it out are there.
-     * @param {URL} base @param {Promise<Kernels>} kernels
+     * @param {import("./fetch.js").Files} files @param {Promise<Kernels>} kernels
      * @param {(done: number, total: number) => void} progress
      */
-    load(base: URL, kernels: Promise<Kernels>, progress: (done: number, total: number) => void): Promise<void>;
+    load(files: import("./fetch.js").Files, kernels: Promise<Kernels>, progress: (done: number, total: number) => void): Promise<void>;
 }

@@ -1,0 +1,208 @@
+"""How the player loads a pack: resumed, kept in the browser's storage, offline, cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsers import Chromium, Performer
+from site_server import Fault, Site
+from test_player import SHARD, altered
+
+LOAD = """async ({InferenceSession, Tensor, clearCache, rejection}, args) => {
+  const {url, options, clear, times} = args;
+  if (clear) await clearCache();
+  const found = [];
+  for (let j = 0; j < (times ?? 1); j++) {
+    const progress = [];
+    const created = InferenceSession.create(url, {device: "wasm", threads: 1, ...options,
+      onProgress: (p) => p.stage === "weights" && progress.push(p.done)});
+    const error = await rejection(created);
+    if (error.name !== "nothing") { found.push(error); continue; }
+    const session = await created;
+    const {pooled} = await session.run({
+      ids: new Tensor("int64", [1, 2], [1, 2]), scale: new Tensor("float32", [1, 2, 3, 4])});
+    await session.release();
+    found.push({pooled: [...pooled.data], progress});
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def browser(request: pytest.FixtureRequest) -> Performer:
+    """A visitor who comes back: pages share what they keep."""
+    found: Performer = request.getfixturevalue(
+        "visitor" if request.param == "chromium" else "firefox"
+    )
+    return found
+
+
+@pytest.fixture
+def visitor(chromium: Chromium) -> Iterator[Chromium]:
+    context = chromium.browser.new_context()  # type: ignore[union-attr]
+    yield Chromium(chromium.site, context)
+    context.close()
+
+
+def files_of(site: Site, url: str) -> list[str]:
+    return [r.removeprefix(f"{url}/") for r in site.requests if r.startswith(url)]
+
+
+@pytest.fixture
+def pack(packs: Path, sample: str, request: pytest.FixtureRequest) -> str:
+    """A pack of the test's own."""
+    return altered(packs, f"own-{abs(hash(request.node.name))}", SHARD, lambda data: data)
+
+
+def load(browser: Performer, url: str, **more: Any) -> Any:
+    return browser.run(LOAD, {"url": url, "options": {}, "clear": True} | more)
+
+
+def site_of(browser: Performer) -> Site:
+    return browser.site  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_second_visit_downloads_the_manifest_only(browser: Performer, pack: str) -> None:
+    (first,) = load(browser, pack)
+    site = site_of(browser)
+    site.requests.clear()
+    (second,) = load(browser, pack, clear=False)
+    assert second["pooled"] == first["pooled"]
+    assert files_of(site, pack) == ["manifest.json"]
+    assert second["progress"][-1] == 300
+
+
+def test_without_a_network_what_was_kept_runs(browser: Performer, packs: Path, pack: str) -> None:
+    (first,) = load(browser, pack)
+    offline = """
+      const real = fetch;
+      globalThis.fetch = async () => { throw new TypeError("no network"); };
+      const found"""
+    script = LOAD.replace("const found", offline)
+    script = script.replace("return found", "globalThis.fetch = real; return found")
+    arguments = {"url": pack, "options": {}, "clear": False}
+    assert browser.run(script, arguments)[0]["pooled"] == first["pooled"]
+    (error,) = browser.run(script, arguments | {"clear": True})
+    assert (error["name"], error["code"]) == ("PackError", "ERR_WEBRT_PACK")
+    assert error["message"].endswith("manifest.json: can't be fetched: no network")
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_stopped(browser: Performer, pack: str) -> None:
+    site = site_of(browser)
+    site.ranges.clear()
+    site.faults[f"{pack}/{SHARD}"] = [Fault(cut=100), Fault(status=503), Fault(cut=50)]
+    (found,) = load(browser, pack)
+    assert found["progress"][-1] == 300
+    ranges = [r.removeprefix(f"{pack}/{SHARD} ") for r in site.ranges]
+    assert ranges == ["bytes=100-", "bytes=100-", "bytes=150-"]
+
+
+def test_a_download_that_keeps_breaking_off_is_an_error(visitor: Chromium, pack: str) -> None:
+    visitor.site.faults[f"{pack}/{SHARD}"] = [Fault(cut=10)] * 5
+    (error,) = load(visitor, pack)
+    assert error["name"] == "PackError"
+    where = f"{visitor.site.url}{pack}/{SHARD}: the download broke off: "
+    assert error["message"].startswith(where)
+
+
+def test_an_answer_that_is_wrong_once_is_asked_for_again(visitor: Chromium, pack: str) -> None:
+    script = LOAD.replace("const found", """
+      const real = fetch;
+      let wrong = 1;
+      globalThis.fetch = async (where, options) => {
+        const answer = await real(where, options);
+        if (!String(where).endsWith("safetensors") || !wrong--) return answer;
+        const data = new Uint8Array(await answer.arrayBuffer());
+        data[200] ^= 1;
+        return new Response(data);
+      };
+      const found""")  # fmt: skip
+    (found,) = visitor.run(script, {"url": pack, "options": {}, "clear": True})
+    assert found["progress"] == [300, 0, 300]
+
+
+def test_what_was_altered_in_storage_is_downloaded_again(visitor: Chromium, pack: str) -> None:
+    (first,) = load(visitor, pack)
+    script = """async () => {
+      const cache = await caches.open("webrt-1");
+      for (const {url} of await cache.keys()) {
+        if (/[0-9a-f]{64}$/.test(url)) await cache.put(url, new Response(new Uint8Array(300)));
+      }
+    }"""
+    visitor.run(script)
+    visitor.site.requests.clear()
+    (second,) = load(visitor, pack, clear=False)
+    assert second["pooled"] == first["pooled"]
+    assert SHARD in files_of(visitor.site, pack)
+
+
+@pytest.mark.parametrize("refusal", ["caches", "put"])
+def test_without_storage_everything_is_downloaded(
+    visitor: Chromium, pack: str, refusal: str
+) -> None:
+    full = "Promise.reject(new DOMException('', 'QuotaExceededError'))"
+    refuse = {
+        "caches": 'Object.defineProperty(globalThis, "caches", {value: undefined});',
+        "put": f"Cache.prototype.put = () => {full};",
+    }[refusal]
+    script = LOAD.replace("const found", f"{refuse} const found")
+    visitor.site.requests.clear()
+    arguments = {"url": pack, "options": {}, "clear": False, "times": 2}
+    found = visitor.run(script, arguments)
+    assert found[0]["pooled"] == found[1]["pooled"]
+    assert files_of(visitor.site, pack).count(SHARD) == 2
+
+
+def test_nothing_is_kept_where_the_page_says_so(visitor: Chromium, pack: str) -> None:
+    visitor.site.requests.clear()
+    load(visitor, pack, options={"cache": False})
+    load(visitor, pack, clear=False)
+    assert files_of(visitor.site, pack).count(SHARD) == 2
+
+
+def test_files_not_used_for_longest_make_room(visitor: Chromium, packs: Path, pack: str) -> None:
+    other = altered(packs, "roomy", SHARD, lambda data: data)
+    load(visitor, pack)
+    script = """async () => {
+      const cache = await caches.open("webrt-1");
+      const old = await (await cache.match("https://webrt.invalid/index")).json();
+      const data = new Uint8Array(1000);
+      await cache.put("https://webrt.invalid/" + "a".repeat(64), new Response(data));
+      const index = {...old, ["a".repeat(64)]: {bytes: 1000, used: 1}};
+      await cache.put("https://webrt.invalid/index", new Response(JSON.stringify(index)));
+    }"""
+    visitor.run(script)
+    load(visitor, other, clear=False, options={"cacheBytes": 100_000})
+    held = """async () => {
+      const cache = await caches.open("webrt-1");
+      return (await cache.keys()).map(({url}) => url.slice(22)).filter((u) => u.length === 64);
+    }"""
+    assert "a" * 64 in visitor.run(held)
+    visitor.run("async ({clearCache}) => clearCache()")
+    visitor.run(script.replace("const old =", "const old = {}; //"))
+    load(visitor, other, clear=False, options={"cacheBytes": 900})
+    assert "a" * 64 not in visitor.run(held)
+
+
+CANCEL = """async ({InferenceSession, clearCache, rejection}, {url, at}) => {
+  await clearCache();
+  const controller = new AbortController();
+  const stop = () => controller.abort(new DOMException("enough", "AbortError"));
+  if (at === "before") stop();
+  const error = rejection(InferenceSession.create(url, {
+    device: "wasm", threads: 1, signal: controller.signal,
+    onProgress: ({stage}) => stage === at && stop(),
+  }));
+  if (at === "manifest") setTimeout(stop, 50);
+  return error;
+}"""
+
+
+@pytest.mark.parametrize("at", ["before", "manifest", "weights", "kernels"])
+def test_loading_can_be_cancelled(visitor: Chromium, pack: str, at: str) -> None:
+    visitor.site.faults[f"{pack}/manifest.json"] = [Fault(wait=0.5 if at == "manifest" else 0.0)]
+    error = visitor.run(CANCEL, {"url": pack, "at": at})
+    assert (error["name"], error["message"]) == ("AbortError", "enough")

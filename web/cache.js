@@ -1,0 +1,135 @@
+// Files of packs in the browser's Cache Storage, under their sha256: a second visit downloads none.
+
+/** A name of ours in every origin's storage; its number changes when what is in it does. */
+const NAME = "webrt-1";
+
+/** Keys must be http URLs; nothing is ever requested from this one. */
+const ROOT = "https://webrt.invalid/";
+const INDEX = `${ROOT}index`;
+
+/** What is kept at most, where the browser would give more. */
+const MOST_BYTES = 8 * 2 ** 30;
+
+/** When each file was last used, in milliseconds of the clock.
+ * @typedef {Record<string, {bytes: number, used: number}>} Index */
+
+/** The files of this origin's packs. What storage refuses is left out: a cache is no promise. */
+export class FileCache {
+  /** @param {Cache} cache @param {number} most bytes in all */
+  constructor(cache, most) {
+    this.cache = cache;
+    this.most = most;
+    /** Files of this pack: never given up for one another. @type {Set<string>} */
+    this.mine = new Set();
+  }
+
+  /** Null where there is none: in some private windows, on pages without https.
+   * @param {number} [most] bytes in all @returns {Promise<FileCache | null>} */
+  static async open(most) {
+    try {
+      const cache = await caches.open(NAME);
+      const { quota = MOST_BYTES } = await navigator.storage.estimate();
+      return new FileCache(cache, most ?? Math.min(MOST_BYTES, quota / 4));
+    } catch {
+      return null;
+    }
+  }
+
+  /** A file's bytes, as they were put. @param {string} sha256
+   * @returns {Promise<Uint8Array<ArrayBuffer> | null>} */
+  async get(sha256) {
+    this.mine.add(sha256);
+    return this.#read(`${ROOT}${sha256}`);
+  }
+
+  /** The manifest that was last seen at a URL. @param {URL} url */
+  manifest(url) {
+    return this.#read(`${ROOT}manifest?${encodeURIComponent(url.href)}`);
+  }
+
+  /** @param {URL} url @param {Uint8Array<ArrayBuffer>} data */
+  async keepManifest(url, data) {
+    await this.#write(`${ROOT}manifest?${encodeURIComponent(url.href)}`, data);
+  }
+
+  /** Keep a file that was verified; others that weren't used for longest make room for it.
+   * @param {string} sha256 @param {Uint8Array<ArrayBuffer>} data */
+  async put(sha256, data) {
+    const { length } = data;
+    const body = new Response(data); // a copy: what the caller does with `data` is their affair
+    await this.#makeRoom(length);
+    if (!(await this.#store(`${ROOT}${sha256}`, body))) return;
+    const index = await this.#index();
+    index[sha256] = { bytes: length, used: Date.now() };
+    await this.#write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
+  }
+
+  /** Forget a file that isn't what its name says. @param {string} sha256 */
+  async remove(sha256) {
+    await this.cache.delete(`${ROOT}${sha256}`).catch(() => false);
+  }
+
+  /** Note that this pack's files were used now. */
+  async touch() {
+    const index = await this.#index();
+    for (const sha256 of this.mine) if (index[sha256]) index[sha256].used = Date.now();
+    await this.#write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
+  }
+
+  /** @param {number} bytes */
+  async #makeRoom(bytes) {
+    const index = await this.#index();
+    const rest = Object.entries(index).filter(([sha256]) => !this.mine.has(sha256));
+    rest.sort(([, a], [, b]) => a.used - b.used);
+    let total = Object.values(index).reduce((sum, entry) => sum + entry.bytes, bytes);
+    for (const [sha256, entry] of rest) {
+      if (total <= this.most) break;
+      await this.remove(sha256);
+      delete index[sha256];
+      total -= entry.bytes;
+    }
+    await this.#write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
+  }
+
+  /** @returns {Promise<Index>} */
+  async #index() {
+    try {
+      const data = await this.#read(INDEX);
+      const found = data && JSON.parse(new TextDecoder().decode(data));
+      return found && typeof found === "object" ? found : {};
+    } catch {
+      return {};
+    }
+  }
+
+  /** @param {string} key @returns {Promise<Uint8Array<ArrayBuffer> | null>} */
+  async #read(key) {
+    try {
+      const found = await this.cache.match(key);
+      return found ? new Uint8Array(await found.arrayBuffer()) : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** @param {string} key @param {Uint8Array<ArrayBuffer>} data */
+  #write(key, data) {
+    return this.#store(key, new Response(data));
+  }
+
+  /** @param {string} key @param {Response} response */
+  async #store(key, response) {
+    try {
+      await this.cache.put(key, response);
+      return true;
+    } catch {
+      return false; // storage is full, or refused
+    }
+  }
+}
+
+/** Forget every file of every pack that pages of this origin have kept.
+ * @returns {Promise<void>} */
+export async function clearCache() {
+  await globalThis.caches?.delete(NAME).catch(() => false);
+}
