@@ -9,7 +9,8 @@ A file of records is one JSON object, so that it can be looked at, merged and pu
 
 A record holds for one device, one version of the code generator and one problem at one shape. Its
 best schedule is that of the least `ms`; a schedule that failed is never served and never tried
-again. Records come from caches and servers: everything is checked, what doesn't fit is refused.
+again. A trial may carry its schedule's `code`, for pages (`code.py`). Records come from caches and
+servers: everything is checked, what doesn't fit is refused.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from webrt.kernel.problem import Problem
 from webrt.kernel.text import print_problem
 from webrt.runtime.device import DeviceInfo
 from webrt.schedule import Schedule, from_json, to_json
+from webrt.tune.code import Code, code_from_json, code_to_json
 from webrt.version import __version__
 
 FORMAT, VERSION = "webrt records", 1
@@ -36,11 +38,12 @@ MAX_TRIALS = 256
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One schedule: `ms` a dispatch, or why it can't be used."""
+    """One schedule: `ms` a dispatch, or why it can't be used; maybe with its code."""
 
     schedule: Schedule
     ms: float | None
     failed: str | None = None
+    code: Code | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ class Records:
         return Records(r for r in self if r.key.device != device)
 
     def to_json(self) -> str:
-        records = [_record_to_json(r) for r in self]
+        records = [record_to_json(r) for r in self]
         return json.dumps({"format": FORMAT, "version": VERSION, "records": records}, indent=1)
 
     @classmethod
@@ -193,7 +196,8 @@ class Records:
             scratch.unlink(missing_ok=True)
 
 
-def _record_to_json(record: Record) -> dict[str, object]:
+def record_to_json(record: Record) -> dict[str, object]:
+    """A record as a file holds it."""
     key = record.key
     trials: list[dict[str, object]] = []
     for trial in record.trials:
@@ -201,7 +205,8 @@ def _record_to_json(record: Record) -> dict[str, object]:
         if trial.ms is None:
             trials.append({"schedule": schedule, "failed": trial.failed})
         else:
-            trials.append({"schedule": schedule, "ms": round(trial.ms, 6)})
+            code = {} if trial.code is None else {"code": code_to_json(trial.code)}
+            trials.append({"schedule": schedule, "ms": round(trial.ms, 6), **code})
     return {
         "device": key.device, "codegen": key.codegen, "problem": key.problem,
         "dims": dict(key.dims), "default": round(record.default_ms, 6), "trials": trials,
@@ -223,7 +228,8 @@ def _trial_from_json(data: dict[str, object]) -> Trial:
     schedule = from_json(data["schedule"])
     if "failed" in data:
         return Trial(schedule, None, _text(data["failed"]))
-    return Trial(schedule, _time(data["ms"]))
+    code = code_from_json(data["code"]) if "code" in data else None
+    return Trial(schedule, _time(data["ms"]), code=code)
 
 
 def _text(value: object) -> str:

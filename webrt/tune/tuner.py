@@ -63,7 +63,7 @@ class TuneReport:
 
 
 @dataclass
-class _Work:
+class Work:
     """A problem on its way through its candidates."""
 
     index: int
@@ -120,7 +120,7 @@ class Tuner:
         """End `run` after the trial under way."""
         self._cancelled = True
 
-    def _begin(self, plan: Plan, index: int) -> _Work | None:
+    def _begin(self, plan: Plan, index: int) -> Work | None:
         """The problem at this shape, with what is left to try, most promising first."""
         count = sum(step.problem == index for step in plan.steps)
         problem = specialise(plan.problems[index], self._bindings)
@@ -133,7 +133,7 @@ class Tuner:
         hinted = [s for s in self._records.elsewhere(key) if s in space]
         ordered = list(dict.fromkeys([*hinted, *space]))
         name = f"{type(problem).__name__.lower()}_{index}"
-        work = _Work(
+        work = Work(
             index, problem, name, count, [s for s in ordered if s not in done], len(space), space[0]
         )
         if record is not None and (best := record.best) is not None:
@@ -172,14 +172,22 @@ class Tuner:
                 progress(report)
         return self.report(self._clock() - start)
 
+    def make(self, work: Work, schedule: Schedule) -> Candidate:
+        """The code of what is compiled next; who has to know beforehand overrides this."""
+        return generate(work.problem, schedule, self._device.info)
+
+    def key(self, work: Work) -> Key:
+        """What the problem's trials are recorded under."""
+        return self._keys[work.index]
+
     def _over(self, start: float, seconds: float) -> bool:
         return self._cancelled or self._clock() - start >= seconds
 
-    async def _measure_default(self, work: _Work) -> None:
+    async def _measure_default(self, work: Work) -> None:
         """The default's time, by which problems are ranked; known from a record or measured now."""
         if work.default_ms:
             return
-        default = generate(work.problem, work.default, self._device.info)
+        default = self.make(work, work.default)
         await self._check_default(work)
         trials = Trials(self._device, work.problem, {})
         try:
@@ -193,7 +201,7 @@ class Tuner:
         work.waiting = [s for s in work.waiting if s != work.default]
         self._note(work, Trial(work.default, work.default_ms))
 
-    async def _check_default(self, work: _Work) -> None:
+    async def _check_default(self, work: Work) -> None:
         """Hold the default to the plainest kernel on this device, at a shape that costs little.
 
         Raises DeviceError where they differ: then this device computes wrong answers.
@@ -211,21 +219,21 @@ class Tuner:
         finally:
             trials.close()
 
-    async def _burst(self, work: _Work, start: float, seconds: float, found: Found | None) -> None:
+    async def _burst(self, work: Work, start: float, seconds: float, found: Found | None) -> None:
         """Some trials of one problem: its buffers are made once for all of them."""
         trials = Trials(self._device, work.problem, {})
         promise = work.promise
         try:
-            await trials.set_reference(generate(work.problem, work.default, self._device.info))
+            await trials.set_reference(self.make(work, work.default))
             while work.waiting and not self._over(start, seconds) and work.promise > promise / 4:
                 await self._try(work, trials, work.waiting.pop(0), found)
         finally:
             trials.close()
 
     async def _try(
-        self, work: _Work, trials: Trials, schedule: Schedule, found: Found | None
+        self, work: Work, trials: Trials, schedule: Schedule, found: Found | None
     ) -> None:
-        candidate = generate(work.problem, schedule, self._device.info)
+        candidate = self.make(work, schedule)
         try:
             with self._turn:
                 ms = await trials.attempt(candidate, work.best_ms)
@@ -241,7 +249,7 @@ class Tuner:
         else:
             work.idle += 1
 
-    def _note(self, work: _Work, trial: Trial) -> None:
+    def _note(self, work: Work, trial: Trial) -> None:
         work.tried.append(trial)
         self._records.add(Record(self._keys[work.index], work.default_ms, (trial,)))
 
@@ -257,7 +265,7 @@ class Tuner:
         )
 
 
-def _report(work: _Work) -> ProblemReport:
+def _report(work: Work) -> ProblemReport:
     assert work.best is not None
     return ProblemReport(
         id=work.id,
