@@ -14,6 +14,7 @@ nothing to run: the worker asks for its turn before each pass.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -37,6 +38,12 @@ from webrt.tune.candidate import candidates
 from webrt.tune.code import Code, CpuCode, code_from_json, code_of
 from webrt.tune.records import Record, Records, Trial, record_to_json
 from webrt.tune.tuner import Tuner, TuneReport, Work
+
+
+NEVER_ENDED = "it never ended, or the device went away with it"
+
+TURN_SECONDS = 0.02
+"""How long a worker goes on before it asks the page again."""
 
 
 class Page(Protocol):
@@ -99,10 +106,8 @@ class _PageTuner(Tuner):
             self._planted[place] = code_from_json(item["code"])
 
     def make(self, work: Work, schedule: Schedule) -> Candidate:
-        if self._made is None or self._made[1].schedule != schedule:
-            self._say(
-                "trying", work, Record(self.key(work), work.default_ms or 1.0, _one(schedule))
-            )
+        failed = Trial(schedule, None, NEVER_ENDED)
+        self._say("trying", work, Record(self.key(work), work.default_ms or 1.0, (failed,)))
         made = super().make(work, schedule)
         if self._planted:
             position = candidates(work.problem, self._info).index(schedule)
@@ -168,27 +173,32 @@ class _PoliteDevice:
     """A device that lets the page go first: before a compilation, and before a pass is timed.
 
     A read with nothing replayed since the one before is how a pass begins, so what is waited for
-    there isn't measured.
+    there isn't measured. A turn lasts for a while, which the reads around an empty pass fall into.
     """
 
     def __init__(self, device: Device, page: Page) -> None:
         self._device = device
         self._page = page
         self._replayed = False
+        self._until = 0.0
 
     @property
     def info(self) -> DeviceInfo:
         return self._device.info
 
+    async def _turn(self) -> None:
+        await self._page.turn()
+        self._until = time.monotonic() + TURN_SECONDS
+
     async def compile(
         self, kernels: Sequence[KernelCode], progress: Callable[[int, int], None] | None = None
     ) -> list[Pipeline]:
-        await self._page.turn()
+        await self._turn()
         return await self._device.compile(kernels, progress)
 
     async def read_many(self, requests: Sequence[tuple[Buffer, int]]) -> list[bytes]:
-        if not self._replayed:
-            await self._page.turn()
+        if not self._replayed and time.monotonic() > self._until:
+            await self._turn()
         self._replayed = False
         return await self._device.read_many(requests)
 
