@@ -30,7 +30,8 @@ def _schema_defaults(name: str, version: int) -> dict[str, Attribute | None] | N
     for attribute in schema.attributes.values():
         given = attribute.default_value
         value = get_attribute_value(given) if given.name else None
-        found[attribute.name] = value.decode() if isinstance(value, bytes) else value
+        value = value.decode() if isinstance(value, bytes) else value
+        found[attribute.name] = tuple(value) if isinstance(value, list) else value
     return found
 
 

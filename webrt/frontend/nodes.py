@@ -25,8 +25,11 @@ from webrt.ops.site import numpy_dtype
 from webrt.plan.plan import ModelSymbol
 
 CONSTANT_ATTRIBUTES = ("value", "value_int", "value_ints", "value_float", "value_floats")
-TYPE_ATTRIBUTES = {("Cast", "to"), ("EyeLike", "dtype")}
-"""Attributes that name an element type: decoded to the name of one of our dtypes."""
+TYPE_ATTRIBUTES = {
+    ("BitCast", "to"), ("Cast", "to"), ("DequantizeLinear", "output_dtype"), ("EyeLike", "dtype"),
+    ("QuantizeLinear", "output_dtype"),
+}  # fmt: skip
+"""Attributes that name an element type: decoded to the name of one of our dtypes, if not 0."""
 
 SUBGRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
@@ -291,7 +294,9 @@ class Builder:
 
     def _attribute(self, name: str, node: NodeProto, attribute: AttributeProto) -> Attribute:
         where = f"node {name!r} ({node.op_type}), attribute {attribute.name!r}"
-        if (node.op_type, attribute.name) in TYPE_ATTRIBUTES:
+        if (node.op_type, attribute.name) in TYPE_ATTRIBUTES and attribute.i:
+            if node.op_type == "BitCast" and attribute.i == TensorProto.DOUBLE:
+                raise UnsupportedOpError(f"{where}: elements of type DOUBLE aren't run")
             return str(element_type(attribute.i, where))
         match attribute.type:
             case AttributeProto.FLOAT:

@@ -2,9 +2,12 @@
 
 from webrt.ops import (
     activation,
+    angles,
     attention,
+    bitwise,
     blocks,
     conv,
+    deform,
     elementwise,
     gather,
     generate,
@@ -14,12 +17,14 @@ from webrt.ops import (
     pad,
     reduce,
     regions,
+    rescale,
     resize,
     sampling,
+    transposed,
     views,
 )
 
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
-    attention, blocks, pad, resize, sampling, regions,
+    attention, blocks, pad, resize, sampling, regions, transposed, deform, bitwise, angles, rescale,
 )  # fmt: skip

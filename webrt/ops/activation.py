@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from webrt.kernel.expr import Expr, call, f32, select
+from webrt.dtypes import DType
+from webrt.kernel.expr import Expr, call, cast, f32, select
 from webrt.ops import scalar
 from webrt.ops.elementwise import elementwise
 from webrt.ops.registry import Attr
@@ -151,9 +152,28 @@ _activation(
     Attr("alpha", 1.0),
     since=24,
 )
+_activation(
+    "Shrink",
+    lambda site, x: _shrink(site, x),
+    lambda site, x: np.where(
+        x < -site.number("lambd"), x + site.number("bias"),
+        np.where(x > site.number("lambd"), x - site.number("bias"), 0),
+    ).astype(x.dtype),
+    Attr("bias", 0.0),
+    Attr("lambd", 0.5),
+    since=9,
+)  # fmt: skip
 _activation("Gelu", _gelu, _gelu_reference, Attr("approximate", "none"), since=20)
 
 
 def _elu_over(x: Expr, alpha: float) -> Expr:
     negative = call("mul", _expm1(call("div", x, f32(alpha))), f32(alpha))
     return select(call("lt", x, ZERO), negative, x)
+
+
+def _shrink(site: Site, x: Expr) -> Expr:
+    """Integers are compared and moved as floats, and cut to whole numbers."""
+    wide = cast(x, DType.F32)
+    bias, edge = f32(site.number("bias")), site.number("lambd")
+    above = select(call("gt", wide, f32(edge)), call("sub", wide, bias), ZERO)
+    return cast(select(call("lt", wide, f32(-edge)), call("add", wide, bias), above), x.dtype)

@@ -15,6 +15,8 @@ from webrt.kernel.expr import Const, Expr
 from webrt.ops.emit import I32_HIGH, I32_LOW, Operands
 from webrt.ops.site import Site, Tensor, numpy_dtype
 
+U32_HIGH = (1 << 32) - 1
+
 _NARROW = {DType.U8: 256, DType.I8: 256, DType.U16: 65536, DType.I16: 65536}
 
 
@@ -54,6 +56,8 @@ def bound(operands: Operands, value: Value) -> Expr:
     if value.data is not None and value.dtype is DType.I64:
         number = int(value.data.reshape(-1)[0])
         return ex.i32(max(I32_LOW, min(I32_HIGH, number)))
+    if value.data is not None and value.dtype is DType.U64:
+        return Const(min(int(value.data.reshape(-1)[0]), U32_HIGH), DType.U32)
     return operands.load(value, 0)
 
 
@@ -120,11 +124,18 @@ def divide(_: Site, x: Tensor, y: Tensor) -> Tensor:
 
 
 def mod(site: Site, x: Expr, y: Expr) -> Expr:
-    if x.dtype.is_float and not site.integer("fmod"):
-        return ex.call("sub", x, ex.call("mul", y, ex.call("floor", ex.call("div", x, y))))
-    if x.dtype.is_float or not site.integer("fmod"):
-        return ex.call("mod", x, y)
-    return ex.call("sub", x, ex.call("mul", ex.call("div", x, y), y))
+    if not x.dtype.is_float:
+        if not site.integer("fmod"):
+            return ex.call("mod", x, y)
+        return ex.call("sub", x, ex.call("mul", ex.call("div", x, y), y))
+    # An infinite divisor leaves x as it is: arithmetic on infinities would give NaN.
+    rest = ex.select(ex.call("is_inf", y), x, ex.call("mod", x, y))
+    if site.integer("fmod"):
+        return rest
+    zero = ex.f32(0)
+    signs = ex.call("xor", ex.call("lt", rest, zero), ex.call("lt", y, zero))
+    wrong = ex.call("and", ex.call("ne", rest, zero), signs)
+    return ex.select(wrong, ex.call("add", rest, y), rest)
 
 
 def mod_reference(site: Site, x: Tensor, y: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ def support_table() -> str:
         f"| {titles[family]} | {', '.join(_show(d) for d in group)} |"
         for family, group in groupby(found, key=_module)
     ]
-    head = f"{len(found)} operators, opsets 9 to the newest; every one also runs constant-folded."
+    head = f"{len(found)} operators, opsets 7 to the newest; every one also runs constant-folded."
     return "\n".join([head, "", "| family | operators |", "| --- | --- |", *rows])
 
 

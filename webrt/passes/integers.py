@@ -372,6 +372,8 @@ def _called(op: str, args: tuple[Expr, ...], given: list[Interval], dtype: DType
             return 0, min(x[1] for x in (a, b) if x[0] >= 0)
         case "bit_or" | "bit_xor", [a, b] if a[0] >= 0 and b[0] >= 0:
             return 0, (1 << max(a[1], b[1]).bit_length()) - 1
+        case "shift_left", [a, b] if b[0] >= 0:
+            return times(a, (1 << b[0], 1 << min(b[1], 64)))
         case "shift_right", [a, b] if b[0] >= 0 and b[1] < 32:
             corners = [x >> y for x in a for y in b]
             return min(corners), max(corners)
