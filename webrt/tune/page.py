@@ -39,7 +39,6 @@ from webrt.tune.code import Code, CpuCode, code_from_json, code_of
 from webrt.tune.records import Record, Records, Trial, record_to_json
 from webrt.tune.tuner import Tuner, TuneReport, Work
 
-
 NEVER_ENDED = "it never ended, or the device went away with it"
 
 TURN_SECONDS = 0.02
