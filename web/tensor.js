@@ -2,8 +2,8 @@
 
 import { ShapeError, UsageError } from "./errors.js";
 
-/** @typedef {"float32" | "float16" | "int64" | "int32" | "int16" | "int8" | "uint64" | "uint32" |
- *   "uint16" | "uint8" | "bool"} Type */
+/** @typedef {"int64" | "int32" | "int16" | "int8" | "uint64" | "uint32" | "uint16" | "uint8"} IntegerType */
+/** @typedef {"float32" | "float16" | IntegerType | "bool"} Type */
 /** @typedef {Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> | BigUint64Array<ArrayBuffer> |
  *   Int32Array<ArrayBuffer> | Int16Array<ArrayBuffer> | Int8Array<ArrayBuffer> |
  *   Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>} TypedArray */

@@ -1,8 +1,9 @@
-export type Type = "float32" | "float16" | "int64" | "int32" | "int16" | "int8" | "uint64" | "uint32" | *   "uint16" | "uint8" | "bool";
+export type IntegerType = "int64" | "int32" | "int16" | "int8" | "uint64" | "uint32" | "uint16" | "uint8";
+export type Type = "float32" | "float16" | IntegerType | "bool";
 export type TypedArray = Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> | BigUint64Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Int16Array<ArrayBuffer> | Int8Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 export type Storage = "f32" | "f16" | "i32" | "u32";
-/** @typedef {"float32" | "float16" | "int64" | "int32" | "int16" | "int8" | "uint64" | "uint32" |
- *   "uint16" | "uint8" | "bool"} Type */
+/** @typedef {"int64" | "int32" | "int16" | "int8" | "uint64" | "uint32" | "uint16" | "uint8"} IntegerType */
+/** @typedef {"float32" | "float16" | IntegerType | "bool"} Type */
 /** @typedef {Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> | BigUint64Array<ArrayBuffer> |
  *   Int32Array<ArrayBuffer> | Int16Array<ArrayBuffer> | Int8Array<ArrayBuffer> |
  *   Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>} TypedArray */
