@@ -26,5 +26,6 @@ from webrt.ops import (
 
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
-    attention, blocks, pad, resize, sampling, regions, transposed, deform, bitwise, angles, rescale,
+    attention, blocks, pad, resize, sampling, regions, transposed, deform, bitwise, angles,
+    rescale,
 )  # fmt: skip
