@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TypeProto
@@ -75,7 +76,13 @@ class Functions:
             function = _of_schema(schema, node, inputs, opsets[domain])
         if function is None:
             return None
-        body = _bound(function, node, {**opsets, **opsets_of(function)}, self.file)
+        defaults = {
+            a.default_value.name: a.default_value
+            for a in (schema.attributes.values() if schema is not None else ())
+            if a.default_value.name
+        }
+        opsets = {**opsets, **opsets_of(function)}
+        body = _bound(function, node, opsets, self.file, defaults)
         own = any(
             short_domain(n.domain) == domain and n.op_type == node.op_type for n in body.nodes
         )
@@ -190,15 +197,24 @@ def _type(value: Value | None) -> TypeProto:
     return found
 
 
-def _bound(function: FunctionProto, node: NodeProto, opsets: dict[str, int], file: str) -> Body:
-    """The function's nodes with the attributes of the call in place of references to them."""
+def _bound(
+    function: FunctionProto,
+    node: NodeProto,
+    opsets: dict[str, int],
+    file: str,
+    defaults: Mapping[str, AttributeProto] = MappingProxyType({}),
+) -> Body:
+    """The function's nodes with the attributes of the call in place of references to them.
+
+    An output that the call doesn't ask for needn't be made.
+    """
     where = f"{file}: node {node.name!r} ({node.op_type})"
     if len(node.input) > len(function.input) or len(node.output) > len(function.output):
         raise ModelError(
             f"{where}: expected at most {len(function.input)} inputs and {len(function.output)} "
             f"outputs, found {len(node.input)} and {len(node.output)}"
         )
-    given = {a.name: a for a in function.attribute_proto}
+    given = {**defaults, **{a.name: a for a in function.attribute_proto}}
     given |= {a.name: a for a in node.attribute}
     nodes = tuple(_with_attributes(n, given) for n in function.node)
     known = {*function.input, ""}
@@ -207,7 +223,8 @@ def _bound(function: FunctionProto, node: NodeProto, opsets: dict[str, int], fil
             if name not in known:
                 raise ModelError(f"{where}: its function reads {name!r}, which is defined nowhere")
         known |= set(inner.output)
-    missing = [name for name in function.output if name not in known]
+    asked = [o for o, wanted in zip(function.output, node.output, strict=False) if wanted]
+    missing = [name for name in asked if name not in known]
     if missing:
         raise ModelError(f"{where}: its function's output {missing[0]!r} is defined nowhere")
     return Body(tuple(function.input), tuple(function.output), nodes, opsets)

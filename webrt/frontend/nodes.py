@@ -151,6 +151,8 @@ class Builder:
             self._node(name, node)
         if self.refused:
             raise UnsupportedOpError("; ".join(self.refused))
+        for info in self.proto.output:
+            self._check_output(info)
         outputs = tuple(v for o in self.proto.output if (v := self.values[o.name]) is not None)
         names = tuple(o.name for o in self.proto.output)
         if len(set(names)) < len(names):
@@ -175,6 +177,16 @@ class Builder:
     def _constant(self, tensor: TensorProto, what: str) -> Value:
         return constant(tensor.name, self.reader.read(tensor, what))
 
+    def _check_output(self, info: ValueInfoProto) -> None:
+        """An output is answered in the type that the model declares, or refused."""
+        where = f"{self.file}: output {info.name!r}"
+        if info.type.WhichOneof("value") not in (None, "tensor_type"):
+            raise UnsupportedOpError(f"{where}: only tensors are run as outputs")
+        if info.type.tensor_type.elem_type == TensorProto.DOUBLE:
+            raise UnsupportedOpError(f"{where}: elements of type DOUBLE aren't run")
+        if info.type.tensor_type.elem_type:
+            element_type(info.type.tensor_type.elem_type, where)
+
     def _input(self, info: ValueInfoProto) -> Value:
         where = f"{self.file}: input {info.name!r}"
         if info.type.WhichOneof("value") != "tensor_type":
@@ -195,7 +207,9 @@ class Builder:
         if number > 0:
             return int(number)
         if number == 0 and not parameter and dim.WhichOneof("value") == "dim_value":  # type: ignore[attr-defined]
-            raise ModelError(f"{where}: expected dims of at least 1, found 0 at axis {axis}")
+            raise UnsupportedOpError(
+                f"{where}: holds no elements (0 at axis {axis}): that isn't run"
+            )
         display = parameter or f"{name}.{axis}"
         while display in self.same:
             known = self.same[display]
