@@ -15,6 +15,7 @@ from webrt.ops import (
     movement,
     norm,
     pad,
+    pool,
     reduce,
     regions,
     rescale,
@@ -26,6 +27,6 @@ from webrt.ops import (
 
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
-    attention, blocks, pad, resize, sampling, regions, transposed, deform, bitwise, angles,
-    rescale,
+    attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, bitwise,
+    angles, rescale,
 )  # fmt: skip

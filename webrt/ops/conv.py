@@ -1,4 +1,4 @@
-"""Convolutions as contractions (implicit gemm), and pooling as reductions over a window."""
+"""Sliding windows, and convolutions over them as contractions (implicit gemm)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel import expr as ex
-from webrt.kernel.expr import Const, Expr, Ref, call, f32
-from webrt.kernel.problem import Contract, Pass, Reduce
-from webrt.ops.emit import Emitter, Operands, flat, index
-from webrt.ops.reduce import FLOAT_LOWEST, Rows, lower_rows
+from webrt.kernel.expr import Expr, Ref, call, f32
+from webrt.kernel.problem import Contract
+from webrt.ops.emit import Emitter, flat
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
 
@@ -29,8 +28,11 @@ class Window:
     before: tuple[Dim, ...]
     after: tuple[Dim, ...]
     ceil: bool = False
+    out: tuple[Dim, ...] | None = None
 
     def output(self, pixels: Sequence[Dim]) -> tuple[Dim, ...]:
+        if self.out is not None:
+            return self.out
         result = []
         for axis, extent in enumerate(pixels):
             reach = (self.kernel[axis] - 1) * self.dilations[axis] + 1
@@ -75,29 +77,29 @@ def window_of(site: Site, kernel: tuple[int, ...], pixels: Sequence[Dim]) -> Win
         raise site.shape_error(f"{rank} axes of pixels", shape_text(tuple(pixels)))
     before: tuple[Dim, ...] = pads[:rank]
     after: tuple[Dim, ...] = pads[rank:]
+    out = None
     mode = site.attributes.get("auto_pad", "NOTSET")
     if mode == "VALID":
         before = after = (0,) * rank
     elif mode in ("SAME_UPPER", "SAME_LOWER"):
         total = [
-            _same_padding(site, n, k, s, d)
+            _same_padding(n, k, s, d)
             for n, k, s, d in zip(pixels, kernel, strides, dilations, strict=True)
         ]
         small = tuple(dims.floor_div(t, 2) for t in total)
         large = tuple(t - s for t, s in zip(total, small, strict=True))
         before, after = (small, large) if mode == "SAME_UPPER" else (large, small)
+        out = tuple(dims.ceil_div(n, s) for n, s in zip(pixels, strides, strict=True))
     ceil = bool(site.attributes.get("ceil_mode", 0))
-    return Window(kernel, strides, dilations, before, after, ceil)
+    return Window(kernel, strides, dilations, before, after, ceil, out)
 
 
-def _same_padding(site: Site, extent: Dim, kernel: int, stride: int, dilation: int) -> Dim:
+def _same_padding(extent: Dim, kernel: int, stride: int, dilation: int) -> Dim:
     """What makes the output ceil(extent / stride) long."""
     reach = (kernel - 1) * dilation + 1
     if stride == 1:
         return reach - 1
-    if not isinstance(extent, int):
-        raise site.unsupported(f"auto_pad SAME with stride {stride} over a dynamic dim")
-    return max((-(-extent // stride) - 1) * stride + reach - extent, 0)
+    return dims.dim_max((dims.ceil_div(extent, stride) - 1) * stride + reach - extent, 0)
 
 
 def digits(number: Dim, radices: Sequence[Dim]) -> tuple[Dim, ...]:
@@ -136,12 +138,12 @@ def padded_load(
     return ex.select(valid, load(clamped), fill)
 
 
-_WINDOW_ATTRIBUTES = (
+WINDOW_ATTRIBUTES = (
     Attr("auto_pad", "NOTSET"), Attr("kernel_shape"), Attr("pads"), Attr("strides"),
 )  # fmt: skip
 
 
-@operator("Conv", *_WINDOW_ATTRIBUTES, Attr("dilations"), Attr("group", 1))
+@operator("Conv", *WINDOW_ATTRIBUTES, Attr("dilations"), Attr("group", 1))
 class Conv:
     """m = output channels of a group, n = output pixels, k = input channels of a group × taps."""
 
@@ -252,140 +254,3 @@ def windows(x: Tensor, window: Window, fill: float, out: Sequence[int] | None = 
         place.append(spot.reshape(shape))
     taken: Tensor = padded[tuple(place)]
     return taken
-
-
-def _pool(name: str, average: bool, *attributes: Attr) -> None:
-    class Pool:
-        @staticmethod
-        def infer(site: Site) -> tuple[Inferred, ...]:
-            x = site.input(0)
-            if site.outputs > 1:
-                raise site.unsupported("its indices aren't run")
-            window = window_of(site, site.integers("kernel_shape"), x.shape[2:])
-            return (Inferred(x.dtype, (*x.shape[:2], *window.output(x.shape[2:]))),)
-
-        @staticmethod
-        def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
-            window = window_of(site, site.integers("kernel_shape"), x.shape[2:])
-            axes = tuple(range(-len(window.kernel), 0))
-            if not average:
-                lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-                return (windows(x, window, lowest).max(axis=axes),)
-            total = windows(x, window, 0).sum(axis=axes)
-            counts = windows(_counted(site, x, window), _bare(site, window), 0, total.shape[2:])
-            counted = counts.sum(axis=axes)
-            return ((total / counted).astype(x.dtype),)
-
-        @staticmethod
-        def lower(site: Site, emit: Emitter) -> None:
-            _lower_pool(site, emit, average)
-
-    operator(name, *_WINDOW_ATTRIBUTES, *attributes)(Pool)
-
-
-def _bare(site: Site, window: Window) -> Window:
-    """The window over an array that was padded already, where padding counts."""
-    if not site.attributes.get("count_include_pad", 0):
-        return window
-    rank = len(window.kernel)
-    nothing = (0,) * rank
-    return Window(
-        window.kernel, window.strides, window.dilations, nothing, nothing, window.ceil
-    )  # fmt: skip
-
-
-def _counted(site: Site, x: Tensor, window: Window) -> Tensor:
-    """Ones where an element counts in an average."""
-    ones = np.ones(x.shape, np.float32)
-    if not site.attributes.get("count_include_pad", 0):
-        return ones
-    pads = [
-        (dims.evaluate(b, {}), dims.evaluate(a, {}))
-        for b, a in zip(window.before, window.after, strict=True)
-    ]
-    return np.pad(ones, [(0, 0), (0, 0), *pads], constant_values=1)
-
-
-_pool(
-    "MaxPool", False,
-    Attr("ceil_mode", 0, since=10), Attr("dilations", None, since=10), 
-    Attr("storage_order", 0, since=8),
-)  # fmt: skip
-_pool(
-    "AveragePool", True,
-    Attr("ceil_mode", 0, since=10), Attr("count_include_pad", 0),
-    Attr("dilations", None, since=19),
-)  # fmt: skip
-
-
-def _lower_pool(site: Site, emit: Emitter, average: bool) -> None:
-    x, output = site.input(0), emit.outputs[0]
-    pixels = x.shape[2:]
-    window = window_of(site, site.integers("kernel_shape"), pixels)
-    at = tuple(index(j) for j in range(len(output.shape)))
-    tap = tuple(dims.symbol(f"r{j}") for j in range(len(window.kernel)))
-    place = window.place(at[2:], tap)
-    operands = emit.operands()
-    dtype = DType.F32 if x.dtype.is_float else x.dtype.storage
-
-    def load(inside: Sequence[Dim]) -> Expr:
-        return operands.load(x, flat((*at[:2], *inside), x.shape))
-
-    fill = Const(
-        (0.0 if average else FLOAT_LOWEST) if dtype is DType.F32 else _lowest(dtype), dtype
-    )
-    element = padded_load(load, place, pixels, window, fill)
-    passes = [Pass("sum" if average else "max", element)]
-    result: Expr = Ref("p0", dtype)
-    if average:
-        passes.append(Pass("sum", _counts(site, place, pixels, window)))
-        result = call("div", result, Ref("p1", DType.F32))
-    stored = emit.stored(output, flat(at, output.shape), result)
-    problem = Reduce(output.shape, window.kernel, operands.declared(), tuple(passes), (stored,))
-    emit.problem(problem, operands, emit.outputs)
-
-
-def _lowest(dtype: DType) -> int:
-    return -(1 << 31) if dtype is DType.I32 else 0
-
-
-def _counts(site: Site, place: Sequence[Dim], pixels: Sequence[Dim], window: Window) -> Expr:
-    """1 where an element counts in an average, else 0."""
-    if site.attributes.get("count_include_pad", 0):
-        ends = [p + a for p, a in zip(pixels, window.after, strict=True)]
-        rank = len(window.kernel)
-        only_ceil = Window(
-            window.kernel, window.strides, window.dilations, (0,) * rank, (0,) * rank, window.ceil
-        )
-        return padded_load(lambda _: f32(1), place, ends, only_ceil, f32(0))
-    return padded_load(lambda _: f32(1), place, pixels, window, f32(0))
-
-
-def _global_pool(name: str, combine: str, reference: Callable[..., Tensor]) -> None:
-    class GlobalPool:
-        @staticmethod
-        def infer(site: Site) -> tuple[Inferred, ...]:
-            x = site.input(0)
-            if len(x.shape) < 2:
-                raise site.shape_error("at least 2 dims", shape_text(x.shape))
-            return (Inferred(x.dtype, (*x.shape[:2], *(1 for _ in x.shape[2:]))),)
-
-        @staticmethod
-        def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
-            return (reference(x, axis=tuple(range(2, x.ndim)), keepdims=True),)
-
-        @staticmethod
-        def lower(site: Site, emit: Emitter) -> None:
-            x = site.input(0)
-            rows = Rows.over(x.shape, range(2, len(x.shape)))
-            operands: Operands = emit.operands()
-            element = operands.at(x, rows.place)
-            total: Expr = Ref("p0", element.dtype)
-            result = call("div", total, rows.count) if combine == "sum" else total
-            lower_rows(emit, rows, operands, [Pass(combine, element)], [(0, result)])
-
-    operator(name)(GlobalPool)
-
-
-_global_pool("GlobalMaxPool", "max", np.max)
-_global_pool("GlobalAveragePool", "sum", np.mean)

@@ -265,7 +265,7 @@ def _add_up(site: Site, emit: Emitter, columns: Value, tiling: Tiling, biased: b
     blocks: list[Dim] = []
     valid: Expr | None = None
     for axis, pixel in enumerate(at[2:]):
-        count, tap, block, fits = _covering(tiling, axis, pixel, dims.symbol(f"r{axis}"))
+        count, tap, block, fits = covering(tiling, axis, pixel, dims.symbol(f"r{axis}"))
         counts.append(count)
         taps.append(tap)
         blocks.append(block)
@@ -287,7 +287,7 @@ def _add_up(site: Site, emit: Emitter, columns: Value, tiling: Tiling, biased: b
     emit.problem(problem, operands, [output])
 
 
-def _covering(tiling: Tiling, axis: int, pixel: Dim, r: Dim) -> tuple[int, Dim, Dim, Expr]:
+def covering(tiling: Tiling, axis: int, pixel: Dim, r: Dim) -> tuple[int, Dim, Dim, Expr]:
     """(how many windows may cover a pixel, the tap of window r, its block, whether it does)."""
     kernel, stride, dilation = (
         side[axis] for side in (tiling.kernel, tiling.strides, tiling.dilations)
