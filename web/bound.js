@@ -10,6 +10,7 @@ import { aligned, bindingSize, checkTotal } from "./weights.js";
 /** @typedef {import("./protocol.js").Buffer} Buffer */
 /** @typedef {import("./protocol.js").Slice} Slice */
 /** @typedef {import("./kernels.js").Kernels} Kernels */
+/** @typedef {import("./kernels.js").Kernel} Kernel */
 /** @typedef {import("./weights.js").Weights} Weights */
 /** @typedef {import("./dims.js").Bindings} Bindings */
 /** `slices` of the plan's tensors, `dims` of its output ports.
@@ -34,6 +35,33 @@ export class Shapes {
     this.known = new Map();
     /** @type {Map<number | "arena", Buffer>} inputs and outputs by tensor, and the arena */
     this.buffers = new Map();
+    /** @type {Map<number, {dims: Bindings, kernel: Kernel}[]>} by problem: kernels that tuning found
+     * for some values of symbols */
+    this.tuned = new Map();
+  }
+
+  /** The kernel that serves a problem at these symbols' values.
+   * @param {number} problem @param {Bindings} bindings @returns {Kernel} */
+  #kernel(problem, bindings) {
+    const tuned = this.tuned.get(problem)?.find(({ dims }) => agree(dims, bindings));
+    return tuned?.kernel ?? this.kernels.problems[problem];
+  }
+
+  /** Serve a tuned kernel for a problem at these values of symbols, from the next run on. No run may
+   * be under way. Gives the kernel that it takes the place of, if that was a tuned one.
+   * @param {number} problem @param {Bindings} dims @param {Kernel} kernel
+   * @returns {Kernel | undefined} */
+  install(problem, dims, kernel) {
+    const others = (this.tuned.get(problem) ?? []).filter((t) => !(agree(t.dims, dims)
+      && agree(dims, t.dims)));
+    const old = this.tuned.get(problem)?.find((t) => !others.includes(t))?.kernel;
+    this.tuned.set(problem, [...others, { dims, kernel }]);
+    for (const key of [...this.known.keys()]) {
+      const values = key.split(",");
+      const bindings = Object.fromEntries(this.pack.symbols.map((s, j) => [s.id, Number(values[j])]));
+      if (agree(dims, bindings)) this.#drop(key);
+    }
+    return old;
   }
 
   /** What these symbols' values need, made when they are first seen.
@@ -53,11 +81,15 @@ export class Shapes {
 
   /** Drop the `count` oldest recordings. @param {number} count */
   #forget(count) {
-    for (const [key, { uniform, recording }] of [...this.known].slice(0, count)) {
-      this.device.discard(recording);
-      this.device.free(uniform);
-      this.known.delete(key);
-    }
+    for (const key of [...this.known.keys()].slice(0, count)) this.#drop(key);
+  }
+
+  /** @param {string} key of a recording */
+  #drop(key) {
+    const { uniform, recording } = /** @type {Bound} */ (this.known.get(key));
+    this.device.discard(recording);
+    this.device.free(uniform);
+    this.known.delete(key);
   }
 
   /** @param {Bindings} bindings @returns {Bound} */
@@ -65,7 +97,7 @@ export class Shapes {
     const { pack, device } = this;
     const layout = layOut(pack, bindings);
     checkSizes(pack, device, layout.sizes);
-    const kernels = pack.steps.map(({ problem }) => this.kernels.problems[problem]);
+    const kernels = pack.steps.map(({ problem }) => this.#kernel(problem, bindings));
     const grids = kernels.map((kernel) => gridOf(kernel, device, bindings));
     this.#reserve(layout);
     const slices = layout.sizes.map((bytes, index) => {
@@ -123,6 +155,11 @@ export class Shapes {
     for (const key of [...this.buffers.keys()]) this.#release(key);
   }
 }
+
+/** Whether all of `dims` have these values in `bindings`.
+ * @param {Bindings} dims @param {Bindings} bindings */
+const agree = (dims, bindings) =>
+  Object.entries(dims).every(([name, value]) => bindings[name] === value);
 
 /** Sizes of the tensors, places of the arena's and dims of the outputs.
  * @param {Pack} pack @param {Bindings} bindings */

@@ -43,6 +43,12 @@ export class DeviceLostError extends DeviceError {
   static code = "ERR_WEBRT_DEVICE_LOST";
 }
 
+/** Records of tuning that aren't any, or can't be had. */
+export class RecordsError extends WebrtError {
+  static className = "RecordsError";
+  static code = "ERR_WEBRT_RECORDS";
+}
+
 /** Arguments that make no sense together. */
 export class UsageError extends WebrtError {
   static className = "UsageError";

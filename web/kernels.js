@@ -8,9 +8,10 @@ import { RELAXED_SIMD } from "./wasm.js";
 /** @typedef {import("./protocol.js").Device} Device */
 /** @typedef {import("./protocol.js").DeviceInfo} DeviceInfo */
 /** @typedef {import("./protocol.js").KernelCode} KernelCode */
-/** A problem's kernel, compiled. `panels` maps operands to packers, by their numbers.
+/** A problem's kernel, compiled. `panels` maps operands to packers: by their numbers in the pack, or by
+ * the names of those that came with a tuned kernel.
  * @typedef {{name: string, pipeline: object, grid: import("./dims.js").Dim[],
- *   work: import("./dims.js").Dim, panels: Map<number, number>}} Kernel */
+ *   work: import("./dims.js").Dim, panels: Map<number, number | string>}} Kernel */
 /** One kernel a problem; `packers` lay constants out while the weights are loaded, and a worker
  * needs `scratch` bytes of its own memory.
  * @typedef {{problems: Kernel[], packers: object[], scratch: number, compiled: number}} Kernels */

@@ -23,7 +23,8 @@ import { TYPES } from "./tensor.js";
 /** @typedef {import("./modules.js").File} Shard */
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
- *   generator: string, wasm: import("./modules.js").WasmPart}} Pack */
+ *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[],
+ *   sha256: string}} Pack */
 
 export const MANIFEST = "manifest.json";
 const VERSION = 1;
@@ -59,7 +60,7 @@ export async function parseManifest(data, file = MANIFEST) {
   const shards = root.member("shards").items().map(readShard);
   const tensors = readTensors(root.member("tensors"), shards, known);
   const problems = root.member("problems").items();
-  for (const problem of problems) problem.member("text").text(MAX_WGSL_BYTES);
+  const texts = problems.map((problem) => problem.member("text").text(MAX_WGSL_BYTES));
   const kernels = root.member("kernels").items(problems.length, problems.length)
     .map((field) => readKernel(field, known));
   const steps = readSteps(root.member("steps"), tensors, kernels);
@@ -67,7 +68,9 @@ export async function parseManifest(data, file = MANIFEST) {
   const outputs = readPorts(root.member("outputs"), tensors, known, false);
   checkInputs(root.member("inputs"), tensors, inputs);
   const wasm = readWasm(root.member("wasm"), { kernels, steps, tensors }, known);
-  return { symbols, inputs, outputs, tensors, kernels, steps, shards, generator, wasm };
+  const sha256 = root.member("sha256").text(64);
+  return { symbols, inputs, outputs, tensors, kernels, steps, shards, generator, wasm,
+    problems: texts, sha256 };
 }
 
 /** The JSON of a manifest whose seal (its own sha256) holds.

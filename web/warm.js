@@ -52,6 +52,16 @@ export async function warmKernels(pack, device, kernels) {
   }
 }
 
+/** Exercise a tuned kernel before it serves. @param {Pack} pack @param {WasmDevice} device
+ * @param {number} problem @param {import("./kernels.js").Kernel} kernel @param {Bindings} bindings
+ * @param {(packer: number | string) => number} bytesOf what its packers make */
+export async function warmTuned(pack, device, problem, kernel, bindings, bytesOf) {
+  const steps = pack.steps.filter((step) => step.problem === problem);
+  const problems = pack.kernels.map(() => kernel);
+  const exercises = exercisesOf({ ...pack, steps }, { problems }, bindings, bytesOf);
+  await exercise(device, exercises, Object.values(bindings));
+}
+
 /** Run the plan once, as small as it gets: so the weights are in reach, and the player's own code
  * is warm too. @param {Pack} pack @param {WasmDevice} device
  * @param {import("./bound.js").Shapes} shapes @returns {Promise<void>} */
@@ -77,8 +87,10 @@ export async function rehearse(pack, device, shapes) {
 const bindingsOf = (pack, size) =>
   Object.fromEntries(pack.symbols.map((s) => [s.id, Math.min(size, s.most)]));
 
-/** @param {Pack} pack @param {Kernels} kernels @param {Bindings} bindings @returns {Exercise[]} */
-function exercisesOf(pack, kernels, bindings) {
+/** @param {Pack} pack @param {Pick<Kernels, "problems">} kernels @param {Bindings} bindings
+ * @param {(packer: number | string) => number} [bytesOf] @returns {Exercise[]} */
+function exercisesOf(pack, kernels, bindings,
+  bytesOf = (packer) => pack.wasm.packers[Number(packer)].bytes) {
   const sizes = pack.tensors.map(({ shape, dtype }) => elements(shape, bindings) * elementBytes(dtype));
   // Operands are zeros here; where zero isn't among an input's values, it isn't tried.
   const never = pack.inputs.filter(({ low, high }) => (low ?? 0) > 0 || (high ?? 0) < 0);
@@ -92,7 +104,7 @@ function exercisesOf(pack, kernels, bindings) {
     else if (units > 0 && !never.some(({ tensor }) => inputs.includes(tensor))) {
       const reads = inputs.map((tensor, j) => {
         const packer = panels.get(j);
-        return packer === undefined ? sizes[tensor] : pack.wasm.packers[packer].bytes;
+        return packer === undefined ? sizes[tensor] : bytesOf(packer);
       });
       const call = Math.max(1, Math.floor(units * Math.min(1, CALL_OPERATIONS / operations)));
       found.set(problem, { pipeline, reads, writes: outputs.map((t) => sizes[t]), units: call,

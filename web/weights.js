@@ -13,6 +13,13 @@ import { checkShard } from "./manifest.js";
 /** Where a shard's tensors go: as they are, and before they are packed.
  * @typedef {{index: number, from: number, bytes: number}} Constant */
 
+/** A packer, ready to run. @typedef {{pipeline: object, units: number, bytes: number}} Packing */
+/** What a tuned kernel reads of constants: as they are, and through packers of its own.
+ * @typedef {{direct: readonly number[],
+ *   packed: readonly (Packing & {tensor: number, name: string})[]}} Needs */
+/** Which constants are read as they are, and which through which packers.
+ * @typedef {{direct: Set<number>, packers: Map<number, Set<number | string>>}} Uses */
+
 /** A binding's offset in a buffer of weights. */
 const ALIGNMENT = 256;
 
@@ -48,6 +55,8 @@ export class Weights {
     this.packers = uses.packers;
     /** @type {Map<string, Slice>} by tensor and packer */
     this.slices = new Map();
+    /** @type {Map<string, Packing>} of tuned kernels, by name */
+    this.tuned = new Map();
     /** Bytes that stay on the device. */
     this.total = 0;
     const unpacked = pack.shards.map(() => 0); // on the device while a shard is laid out
@@ -56,14 +65,14 @@ export class Weights {
       const packers = this.packers.get(index);
       if (this.direct.has(index)) this.total += aligned(bindingSize(place.bytes));
       for (const packer of packers ?? []) {
-        this.total += aligned(bindingSize(pack.wasm.packers[packer].bytes));
+        this.total += aligned(bindingSize(pack.wasm.packers[Number(packer)].bytes));
       }
       if (packers) unpacked[place.shard] += aligned(bindingSize(place.bytes));
     });
     checkTotal(this.total + Math.max(0, ...unpacked), "weights", device.info);
   }
 
-  /** What a step reads of a constant. @param {number} tensor @param {number} [packer]
+  /** What a step reads of a constant. @param {number} tensor @param {number | string} [packer]
    * @returns {Slice} */
   of(tensor, packer) {
     return /** @type {Slice} */ (this.slices.get(keyOf(tensor, packer)));
@@ -90,9 +99,59 @@ export class Weights {
     await Promise.all(Array.from({ length: MAX_FETCHES }, worker));
   }
 
-  /** @param {number} shard @param {Uint8Array<ArrayBuffer>} data @param {Kernels} kernels */
-  async #place(shard, data, kernels) {
-    const { device, direct, packers } = this;
+  /** Note what a tuned kernel needs besides, before the weights are loaded; gives what is new of it.
+   * Throws a DeviceError where there is no room. @param {Needs} needs @returns {Uses} */
+  want({ direct, packed }) {
+    /** @param {number} index */
+    const bytesOf = (index) => this.pack.tensors[index].place?.bytes ?? 0;
+    const fresh = new Set(direct.filter((t) => this.pack.tensors[t].place && !this.direct.has(t)));
+    const sizes = [...fresh].map(bytesOf).concat(packed.map((p) => p.bytes));
+    const raw = Math.max(0, ...packed.map((p) => aligned(bindingSize(bytesOf(p.tensor)))));
+    const total = this.total + sizes.reduce((sum, n) => sum + aligned(bindingSize(n)), 0);
+    checkTotal(total + raw, "weights and those laid out for tuned kernels", this.device.info);
+    this.total = total;
+    /** @type {Uses["packers"]} */
+    const packers = new Map();
+    for (const index of fresh) this.direct.add(index);
+    for (const { tensor, name, ...packing } of packed) {
+      this.tuned.set(name, packing);
+      this.packers.set(tensor, (this.packers.get(tensor) ?? new Set()).add(name));
+      packers.set(tensor, (packers.get(tensor) ?? new Set()).add(name));
+    }
+    return { direct: fresh, packers };
+  }
+
+  /** `want` of weights that are loaded: their shards are read once more.
+   * @param {import("./fetch.js").Files} files @param {Needs} needs */
+  async add(files, needs) {
+    const { pack } = this;
+    const uses = this.want(needs);
+    const places = [...uses.direct, ...uses.packers.keys()].map((t) => pack.tensors[t].place);
+    for (const index of new Set(places.map((place) => place?.shard ?? 0))) {
+      const data = await files.file(pack.shards[index],
+        (bytes, name) => checkShard(pack, index, bytes, name), () => {});
+      await this.#place(index, data, null, uses);
+    }
+  }
+
+  /** Give back what the packers of a tuned kernel made. @param {ReadonlySet<string>} names */
+  remove(names) {
+    for (const [tensor, packers] of this.packers) {
+      for (const name of names) {
+        const slice = this.slices.get(keyOf(tensor, name));
+        if (!packers.delete(name) || !slice) continue;
+        this.device.free(slice.buffer);
+        this.slices.delete(keyOf(tensor, name));
+        this.total -= aligned(slice.size);
+      }
+    }
+    for (const name of names) this.tuned.delete(name);
+  }
+
+  /** @param {number} shard @param {Uint8Array<ArrayBuffer>} data @param {Kernels | null} kernels
+   * @param {Uses} uses */
+  async #place(shard, data, kernels, { direct, packers } = this) {
+    const { device } = this;
     /** @type {Constant[]} */
     const constants = this.pack.tensors.flatMap(({ place }, index) => (
       place?.shard === shard ? { index, from: place.offset, bytes: place.bytes } : []));
@@ -100,7 +159,7 @@ export class Weights {
     for (const [index, slice] of kept.slices) this.slices.set(keyOf(index), slice);
     const raw = this.#lay(`constants ${shard}`, constants.filter(({ index }) => packers.has(index)));
     const sent = device.uploadParts(data, [...kept.parts, ...raw.parts]);
-    if (raw.buffer) this.#pack(raw.slices, kernels);
+    if (raw.buffer) this.#pack(raw.slices, packers, kernels);
     if (raw.buffer) device.free(raw.buffer);
     await sent;
   }
@@ -122,19 +181,25 @@ export class Weights {
     return { buffer, parts, slices };
   }
 
+  /** @param {number | string} packer @param {Kernels | null} kernels @returns {Packing} */
+  #packing(packer, kernels) {
+    if (typeof packer === "string") return /** @type {Packing} */ (this.tuned.get(packer));
+    const pipeline = /** @type {Kernels} */ (kernels).packers[packer];
+    return { ...this.pack.wasm.packers[packer], pipeline };
+  }
+
   /** Queue the packers of constants, whose own bytes may be given back afterwards.
-   * @param {Map<number, Slice>} raw @param {Kernels} kernels */
-  #pack(raw, kernels) {
-    const { device, pack } = this;
+   * @param {Map<number, Slice>} raw @param {Uses["packers"]} packers @param {Kernels | null} kernels */
+  #pack(raw, packers, kernels) {
+    const { device } = this;
     const symbols = device.allocate(16, "symbols");
     const dispatches = [...raw].flatMap(([index, slice]) => (
-      [.../** @type {Set<number>} */ (this.packers.get(index))].map((packer) => {
-        const { units, bytes } = pack.wasm.packers[packer];
+      [.../** @type {Set<number | string>} */ (packers.get(index))].map((packer) => {
+        const { units, bytes, pipeline } = this.#packing(packer, kernels);
         const buffer = device.allocate(bindingSize(bytes), `panels of ${index}`, false);
         const panel = { buffer, offset: 0, size: bindingSize(bytes) };
         this.slices.set(keyOf(index, packer), panel);
-        return { pipeline: kernels.packers[packer], slices: [slice, panel], outputs: 1,
-          grid: [units, 1, 1], cost: 1 };
+        return { pipeline, slices: [slice, panel], outputs: 1, grid: [units, 1, 1], cost: 1 };
       })));
     const recording = device.record(dispatches, symbols);
     device.replay(recording);
@@ -143,14 +208,14 @@ export class Weights {
   }
 }
 
-/** @param {number} tensor @param {number} [packer] */
+/** @param {number} tensor @param {number | string} [packer] */
 const keyOf = (tensor, packer) => (packer === undefined ? `${tensor}` : `${tensor}/${packer}`);
 
-/** Which constants steps and outputs read as they are, and which through which packers.
- * @param {Pack} pack @param {DeviceInfo} info */
+/** What the pack's own kernels and outputs read.
+ * @param {Pack} pack @param {DeviceInfo} info @returns {Uses} */
 function usesOf(pack, info) {
   const direct = new Set(pack.outputs.map((port) => port.tensor));
-  /** @type {Map<number, Set<number>>} */
+  /** @type {Uses["packers"]} */
   const packers = new Map();
   for (const { problem, inputs } of pack.steps) {
     const panels = new Map(info.kind === "wasm" ? pack.wasm.kernels[problem].panels : []);

@@ -32,6 +32,11 @@ export declare class DeviceLostError extends DeviceError {
     static className: string;
     static code: string;
 }
+/** Records of tuning that aren't any, or can't be had. */
+export declare class RecordsError extends WebrtError {
+    static className: string;
+    static code: string;
+}
 /** Arguments that make no sense together. */
 export declare class UsageError extends WebrtError {
     static className: string;

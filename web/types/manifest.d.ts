@@ -54,6 +54,8 @@ export type Pack = {
     shards: Shard[];
     generator: string;
     wasm: import("./modules.js").WasmPart;
+    problems: string[];
+    sha256: string;
 };
 /** @typedef {import("./dims.js").Dim} Dim */
 /** @typedef {import("./tensor.js").Type} Type */
@@ -70,7 +72,8 @@ export type Pack = {
 /** @typedef {import("./modules.js").File} Shard */
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
- *   generator: string, wasm: import("./modules.js").WasmPart}} Pack */
+ *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[],
+ *   sha256: string}} Pack */
 export declare const MANIFEST = "manifest.json";
 export declare const MAX_MANIFEST_BYTES: number;
 /**

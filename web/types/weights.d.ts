@@ -9,6 +9,22 @@ export type Constant = {
     from: number;
     bytes: number;
 };
+export type Packing = {
+    pipeline: object;
+    units: number;
+    bytes: number;
+};
+export type Needs = {
+    direct: readonly number[];
+    packed: readonly (Packing & {
+        tensor: number;
+        name: string;
+    })[];
+};
+export type Uses = {
+    direct: Set<number>;
+    packers: Map<number, Set<number | string>>;
+};
 /** What a tensor of `size` bytes is bound as: whole vec4s, and never nothing. @param {number} size */
 export declare const bindingSize: (size: number) => number;
 /** @param {number} size */
@@ -24,20 +40,30 @@ export declare class Weights {
     /** Constants that are read as they are. */
     direct: Set<number>;
     /** The packers of each constant. */
-    packers: Map<number, Set<number>>;
+    packers: Map<number, Set<string | number>>;
     /** @type {Map<string, Slice>} by tensor and packer */
     slices: Map<string, Slice>;
+    /** @type {Map<string, Packing>} of tuned kernels, by name */
+    tuned: Map<string, Packing>;
     /** Bytes that stay on the device. */
     total: number;
     /** @param {Pack} pack @param {Device} device */
     constructor(pack: Pack, device: Device);
-    /** What a step reads of a constant. @param {number} tensor @param {number} [packer]
+    /** What a step reads of a constant. @param {number} tensor @param {number | string} [packer]
      * @returns {Slice} */
-    of(tensor: number, packer?: number): Slice;
+    of(tensor: number, packer?: number | string): Slice;
     /**
      * Fetch every shard and put it on the device, once the kernels that lay it out are there.
      * @param {import("./fetch.js").Files} files @param {Promise<Kernels>} kernels
      * @param {(done: number, total: number) => void} progress
      */
     load(files: import("./fetch.js").Files, kernels: Promise<Kernels>, progress: (done: number, total: number) => void): Promise<void>;
+    /** Note what a tuned kernel needs besides, before the weights are loaded; gives what is new of it.
+     * Throws a DeviceError where there is no room. @param {Needs} needs @returns {Uses} */
+    want({ direct, packed }: Needs): Uses;
+    /** `want` of weights that are loaded: their shards are read once more.
+     * @param {import("./fetch.js").Files} files @param {Needs} needs */
+    add(files: import("./fetch.js").Files, needs: Needs): Promise<void>;
+    /** Give back what the packers of a tuned kernel made. @param {ReadonlySet<string>} names */
+    remove(names: ReadonlySet<string>): void;
 }
