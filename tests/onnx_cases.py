@@ -1,129 +1,259 @@
-"""ONNX's backend node cases, with the inputs that shapes depend on as constants."""
+"""The cases of ONNX's backend suites: models with inputs and the outputs that they must give."""
 
 from __future__ import annotations
 
 import fnmatch
 import functools
+import itertools
+import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from conformance_expected import EXPECTED
-from onnx import numpy_helper
+from conformance_expected import EXPECTED, OPERATORS, TYPES
+from onnx import TensorProto, TypeProto, numpy_helper, version_converter
+from onnx.backend.test import loader
 
-from webrt.errors import WebrtError
-from webrt.frontend.onnx import OLDEST_OPSET, from_proto
-from webrt.graph.ir import Graph
+from webrt.frontend.functions import has_schema_body
+from webrt.frontend.onnx import OLDEST_OPSET
 from webrt.ops.registry import find
-from webrt.passes.lower import lower
 
 Array = npt.NDArray[np.generic]
-RTOL, ATOL = 1e-3, 1e-6
+CACHE = Path(__file__).resolve().parent.parent / ".cache" / "tests"
+SUITES = ("node", "simple", "pytorch-converted", "pytorch-operator", "light")
+SCOPE = {"FLOAT", "FLOAT16", "INT32", "INT64", "UINT8", "INT8", "UINT32", "BOOL"}
+"""The element types of the node cases that are counted; all others run all the same."""
+SMALL = 64
+"""An input of so few elements may be what a shape depends on."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One backend case: a model of a node, its inputs and the outputs that it must give."""
+    """One case; an input or output is None where it is no tensor of numbers."""
 
+    suite: str
     name: str
-    model: onnx.ModelProto
-    inputs: list[Array]
-    outputs: list[Array]
+    content: bytes
+    data: tuple[tuple[tuple[Array | None, ...], tuple[Array | None, ...]], ...]
+    rtol: float
+    atol: float
+
+    @property
+    def id(self) -> str:
+        return f"{self.suite}/{self.name}"
 
     @functools.cached_property
-    def is_ours(self) -> bool:
-        """Whether webrt has all its operators."""
-        nodes = {(n.op_type, n.domain.removeprefix("ai.onnx")) for n in self.model.graph.node}
-        return all(op == "Constant" or find(op, domain) for op, domain in nodes)
+    def model(self) -> onnx.ModelProto:
+        return onnx.load_model_from_string(self.content)
+
+    @functools.cached_property
+    def operators(self) -> frozenset[str]:
+        """Every operator in it, inside of branches and functions too; `domain.Op` but for ONNX."""
+        names = set(_operators(self.model.graph.node))
+        for function in self.model.functions:
+            names |= set(_operators(function.node))
+            names.discard(f"{function.domain}.{function.name}")
+        return frozenset(names)
+
+    @functools.cached_property
+    def types(self) -> frozenset[str]:
+        """Element types of inputs and outputs, and what else they are (`sequence`, `optional`)."""
+        graph = self.model.graph
+        return frozenset(n for v in (*graph.input, *graph.output) for n in _types(v.type))
 
     @property
-    def reason(self) -> str | None:
-        """Why the case is expected to fail; None where it isn't."""
-        found = (why for glob, why in EXPECTED.items() if fnmatch.fnmatch(self.name, glob))
-        return next(found, None)
+    def is_typed(self) -> bool:
+        """Whether it is of element types that are run."""
+        return not any(t in TYPES for t in self.types)
 
     @property
-    def shapes(self) -> dict[str, Array]:
-        """The inputs that shapes may depend on."""
-        named = zip((i.name for i in self.model.graph.input), self.inputs, strict=False)
-        kinds = "fiub" if self.name.startswith(("range", "onehot")) else "ib"
-        return {
-            name: array
-            for name, array in named
-            if not array.size or (array.ndim < 2 and array.size < 9 and array.dtype.kind in kinds)
-        }
+    def is_in_scope(self) -> bool:
+        """Whether it is one of the node cases that are counted."""
+        return self.suite == "node" and self.types <= SCOPE
 
-    def raised(self) -> onnx.ModelProto:
-        """The model in an opset that is read: older cases' operators didn't change."""
+    @functools.cached_property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the case is expected to be refused; one of them stands in the error."""
+        globs = [why for glob, why in EXPECTED.items() if fnmatch.fnmatch(self.id, glob)]
+        types = [TYPES[t] for t in sorted(self.types) if t in TYPES]
+        left_out = [OPERATORS[name] for name in sorted(self.operators) if name in OPERATORS]
+        return (*globs, *types, *left_out, *("isn't run" for _ in self.missing))
+
+    @functools.cached_property
+    def missing(self) -> tuple[str, ...]:
+        """Its operators that the registry lacks, and that ONNX gives no body of others."""
+        return tuple(name for name in sorted(self.operators) if not self._is_run(name))
+
+    def _is_run(self, name: str) -> bool:
+        domain, _, op = name.rpartition(".")
+        version = next((o.version for o in self.model.opset_import if o.domain == domain), 0)
+        node = onnx.NodeProto(op_type=op, domain=domain)
+        return find(op, domain) is not None or has_schema_body(node, version)
+
+    def feeds(self, number: int = 0) -> dict[str, Array]:
+        known = {t.name for t in self.model.graph.initializer}
+        names = [i.name for i in self.model.graph.input if i.name not in known]
+        pairs = zip(names, self.data[number][0], strict=False)
+        return {name: array for name, array in pairs if array is not None}
+
+    def readable(self) -> onnx.ModelProto:
+        """The model in an opset that is read, by ONNX's own converter where it is older."""
+        version = next((o.version for o in self.model.opset_import if not o.domain), None)
+        if version is None or version >= OLDEST_OPSET:
+            copy = onnx.ModelProto()
+            copy.CopyFrom(self.model)
+            if version is None:
+                copy.opset_import.add(version=OLDEST_OPSET)
+            return copy
+        return version_converter.convert_version(self.model, OLDEST_OPSET)
+
+    def variants(self) -> Iterator[tuple[onnx.ModelProto, tuple[str, ...]]]:
+        """The model, then with ever more of its small inputs as constants, and their names.
+
+        A pack's shapes follow from its inputs' shapes: what else they depend on has to be known.
+        """
+        model = self.readable()
+        yield model, ()
+        small = [
+            name
+            for name, array in self.feeds().items()
+            if array.ndim < 3 and array.size <= SMALL and array.dtype.kind in "fiub"
+        ]
+        small.sort(key=lambda name: self.feeds()[name].dtype.kind == "f")
+        for count in sorted({1, 2, 3, len(small)}):
+            for names in itertools.combinations(small, count):
+                yield self.with_constants(names, model), names
+
+    def with_constants(
+        self, names: Iterable[str], model: onnx.ModelProto | None = None
+    ) -> onnx.ModelProto:
         copy = onnx.ModelProto()
-        copy.CopyFrom(self.model)
-        for opset in copy.opset_import:
-            if not opset.domain:
-                opset.version = max(opset.version, OLDEST_OPSET)
-        if not any(not o.domain for o in copy.opset_import):
-            copy.opset_import.add(version=OLDEST_OPSET)
+        copy.CopyFrom(model or self.readable())
+        feeds = self.feeds()
+        copy.graph.initializer.extend(numpy_helper.from_array(feeds[n], n) for n in names)
         return copy
 
-    def with_constant_shapes(self) -> onnx.ModelProto:
-        copy = self.raised()
-        for name, array in self.shapes.items():
-            copy.graph.initializer.append(numpy_helper.from_array(array, name))
-        return copy
-
-    def runnable(self) -> onnx.ModelProto:
-        """The model as it is where that can be lowered, else with constant shapes."""
-        model = self.raised()
-        try:
-            lower(from_proto(model, self.name))
-        except WebrtError:
-            return self.with_constant_shapes()
-        return model
-
-    def dynamic(self) -> onnx.ModelProto:
+    def dynamic(self, constants: Iterable[str]) -> onnx.ModelProto:
         """Every input's dim of more than 1 is a symbol, equal ones the same."""
-        model = self.with_constant_shapes()
+        model = self.with_constants(constants)
         for info in model.graph.input:
             for dim in info.type.tensor_type.shape.dim:
                 if dim.dim_value > 1:
                     dim.dim_param = f"n{dim.dim_value}"
         return model
 
-    def feeds(self, graph: Graph) -> dict[str, Array]:
-        given = dict(zip((i.name for i in self.model.graph.input), self.inputs, strict=False))
-        return {v.name: given[v.name].astype(v.dtype.onnx_name) for v in graph.inputs}
+
+def _operators(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    for node in nodes:
+        domain = node.domain.removeprefix("ai.onnx").removeprefix(".")
+        if (domain, node.op_type) != ("", "Constant"):
+            yield f"{node.domain}.{node.op_type}" if domain else node.op_type
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _operators(attribute.g.node)
 
 
-def assert_close(found: Array, wanted: Array) -> None:
-    assert found.shape == wanted.shape
-    np.testing.assert_allclose(found.astype(np.float64), wanted.astype(np.float64), RTOL, ATOL)
+def _types(found: TypeProto) -> Iterator[str]:
+    match found.WhichOneof("value"):
+        case "tensor_type":
+            yield TensorProto.DataType.Name(found.tensor_type.elem_type)
+        case "sequence_type":
+            yield "sequence"
+            yield from _types(found.sequence_type.elem_type)
+        case "optional_type":
+            yield "optional"
+            yield from _types(found.optional_type.elem_type)
+        case other:
+            yield str(other)
 
 
 @functools.cache
 def all_cases() -> tuple[Case, ...]:
-    """Every node case whose inputs and outputs are tensors; takes about 8 s."""
-    return tuple(_collected())
+    """Every case of every suite. Making them takes about 10 s: they are kept in a file."""
+    path = CACHE / f"onnx-cases-{onnx.__version__}-1.pickle"
+    if path.exists():
+        found: tuple[Case, ...] = pickle.loads(path.read_bytes())
+        return found
+    cases = tuple(itertools.chain(_node_cases(), *(map(_folder_case, SUITES[1:]))))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".part")
+    scratch.write_bytes(pickle.dumps(cases))
+    scratch.replace(path)
+    return cases
 
 
-def _collected() -> Iterator[Case]:
+def _node_cases() -> Iterator[Case]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from onnx.backend.test.case.node import collect_testcases
 
         found = collect_testcases(None)
     for case in found:
-        inputs, outputs = ([_array(a) for a in side] for side in case.data_sets[0])
-        arrays = [a for a in (*inputs, *outputs) if a is not None]
-        if outputs and len(arrays) == len(inputs) + len(outputs):
-            name = case.name.removeprefix("test_")
-            yield Case(name, case.model, arrays[: len(inputs)], arrays[len(inputs) :])
+        data = tuple(
+            tuple(tuple(_array(a) for a in side) for side in given) for given in case.data_sets
+        )
+        name = case.name.removeprefix("test_")
+        yield Case("node", name, case.model.SerializeToString(), data, case.rtol, case.atol)
+
+
+def _folder_case(suite: str) -> Iterator[Case]:
+    """The cases that stand in files of onnx's package."""
+    if suite == "light":
+        yield from _light_cases()
+        return
+    for case in sorted(loader.load_model_tests(kind=suite), key=lambda c: str(c.name)):
+        folder = Path(case.model_dir or "")
+        data = []
+        for place in sorted(folder.glob("test_data_set_*")):
+            sides = [
+                tuple(_read(place / f"{side}_{j}.pb") for j in range(len(list(files))))
+                for side in ("input", "output")
+                for files in [place.glob(f"{side}_*.pb")]
+            ]
+            data.append((sides[0], sides[1]))
+        name = case.name.removeprefix("test_")
+        content = (folder / "model.onnx").read_bytes()
+        yield Case(suite, name, content, tuple(data), case.rtol, case.atol)
+
+
+def _light_cases() -> Iterator[Case]:
+    """Models whose weights ConstantOfShape makes; inputs are those of onnx's own runner."""
+    tolerances = {str(c.url).rpartition("/")[2]: c for c in loader.load_model_tests(kind="real")}
+    for path in sorted((Path(loader.DATA_DIR) / "light").glob("*.onnx")):
+        model = onnx.load(path)
+        known = {t.name for t in model.graph.initializer}
+        inputs = []
+        for info in model.graph.input:
+            if info.name not in known:
+                shape = [d.dim_value for d in info.type.tensor_type.shape.dim]
+                size = int(np.prod(shape))
+                inputs.append((np.arange(size).reshape(shape) / size).astype(np.float32))
+        outputs = [
+            _read(path.with_name(f"{path.stem}_output_{j}.pb"))
+            for j in range(len(model.graph.output))
+        ]
+        case = tolerances[path.name]
+        data = ((tuple(inputs), tuple(outputs)),)
+        name = path.stem.removeprefix("light_")
+        yield Case("light", name, path.read_bytes(), data, case.rtol, case.atol)
+
+
+def _read(path: Path) -> Array | None:
+    tensor = TensorProto()
+    try:
+        tensor.ParseFromString(path.read_bytes())
+        return _array(tensor)
+    except Exception:  # a sequence's or an optional's file
+        return None
 
 
 def _array(data: object) -> Array | None:
-    """A tensor; None for the sequences and optionals that some cases have."""
-    if isinstance(data, onnx.TensorProto):
-        return numpy_helper.to_array(data)
-    array = np.asarray(data) if not isinstance(data, list) else None
+    """A tensor of numbers; None for strings, and for what sequences and optionals hold."""
+    if isinstance(data, TensorProto):
+        data = numpy_helper.to_array(data)
+    array = np.asarray(data) if not isinstance(data, list) and data is not None else None
     return array if array is not None and array.dtype.kind in "fiub" else None

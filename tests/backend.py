@@ -1,0 +1,310 @@
+"""Runs ONNX's backend cases the way users do: packed, loaded, run, on devices that cases share.
+
+`python tests/backend.py [GLOB …]` prints which cases of which operators don't pass yet, and why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import fnmatch
+import json
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import adapters
+import drivers
+import numpy as np
+from onnx_cases import SUITES, Array, Case, all_cases
+
+import webrt
+from webrt.dtypes import DType
+from webrt.errors import UnsupportedOpError, WebrtError
+from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Recording
+from webrt.runtime.session import Session
+from webrt.runtime.source import FolderSource
+from webrt.runtime.sync import run_sync
+
+assert drivers.DRIVERS  # imported for what it does
+DEVICES = {"wasm": ("wasm-1", "wasm-2", "wasm-plain-1"), "webgpu": ("llvmpipe",)}
+"""By kind, the devices of `adapters` that share its cases: each case has its own, always that."""
+LOANS = 300
+"""A device is opened anew after so many sessions: a wasm device never forgets a module."""
+
+
+class Lent:
+    """A device that a session may close: what the session made goes, the device stays."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._buffers: list[Buffer] = []
+        self._recordings: list[Recording] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._device, name)
+
+    @property
+    def info(self) -> DeviceInfo:
+        return self._device.info
+
+    def allocate(self, size: int, label: str) -> Buffer:
+        self._buffers.append(self._device.allocate(size, label))
+        return self._buffers[-1]
+
+    def free(self, buffer: Buffer) -> None:
+        self._buffers.remove(buffer)
+        self._device.free(buffer)
+
+    def record(self, dispatches: Sequence[Dispatch], uniform: Buffer) -> Recording:
+        self._recordings.append(self._device.record(dispatches, uniform))
+        return self._recordings[-1]
+
+    def discard(self, recording: Recording) -> None:
+        self._recordings.remove(recording)
+        self._device.discard(recording)
+
+    def close(self) -> None:
+        for recording in self._recordings:
+            self._device.discard(recording)
+        for buffer in self._buffers:
+            self._device.free(buffer)
+        self._recordings, self._buffers = [], []
+
+
+class Devices:
+    """Devices by name, opened when they are first asked for."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[Device, contextlib.ExitStack]] = {}
+        self._loans: collections.Counter[str] = collections.Counter()
+
+    @contextlib.contextmanager
+    def lend(self, kind: str, key: str = "") -> Iterator[Lent]:
+        """One of the devices of that kind: the same for the same key."""
+        names = DEVICES[kind]
+        name = names[zlib.crc32(key.encode()) % len(names)]
+        if name in self._open and self._loans[name] % LOANS == 0:
+            self._drop(name)
+        if name not in self._open:
+            stack = contextlib.ExitStack()
+            self._open[name] = (stack.enter_context(adapters.opened(name)), stack)
+        self._loans[name] += 1
+        lent = Lent(self._open[name][0])
+        try:
+            yield lent
+        except Exception:
+            self._drop(name)  # it may be lost: the next one gets another
+            raise
+        lent.close()
+
+    def _drop(self, name: str) -> None:
+        _, stack = self._open.pop(name)
+        stack.close()
+
+    def close(self) -> None:
+        for name in list(self._open):
+            self._drop(name)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A case as a pack; `constants` are the inputs that had to be known."""
+
+    folder: Path
+    constants: tuple[str, ...]
+    dispatches: int
+
+    @property
+    def is_folded(self) -> bool:
+        return self.dispatches == 0
+
+
+def pack_case(case: Case, out: Path) -> Packed:
+    """The case as it is or, where it is refused, with the fewest small inputs as constants.
+
+    Raises the last refusal where none of that can be packed; types are refused at once.
+    """
+    last: WebrtError | None = None
+    model = out.with_suffix(".onnx")
+    for proto, constants in case.variants():
+        model.write_bytes(proto.SerializeToString())
+        try:
+            return Packed(out, constants, webrt.pack(model, out).dispatches)
+        except WebrtError as error:
+            last = error
+            if case.missing or not case.is_typed:
+                break
+    assert last is not None
+    raise last
+
+
+def run_case(case: Case, packed: Packed, lent: Lent) -> list[dict[str, Any]]:
+    """The outputs by name of each of the case's data sets, through a session of its own."""
+    session = run_sync(Session.open(FolderSource(packed.folder), lent))
+    outputs = []
+    for number in range(len(case.data)):
+        feeds = case.feeds(number)
+        wanted = {i.name: DType.from_onnx_name(i.dtype) for i in session.inputs}
+        outputs.append(session.run({n: as_given(feeds[n], dtype) for n, dtype in wanted.items()}))
+    session.close()
+    return outputs
+
+
+def as_given(array: Array, dtype: DType) -> Array:
+    """float16 as it is fed today: models are widened to float32."""
+    return array.astype(np.float32) if (array.dtype, dtype) == (np.float16, DType.F32) else array
+
+
+def check_case(case: Case, packed: Packed, lent: Lent) -> None:
+    """Run the case; raises AssertionError for an answer that isn't the suite's."""
+    names = [o.name for o in case.model.graph.output]
+    found = run_case(case, packed, lent)
+    for outputs, (_, wanted) in zip(found, case.data, strict=True):
+        for name, array in zip(names, wanted, strict=False):
+            assert array is not None
+            assert_similar(outputs[name], array, case, name)
+
+
+def assert_similar(found: Any, wanted: Any, case: Case, name: str) -> None:
+    """What onnx's own runner demands: dtype, shape, |found - wanted| ≤ atol + rtol·|wanted|."""
+    if (found.dtype, wanted.dtype) == (np.float32, np.float16):
+        found = found.astype(np.float16)  # models of float16 are widened, today
+    assert found.shape == wanted.shape, f"{name}: {found.shape} for {wanted.shape}"
+    assert found.dtype == wanted.dtype, f"{name}: {found.dtype} for {wanted.dtype}"
+    np.testing.assert_allclose(found, wanted, rtol=case.rtol, atol=case.atol, err_msg=name)
+
+
+@dataclass
+class Tally:
+    """What became of the cases on one device."""
+
+    passed: list[Case] = field(default_factory=list)
+    folded: int = 0
+    constants: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+
+
+def survey(
+    cases: Sequence[Case], kinds: Sequence[str], report: Callable[[str], None]
+) -> dict[str, Tally]:
+    """Run cases on devices and tell what doesn't pass."""
+    tallies = {kind: Tally() for kind in kinds}
+    devices = Devices()
+    root = Path(tempfile.mkdtemp(prefix="webrt-backend-"))
+    try:
+        for number, case in enumerate(cases):
+            _survey_one(case, tallies, devices, root / "pack")
+            if number % 100 == 99:
+                report(f"{number + 1} of {len(cases)} cases")
+    finally:
+        devices.close()
+        shutil.rmtree(root)
+    return tallies
+
+
+def _survey_one(case: Case, tallies: dict[str, Tally], devices: Devices, out: Path) -> None:
+    shutil.rmtree(out, ignore_errors=True)
+    try:
+        packed = pack_case(case, out)
+    except UnsupportedOpError as error:
+        for tally in tallies.values():
+            tally.refused[case.id] = _line(error)
+        return
+    except Exception as error:
+        for tally in tallies.values():
+            tally.wrong[case.id] = _line(error)
+        return
+    for kind, tally in tallies.items():
+        try:
+            with devices.lend(kind, case.id) as lent:
+                check_case(case, packed, lent)
+        except Exception as error:
+            tally.wrong[case.id] = _line(error)
+            continue
+        tally.passed.append(case)
+        tally.folded += packed.is_folded
+        tally.constants += bool(packed.constants)
+
+
+def _line(error: BaseException) -> str:
+    """The error as one short line, with its place where it wasn't raised on purpose."""
+    place = ""
+    if not isinstance(error, WebrtError | AssertionError):
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f" at {Path(last.filename).name}:{last.lineno}"
+    return f"{type(error).__name__}{place}: {' '.join(str(error).split())[:220]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("globs", nargs="*", help="of suite/name, or operators' names")
+    parser.add_argument("--device", nargs="+", default=list(DEVICES), choices=list(DEVICES))
+    parser.add_argument("--suite", nargs="+", default=list(SUITES[:4]), choices=SUITES)
+    parser.add_argument("--missing", action="store_true", help="list operators that aren't there")
+    parser.add_argument("--json", type=Path, help="write passes and failures here")
+    arguments = parser.parse_args()
+    cases = [c for c in all_cases() if c.suite in arguments.suite]
+    if arguments.globs:
+        cases = [c for c in cases if _is_meant(c, arguments.globs)]
+    if arguments.missing:
+        print_missing(cases)
+        return
+    start = time.perf_counter()
+    tallies = survey(cases, arguments.device, lambda text: print(text, file=sys.stderr))
+    for kind, tally in tallies.items():
+        print_tally(kind, tally, cases)
+    print(f"{len(cases)} cases in {time.perf_counter() - start:.0f} s")
+    if arguments.json:
+        arguments.json.write_text(
+            json.dumps(
+                {
+                    kind: {
+                        "passed": [c.id for c in t.passed],
+                        "refused": t.refused,
+                        "wrong": t.wrong,
+                    }
+                    for kind, t in tallies.items()
+                }
+            )
+        )
+
+
+def _is_meant(case: Case, globs: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(case.id, g) or g in case.operators for g in globs)
+
+
+def print_missing(cases: Sequence[Case]) -> None:
+    """Operators that the registry lacks, with how many of the counted cases wait for them."""
+    alone: collections.Counter[str] = collections.Counter()
+    held: collections.Counter[str] = collections.Counter()
+    for case in cases:
+        held.update(case.missing)
+        if len(case.missing) == 1 and case.is_in_scope:
+            alone.update(case.missing)
+    print("cases  cases of the counted ones that need it alone")
+    for name, count in sorted(held.items(), key=lambda item: (-alone[item[0]], item)):
+        print(f"{count:5} {alone[name]:5}  {name}")
+
+
+def print_tally(kind: str, tally: Tally, cases: Sequence[Case]) -> None:
+    scope = [c for c in tally.passed if c.is_in_scope]
+    print(f"== {kind}: {len(tally.passed)} of {len(cases)} pass", end=" ")
+    print(f"({len(scope)} of {sum(c.is_in_scope for c in cases)} counted node cases;", end=" ")
+    print(f"{tally.constants} with inputs as constants, {tally.folded} folded at pack time)")
+    for title, found in (("WRONG", tally.wrong), ("refused", tally.refused)):
+        for name, why in sorted(found.items()):
+            print(f"  {title} {name}: {why}")
+
+
+if __name__ == "__main__":
+    main()

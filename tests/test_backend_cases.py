@@ -1,0 +1,78 @@
+"""Every case of ONNX's backend suites, packed and run on every device, as onnx's runner has it."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from backend import DEVICES, Devices, Packed, check_case, pack_case
+from conformance_expected import EXPECTED, OPERATORS, TYPES
+from onnx_cases import Case, all_cases
+
+from webrt.errors import UnsupportedOpError
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+CASES = [c for c in all_cases() if c.suite != "light"]
+PASSING = 950
+"""Of the counted node cases, at least so many have to be expected to pass."""
+
+
+class Shelf:
+    """The pack of the case that was asked for last: its devices come one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._last: tuple[str, Packed | UnsupportedOpError] | None = None
+
+    def pack(self, case: Case) -> Packed:
+        if self._last is None or self._last[0] != case.id:
+            try:
+                self._last = case.id, pack_case(case, self._folder / "pack")
+            except UnsupportedOpError as error:
+                self._last = case.id, error
+        if isinstance(self._last[1], UnsupportedOpError):
+            raise self._last[1]
+        return self._last[1]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf(tmp_path_factory.mktemp("backend"))
+
+
+@pytest.fixture(scope="module")
+def devices() -> Iterator[Devices]:
+    found = Devices()
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("kind", DEVICES)
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
+def test_case(case: Case, kind: str, shelf: Shelf, devices: Devices) -> None:
+    if not case.reasons:
+        packed = shelf.pack(case)
+        with devices.lend(kind, case.id) as lent:
+            check_case(case, packed, lent)
+        return
+    with pytest.raises(UnsupportedOpError) as refused:
+        shelf.pack(case)
+    assert any(reason in str(refused.value) for reason in case.reasons), refused.value
+
+
+def test_as_many_pass_as_ever() -> None:
+    counted = [c for c in CASES if c.is_in_scope]
+    passing = [c for c in counted if not c.reasons]
+    assert len(passing) >= PASSING, f"{len(passing)} of {len(counted)}"
+
+
+def test_no_reason_is_left_over() -> None:
+    for glob in EXPECTED:
+        assert any(fnmatch.fnmatch(c.id, glob) for c in CASES), glob
+    for name in OPERATORS:
+        assert any(name in c.missing for c in CASES), f"{name} is run now: delete its line"
+    for name in TYPES:
+        assert any(name in c.types for c in CASES), name
