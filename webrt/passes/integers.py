@@ -38,7 +38,7 @@ BIT: Interval = (0, 1)
 FLOAT_CAST: Interval = (-(1 << 30), 1 << 30)
 """Beyond 2^24 floats don't count by ones: nobody counts with larger ones."""
 
-STEPS = (1 << 30, 1 << 24, 1 << 20, 1 << 15, 1 << 10)
+STEPS = (1 << 30, 1 << 24, 1 << 20, 1 << 15, 1 << 10, 1 << 7, 1 << 5, 1)
 """Magnitudes that integer inputs are held to, one after the other, until everything fits."""
 
 _NATURAL: dict[DType, Interval] = {
