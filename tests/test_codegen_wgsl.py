@@ -12,7 +12,7 @@ from tolerances import assert_close
 
 from webrt import resources
 from webrt.codegen import shaderlib
-from webrt.codegen.wgsl import generate
+from webrt.codegen.wgsl import HALF, generate
 from webrt.dims import symbol
 from webrt.dtypes import DType
 from webrt.errors import UsageError
@@ -288,7 +288,8 @@ def test_halves() -> None:
     half = Load(0, LANE, DType.F16)
     exprs = [call("add", half, Const(1.5, DType.F16)), call("tanh", half)]
     text = generate(elementwise(DType.F16, DType.F16, exprs, 4))
-    assert text.startswith("enable f16;\n")
+    assert text.startswith("enable f16;\n\nalias half = f16;\n")
+    assert "f16" not in text.removeprefix(HALF)
     kernel = elementwise(DType.F16, F32, [cast(e, F32) for e in exprs], 4)
     if DRIVER[0] == "swiftshader":
         assert "shader-f16" not in gpu.device("swiftshader").features

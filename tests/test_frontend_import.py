@@ -138,9 +138,9 @@ def test_weights_of_other_floats_become_f32(dtype: type) -> None:
     np.testing.assert_array_equal(_run(graph, x=np.ones(2, np.float32))[0], [1.5, 3])
 
 
-def test_a_float16_model_is_computed_in_f32() -> None:
+def test_a_float16_model_keeps_its_dtype() -> None:
     graph = _graph("g (float16[n] x) => (float16[n] y) { y = Exp (x) }")
-    assert [v.dtype for v in (*graph.inputs, *graph.outputs)] == [DType.F32, DType.F32]
+    assert [v.dtype for v in (*graph.inputs, *graph.outputs)] == [DType.F16, DType.F16]
 
 
 @pytest.mark.parametrize(

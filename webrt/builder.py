@@ -13,6 +13,7 @@ from webrt.codegen.wgsl import generate
 from webrt.dims import Dim
 from webrt.frontend.onnx import load_model
 from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
+from webrt.kernel.widen import widened
 from webrt.lower import lower
 from webrt.pack.format import KernelEntry, Pack
 from webrt.pack.wasm import plan_wasm
@@ -65,7 +66,7 @@ def build_pack(
         out,
         built.plan,
         kernels,
-        plan_wasm(built.plan.problems),
+        plan_wasm([widened(p) for p in built.plan.problems]),
         built.constants,
         lambda done, total: report("weights", done, total),
     )

@@ -48,6 +48,15 @@ class DType(enum.Enum):
         return _STORAGE[self]
 
     @property
+    def computed(self) -> DType:
+        """The type that kernels compute this type's elements in: f32, i32, u32 or bool.
+
+        f16 is for storage alone: it is widened where it is loaded and rounded where it is stored,
+        so that no sum overflows and a device without f16 runs the same kernels on f32.
+        """
+        return _COMPUTED[self]
+
+    @property
     def onnx_name(self) -> str:
         """ONNX's and onnxruntime-web's name of the type: `float32`, `int64`, `bool` …"""
         return _ONNX_NAMES[self]
@@ -67,6 +76,7 @@ _STORAGE = {
     DType.I16: DType.I32, DType.I8: DType.I32, DType.U64: DType.U32, DType.U32: DType.U32,
     DType.U16: DType.U32, DType.U8: DType.U32, DType.BOOL: DType.U32,
 }  # fmt: skip
+_COMPUTED = _STORAGE | {DType.F16: DType.F32, DType.BOOL: DType.BOOL}
 _ONNX_NAMES = {
     DType.F32: "float32", DType.F16: "float16", DType.I64: "int64", DType.I32: "int32",
     DType.I16: "int16", DType.I8: "int8", DType.U64: "uint64", DType.U32: "uint32",

@@ -9,6 +9,7 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.errors import PackError, UsageError
 from webrt.kernel.text import print_kernel, print_problem
+from webrt.kernel.widen import widened
 from webrt.lower import lower
 from webrt.lower.cpu.panels import repack
 from webrt.pack.format import MANIFEST, Pack
@@ -108,7 +109,7 @@ def describe_kernel(folder: Path, wanted: str) -> Result:
     try:
         kernel = lower(problem, from_json(entry.schedule), entry.name)
         schedule = from_json(cpu.schedule)
-        cpu_kernel = lower(repack(problem, schedule)[0], schedule, cpu.name)
+        cpu_kernel = lower(repack(widened(problem), schedule)[0], schedule, cpu.name)
     except (ValueError, TypeError) as error:
         place = f"{folder / MANIFEST}: kernel {entry.name}"
         raise PackError(f"{place}: is of no schedule of this webrt; pack again") from error

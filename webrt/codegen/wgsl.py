@@ -15,14 +15,18 @@ from webrt.kernel.expr import Call, Const, Expr, Index, Load, Ref, Value, lanes_
 
 ENTRY_POINT = "main"
 
+HALF = "enable f16;\n\nalias half = f16;\n"
+"""How the text of a kernel that stores f16 begins: all that names the type."""
+WIDE_HALF = "alias half = f32;\n"
+
 _INFIX = {
     "add": "+", "sub": "-", "mul": "*", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
     "eq": "==", "ne": "!=", "and": "&", "or": "|", "xor": "!=",
+    "bit_and": "&", "bit_or": "|", "bit_xor": "^",
 }  # fmt: skip
 _FUNCTIONS = {
     "exp": "exp", "log": "log", "sqrt": "sqrt", "inverse_sqrt": "inverseSqrt",
     "floor": "floor", "ceil": "ceil", "round": "round", "abs": "abs", "sign": "sign",
-    "bit_and": "&", "bit_or": "|", "bit_xor": "^",
     "min": "min", "max": "max", "pow": "pow", "fma": "fma",
 }  # fmt: skip
 _MIXES_LANES = frozenset(["add", "sub", "mul", "div", "mod"])
@@ -36,13 +40,21 @@ def generate(kernel: loop.Kernel) -> str:
     return _Printer(kernel).module()
 
 
+def widened(text: str) -> str:
+    """The module with f32 in the place of f16, for adapters without it; raises ValueError."""
+    if not text.startswith(HALF):
+        raise ValueError("not the text of a kernel that stores f16")
+    return WIDE_HALF + text.removeprefix(HALF)
+
+
 def binding_type(binding: loop.Binding) -> str:
     """The WGSL type of a binding's elements."""
     return _type(binding.dtype, binding.lanes)
 
 
 def _type(dtype: DType, lanes: int) -> str:
-    return str(dtype) if lanes == 1 else f"vec4<{dtype}>"
+    name = "half" if dtype is DType.F16 else str(dtype)
+    return name if lanes == 1 else f"vec4<{name}>"
 
 
 class _Printer:
@@ -63,7 +75,7 @@ class _Printer:
             self._statement(statement, 1)
         body = "\n".join(self.lines)
         x, y, z = kernel.workgroup
-        parts = ["enable f16;\n"] if self._uses_f16() else []
+        parts = [HALF] if self._uses_f16() else []
         parts += [self._declarations()]
         if self.functions:
             parts.append(shaderlib.source(self.functions))
@@ -80,7 +92,7 @@ class _Printer:
 
     def _uses_f16(self) -> bool:
         memories: list[loop.Binding | loop.Shared] = [*self.kernel.bindings, *self.kernel.shared]
-        return any(m.dtype is DType.F16 for m in memories) or "f16" in "\n".join(self.lines)
+        return any(m.dtype is DType.F16 for m in memories) or "half" in "\n".join(self.lines)
 
     def _declarations(self) -> str:
         lines = []
@@ -256,7 +268,7 @@ class _Printer:
         if single != single or single in (float("inf"), float("-inf")):
             function = "infinity" if single == single else "not_a_number"
             self.functions.add(function)
-            text = f"{function}()" if dtype is DType.F32 else f"{dtype}({function}())"
+            text = f"{function}()" if dtype is DType.F32 else f"half({function}())"
             return f"(-{text})" if single < 0 else text
         return _signed(_shortest(single) + ("f" if dtype is DType.F32 else "h"))
 
@@ -279,6 +291,11 @@ class _Printer:
                 return f"({args[0]} / {args[1]})"
             case "mod":
                 return self._modulo(call, args)
+            case "shift_left" | "shift_right":
+                sign = "<<" if op == "shift_left" else ">>"
+                return f"({args[0]} {sign} {_type(DType.U32, lanes)}({_bare(args[1])}))"
+            case "bits_f32" | "bits_i32" | "bits_u32":
+                return f"bitcast<{_type(call.dtype, lanes)}>({_bare(args[0])})"
             case "neg":
                 return f"(-{args[0]})"
             case "not":
@@ -291,11 +308,6 @@ class _Printer:
                 return f"{_type(call.dtype, lanes)}({_bare(args[0])})"
             case "is_nan" | "is_inf":
                 return self._class_test(op, lanes, operand, args[0])
-            case "shift_left" | "shift_right":
-                sign = "<<" if op == "shift_left" else ">>"
-                return f"({args[0]} {sign} {_type(DType.U32, lanes)}({_bare(args[1])}))"
-            case "bits_f32" | "bits_i32" | "bits_u32":
-                return f"bitcast<{_type(call.dtype, lanes)}>({_bare(args[0])})"
             case "splat":
                 return f"{_type(call.dtype, 4)}({_bare(args[0])})"
             case "vec4":

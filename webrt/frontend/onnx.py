@@ -31,8 +31,8 @@ def load_model(path: Path | str) -> Graph:
 
     Raises ModelError, UnsupportedOpError or ShapeError, one line each.
 
-    Weights are views of the file's bytes where they can be; external data is mapped. float16 is
-    widened to float32 and float64 constants are narrowed to it.
+    Weights are views of the file's bytes where they can be; external data is mapped. float64
+    constants are narrowed to float32.
     """
     place = Path(path)
     try:

@@ -11,8 +11,8 @@ from webrt.dtypes import DType
 from webrt.errors import ModelError, ShapeError
 from webrt.graph.ir import Value
 
-_WIDENED = ("tensor(float16)", "tensor(double)")
-_TYPES = {d: (f"tensor({d.onnx_name})",) for d in DType} | {DType.F32: ("tensor(float)", *_WIDENED)}
+_FLOATS = ("tensor(float)", "tensor(double)")
+_TYPES = {d: (f"tensor({d.onnx_name})",) for d in DType} | {DType.F32: _FLOATS}
 
 
 @cache

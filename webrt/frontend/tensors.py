@@ -15,12 +15,12 @@ from webrt.graph.ir import Array
 MAX_ELEMENTS = 1 << 31
 
 ELEMENT_TYPES: dict[int, DType] = {
-    TensorProto.FLOAT: DType.F32, TensorProto.FLOAT16: DType.F32, TensorProto.DOUBLE: DType.F32,
+    TensorProto.FLOAT: DType.F32, TensorProto.FLOAT16: DType.F16, TensorProto.DOUBLE: DType.F32,
     TensorProto.INT64: DType.I64, TensorProto.INT32: DType.I32, TensorProto.INT16: DType.I16,
     TensorProto.INT8: DType.I8, TensorProto.UINT64: DType.U64, TensorProto.UINT32: DType.U32,
     TensorProto.UINT16: DType.U16, TensorProto.UINT8: DType.U8, TensorProto.BOOL: DType.BOOL,
 }  # fmt: skip
-"""float16 and float64 are widened, or narrowed, to f32 at import."""
+"""float64 is narrowed to f32 at import."""
 
 _RAW: dict[int, str] = {
     TensorProto.FLOAT: "<f4", TensorProto.FLOAT16: "<f2", TensorProto.DOUBLE: "<f8",
@@ -84,10 +84,10 @@ class Reader:
             return np.frombuffer(raw, code)
         listed = getattr(tensor, _FIELD.get(tensor.data_type, "int32_data"))
         _check(len(listed), count, "elements", where)
-        if tensor.data_type == TensorProto.FLOAT16:
-            return np.array(listed, np.uint16).view(np.float16)
         wide = np.dtype(np.int64) if code.kind in "iub" and code.itemsize < 8 else code
         try:
+            if tensor.data_type == TensorProto.FLOAT16:
+                return np.array(listed, np.uint16).view(np.float16)
             return np.array(listed, wide).astype(code)
         except (OverflowError, ValueError) as error:
             raise ModelError(f"{where} holds elements that aren't {code}") from error

@@ -186,9 +186,13 @@ def call(op: str, *args: Expr) -> Expr:
 
 
 def cast(expr: Expr, dtype: DType) -> Expr:
-    """`expr` converted to `dtype`; nothing where it has that type."""
+    """`expr` converted to `dtype`; nothing where it has that type, or had before it was widened."""
     if expr.dtype is dtype:
         return expr
+    if dtype is DType.F16 and isinstance(expr, Call) and expr.op == "cast":
+        (inner,) = expr.args
+        if inner.dtype is DType.F16 and expr.dtype is DType.F32:
+            return inner  # widening loses nothing
     if isinstance(expr, Const) and abs(expr.value) < 1 << 30:
         value = expr.value
         return Const(

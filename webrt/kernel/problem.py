@@ -13,7 +13,7 @@ is a change of an offset. Every dim may be symbolic: other symbols than the indi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Union
 
@@ -146,6 +146,25 @@ def expressions(problem: Problem) -> tuple[Expr, ...]:
             return (a, b, *outputs)
         case Attention(query=query, key=key, value=value, score=score):
             return (query, key, value, score, *outputs)
+
+
+def map_expressions(problem: Problem, change: Callable[[Expr], Expr]) -> Problem:
+    """The problem with every expression changed."""
+    outputs = tuple(replace(o, expr=change(o.expr)) for o in problem.outputs)
+    match problem:
+        case Map():
+            return replace(problem, outputs=outputs)
+        case Reduce():
+            passes = tuple(Pass(p.combine, change(p.expr)) for p in problem.passes)
+            return replace(problem, passes=passes, outputs=outputs)
+        case Contract():
+            return replace(problem, a=change(problem.a), b=change(problem.b), outputs=outputs)
+        case Attention():
+            return replace(
+                problem,
+                query=change(problem.query), key=change(problem.key), value=change(problem.value),
+                score=change(problem.score), outputs=outputs,
+            )  # fmt: skip
 
 
 def symbols(problem: Problem) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def root_scope(problem: Problem, aligned: bool = True) -> Scope:
     `aligned` keeps addresses of four-lane accesses divisible by 4 (`Scope`).
     """
     reserved = [*loop.GRID, *loop.LANES, *symbols(problem), "workgroup", "lane", "symbols", "main"]
-    reserved += ["stored", "first", *extents(problem)]
+    reserved += ["stored", "first", "half", *extents(problem)]
     names = Names([*reserved, *(name for name, *_ in _memories(problem))])
     return Scope(names, aligned=aligned)
 

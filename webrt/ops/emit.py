@@ -30,8 +30,11 @@ I32_LOW, I32_HIGH = -(1 << 31), (1 << 31) - 1
 
 
 def device_dtype(dtype: DType) -> DType:
-    """The type that kernels compute a tensor's elements in: bool, f32, f16, i32 or u32."""
-    return DType.BOOL if dtype is DType.BOOL else dtype.storage
+    """The type that kernels compute a tensor's elements in: bool, f32, i32 or u32.
+
+    Problems know no f16: `passes/halves.py` puts it in where tensors are loaded and stored.
+    """
+    return dtype.computed
 
 
 def index(position: int) -> Dim:
@@ -136,7 +139,8 @@ class Emitter:
         return Output(dtype, dims.product(value.shape), offset, element, each)
 
     def temporary(self, suffix: str, dtype: DType, shape: tuple[Dim, ...]) -> Value:
-        """A value between two problems of this node."""
+        """A value between two problems of this node; sums would overflow f16."""
+        dtype = DType.F32 if dtype is DType.F16 else dtype
         return Value(f"{self.outputs[0].name}.{suffix}", dtype, shape)
 
     def limit(self, indices: Value, extent: Dim) -> None:

@@ -143,11 +143,16 @@ def compute(node: Node, arrays: Sequence[Array | None]) -> list[Array]:
     definition = find(node.op, node.domain, node.version)
     assert definition is not None, node.op
     with np.errstate(all="ignore"):
-        results = definition.reference(Site.of(node), *arrays)
-    return [
-        np.asarray(r).astype(numpy_dtype(v.dtype), copy=False)
-        for r, v in zip(results, node.outputs, strict=False)
-    ]
+        results = definition.reference(Site.of(node), *map(_computed, arrays))
+        return [
+            np.asarray(r).astype(numpy_dtype(v.dtype), copy=False)
+            for r, v in zip(results, node.outputs, strict=False)
+        ]
+
+
+def _computed(array: Array | None) -> Array | None:
+    """What a reference computes with: float32 in the place of float16, as kernels do."""
+    return array.astype(np.float32) if array is not None and array.dtype == np.float16 else array
 
 
 def _values(
@@ -160,7 +165,7 @@ def _values(
     for position, (name, result) in enumerate(zip(names, inferred, strict=False)):
         array, content = None, contents[position]
         if data is not None:
-            array = data[position].astype(numpy_dtype(result.dtype), copy=False)
+            array = data[position]
             assert array.shape == result.shape, (site.op, site.name, array.shape, result.shape)
         elif content is not None and all(isinstance(d, int) for d in content):
             array = np.array(content, numpy_dtype(result.dtype)).reshape(array_shape(result.shape))
@@ -186,12 +191,15 @@ def _folded(definition: OpDef, site: Site, inferred: tuple[Inferred, ...]) -> li
         return None
     try:
         with np.errstate(all="ignore"):
-            results = definition.reference(site, *arrays)
+            results = definition.reference(site, *map(_computed, arrays))
+            return [
+                np.asarray(r).astype(numpy_dtype(i.dtype), copy=False)
+                for r, i in zip(results, inferred, strict=False)
+            ]
     except WebrtError:
         raise
     except (ValueError, IndexError, ArithmeticError, MemoryError) as error:
         raise site.shape_error("constants that fit", str(error)) from error
-    return [np.asarray(r) for r in results]
 
 
 def _contents(

@@ -33,7 +33,7 @@ def wrap(x: Expr, dtype: DType) -> Expr:
 
 def cast(x: Expr, source: DType, to: DType) -> Expr:
     """`x` of the model's dtype `source` as one of dtype `to`; narrow integers wrap."""
-    target = DType.BOOL if to is DType.BOOL else to.storage
+    target = to.computed
     if to in _NARROW and x.dtype.is_float:
         x = ex.cast(x, DType.I32)
     return wrap(ex.cast(x, target), to) if source is not DType.BOOL else ex.cast(x, target)

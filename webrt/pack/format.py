@@ -143,11 +143,20 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a constant's bytes stand: `offset` counts from the start of the shard's file."""
+    """Where a constant's bytes stand: `offset` counts from the start of the shard's file.
+
+    `halves` tells that they are f16 and that the session's tensor is f32 (`pack/widen.py`).
+    """
 
     shard: int
     offset: int
     bytes: int
+    halves: bool = False
+
+    @property
+    def held(self) -> int:
+        """Bytes on a device."""
+        return 2 * self.bytes if self.halves else self.bytes
 
 
 @dataclass(frozen=True, slots=True)

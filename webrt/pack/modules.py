@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 
+from webrt import dims
 from webrt.errors import PackError
+from webrt.kernel.widen import wide_dtype
 from webrt.pack.field import Field
 from webrt.pack.format import (
     MAX_CONSTANT_BYTES,
@@ -97,7 +99,7 @@ def _packer(field: Field) -> Packer:
         name=read_name(field.member("name")),
         units=field.member("units").integer(1, MAX_UNITS),
         scratch=field.member("scratch").integer(0, MAX_SCRATCH_BYTES),
-        reads=field.member("reads").integer(1, MAX_CONSTANT_BYTES),
+        reads=field.member("reads").integer(1, 2 * MAX_CONSTANT_BYTES),  # of f32, if widened
         bytes=field.member("bytes").integer(1, MAX_PANEL_BYTES),
     )
 
@@ -108,9 +110,10 @@ def _check_step(field: Field, step: Step, tensors: tuple[Tensor, ...], part: Was
         tensor = step.inputs[operand]
         assert tensors[tensor].home is Home.CONSTANT
         reads = part.packers[packer].reads
-        if tensors[tensor].bytes != reads:
+        size = dims.product(tensors[tensor].shape) * wide_dtype(tensors[tensor].dtype).storage.bytes
+        if size != reads:
             raise field.items()[position].fail(
-                f"packer {packer} reads {reads} bytes, tensor {tensor} has {tensors[tensor].bytes}"
+                f"packer {packer} reads {reads} bytes, tensor {tensor} has {size}"
             )
 
 

@@ -288,7 +288,7 @@ def _ports(
         tensor = tensors[index]
         if tensor.home is Home.ARENA or (kind is Home.INPUT and tensor.home is not Home.INPUT):
             raise item.member("tensor").fail(f"tensor {index} is {tensor.home.value}")
-        if dtype.storage is not tensor.dtype.storage:
+        if dtype.storage.computed is not tensor.dtype.storage.computed:
             raise item.member("dtype").fail(
                 f"{dtype.onnx_name} doesn't fit tensor {index}, {tensor.dtype}"
             )
@@ -327,7 +327,8 @@ def _check_header(root: Field, pack: Pack, shard: int, base: int) -> None:
             continue
         tensor = pack.plan.tensors[index]
         entry = root.member(f"t{index}")
-        entry.member("dtype").choice(str(tensor.dtype.storage).upper())
+        stored = DType.F16 if place.halves else tensor.dtype.storage
+        entry.member("dtype").choice(str(stored).upper())
         shape = tuple(f.integer() for f in entry.member("shape").items(0, MAX_RANK))
         start, end = (f.integer() for f in entry.member("data_offsets").items(2, 2))
         if shape != tensor.shape or (base + start, end - start) != (place.offset, place.bytes):

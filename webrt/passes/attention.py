@@ -19,7 +19,8 @@ from webrt.ops.registry import apply
 from webrt.passes.rewrite import View, last_axis, rewrite, scalar, with_outputs
 
 MASKED = -1e30
-"""A Where that puts a score to less than this masks it."""
+MASKED_F16 = -6e4
+"""A Where that puts a score to less than this masks it: `exp` of it is 0 beside any other."""
 MASK = np.float32(-3.4028234663852886e38)
 _VIEWS = ("Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand")
 
@@ -122,7 +123,8 @@ def _scores(value: Value | None, view: View, parts: _Parts, name: str) -> bool:
     if node.op == "Where":
         condition, kept, filled = node.inputs
         fill = scalar(filled)
-        if fill is None or not fill <= MASKED or condition is None:
+        least = MASKED_F16 if value.dtype is DType.F16 else MASKED
+        if fill is None or not fill <= least or condition is None:
             return False
         if not _scores(kept, view, parts, name):
             return False
@@ -189,9 +191,21 @@ def _scaled_above(node: Node, view: View) -> bool:
 
 def _joined_mask(parts: _Parts, name: str) -> Value:
     """All masks added up."""
-    total = parts.masks[0]
-    for mask in parts.masks[1:]:
+    masks = parts.masks
+    if len({mask.dtype for mask in masks}) > 1:
+        masks = [_as_f32(mask, parts, name) for mask in masks]
+    total = masks[0]
+    for mask in masks[1:]:
         node = apply("Add", [total, mask], name=name, outputs=[f"{total.name}.joined"])
         parts.nodes.append(node)
         total = node.outputs[0]
     return total
+
+
+def _as_f32(mask: Value, parts: _Parts, name: str) -> Value:
+    """A mask of f16 as the others are."""
+    if mask.dtype is DType.F32:
+        return mask
+    node = apply("Cast", [mask], {"to": "f32"}, name=name, outputs=[f"{mask.name}.f32"])
+    parts.nodes.append(node)
+    return node.outputs[0]

@@ -10,9 +10,9 @@ from dataclasses import replace
 from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel import expr as ex
-from webrt.kernel.problem import Map, Problem, Reduce, extents
+from webrt.kernel.problem import Map, Problem, Reduce, extents, map_expressions
 from webrt.passes.costs import divisions
-from webrt.passes.workbench import Workbench, map_expressions
+from webrt.passes.workbench import Workbench
 
 
 def collapse_axes(bench: Workbench) -> bool:

@@ -16,9 +16,9 @@ from webrt.dims import Dim
 from webrt.graph.ir import Array, Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Load
-from webrt.kernel.problem import Contract, Problem, extents
+from webrt.kernel.problem import Contract, Problem, extents, map_expressions
 from webrt.passes.layout import Digit, Inverse, digits, flat, invert
-from webrt.passes.workbench import Workbench, map_expressions
+from webrt.passes.workbench import Workbench
 
 
 def arrange_contractions(bench: Workbench) -> bool:

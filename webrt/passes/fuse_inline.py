@@ -21,6 +21,7 @@ from webrt.kernel.problem import (
     Reduce,
     expressions,
     extents,
+    map_expressions,
 )
 from webrt.passes import costs
 from webrt.passes.algebra import tidy
@@ -29,7 +30,6 @@ from webrt.passes.workbench import (
     MAX_BINDINGS,
     Node,
     Workbench,
-    map_expressions,
 )
 
 CHEAP = 8  # cost up to which a Map is computed again rather than stored, in several readers
@@ -60,9 +60,8 @@ def view_source(bench: Workbench, output: Output) -> str | None:
         return None
     assert isinstance(expr.memory, str)
     source = bench.values[expr.memory]
-    same = (
-        dims.product(source.shape) == output.size and source.dtype.storage is output.dtype.storage
-    )
+    alike = source.dtype.storage.computed is output.dtype.storage.computed
+    same = dims.product(source.shape) == output.size and alike
     return expr.memory if same and expr.dtype is output.dtype else None
 
 

@@ -13,10 +13,10 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Load
-from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce, extents
+from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce, extents, map_expressions
 from webrt.passes.costs import divisions, is_indirect
 from webrt.passes.layout import Inverse, flat, invert
-from webrt.passes.workbench import Workbench, map_expressions, output_space
+from webrt.passes.workbench import Workbench, output_space
 
 Space = dict[str, Dim]
 

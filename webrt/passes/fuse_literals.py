@@ -14,9 +14,9 @@ from webrt.dtypes import DType
 from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Load
-from webrt.kernel.problem import Attention, Map, Problem, expressions, extents
+from webrt.kernel.problem import Attention, Map, Problem, expressions, extents, map_expressions
 from webrt.passes.algebra import tidy
-from webrt.passes.workbench import Node, Workbench, map_expressions
+from webrt.passes.workbench import Node, Workbench
 
 LOWEST = -3.4028234663852886e38
 MAX_UNIFORM = 4096  # elements up to which a constant is looked through for being all equal

@@ -10,7 +10,7 @@ from dataclasses import replace
 from webrt import dims
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Load
-from webrt.kernel.problem import Map, Output, Problem, Reduce, expressions, extents
+from webrt.kernel.problem import Map, Output, Problem, Reduce, expressions, extents, map_expressions
 from webrt.passes.algebra import tidy
 from webrt.passes.costs import cost, is_large
 from webrt.passes.fuse_epilogue import join_names
@@ -20,7 +20,6 @@ from webrt.passes.workbench import (
     MAX_BINDINGS,
     Node,
     Workbench,
-    map_expressions,
     output_space,
 )
 

@@ -82,7 +82,7 @@ def _gather(node: Node, index: Value, table: Value) -> list[Node]:
     at = add("Min", low, number(size - 1))
     axes = Value("axes", DType.I64, (1,), np.array([-1], np.int64))
     rows = add("Gather", table, add("Squeeze", at, axes), axis=0)
-    zero = Value("zero", DType.F32, (), np.array(0, np.float32))
+    zero = Value("zero", table.dtype, (), np.array(0, table.dtype.onnx_name))
     chosen = add("Where", inside, rows, zero)
     nodes[-1] = with_outputs(nodes[-1], [result])
     assert chosen.shape == result.shape, (chosen.shape, result.shape)

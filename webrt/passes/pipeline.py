@@ -15,6 +15,7 @@ from webrt.passes.assemble import Built, assemble
 from webrt.passes.attention import recognise_attention
 from webrt.passes.clean import clean
 from webrt.passes.fuse import fuse
+from webrt.passes.halves import store_halves
 from webrt.passes.lower import lower
 from webrt.passes.norm import recognise_norms
 from webrt.passes.onehot import gather_one_hot
@@ -49,12 +50,12 @@ def build(graph: Graph, dump_after: str | None = None) -> Built:
     _dump("lower", dump_after, program)
     fused = fuse(program)
     _dump("fuse", dump_after, fused)
-    return assemble(fused, program.outputs)
+    return assemble(store_halves(fused, program.outputs), program.outputs)
 
 
 def finish(program: Program) -> Built:
     """Fuse a program and assemble its plan."""
-    return assemble(fuse(program), program.outputs)
+    return assemble(store_halves(fuse(program), program.outputs), program.outputs)
 
 
 def _dump(name: str, wanted: str | None, ir: Graph | Program) -> None:

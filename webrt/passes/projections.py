@@ -60,7 +60,7 @@ def _projection(node: Node, view: View) -> _Projection | None:
     if weight is None or weight.data is None or len(weight.shape) != 2:
         return None
     result = node.outputs[0]
-    if result.dtype is not DType.F32 or len(result.shape) < 2:
+    if not result.dtype.is_float or len(result.shape) < 2:
         return None
     readers = view.readers(result)
     if view.is_private(result) and readers[0].op == "Add":
@@ -116,10 +116,11 @@ def _width(member: _Projection) -> int:
 
 def _bias(member: _Projection) -> Array:
     if member.bias is None or member.bias.data is None:
-        return np.zeros(_width(member), np.float32)
+        assert member.weight.data is not None
+        return np.zeros(_width(member), member.weight.data.dtype)
     return member.bias.data
 
 
 def _constant(name: str, data: Array) -> Value:
-    dtype = DType.F32 if data.dtype == np.float32 else DType.I64
+    dtype = DType.from_onnx_name(data.dtype.name)
     return Value(name, dtype, data.shape, data)

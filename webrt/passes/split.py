@@ -9,8 +9,9 @@ from webrt import dims
 from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Load
+from webrt.kernel.problem import map_expressions
 from webrt.pack.format import MAX_CONSTANT_BYTES
-from webrt.passes.workbench import Workbench, map_expressions, part_elements
+from webrt.passes.workbench import Workbench, part_elements
 
 
 def split_constants(bench: Workbench, limit: int = MAX_CONSTANT_BYTES) -> None:

@@ -6,7 +6,7 @@ expressions move between problems as they are. `close` numbers operands by first
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from webrt import dims
@@ -21,11 +21,11 @@ from webrt.kernel.problem import (
     Map,
     Operand,
     Output,
-    Pass,
     Problem,
     Reduce,
     expressions,
     extents,
+    map_expressions,
 )
 from webrt.pack.format import MAX_CONSTANT_BYTES
 
@@ -59,25 +59,6 @@ class Node:
     problem: Problem
     outputs: tuple[str, ...]
     name: str
-
-
-def map_expressions(problem: Problem, change: Callable[[Expr], Expr]) -> Problem:
-    """The problem with every expression changed."""
-    outputs = tuple(replace(o, expr=change(o.expr)) for o in problem.outputs)
-    match problem:
-        case Map():
-            return replace(problem, outputs=outputs)
-        case Reduce():
-            passes = tuple(Pass(p.combine, change(p.expr)) for p in problem.passes)
-            return replace(problem, passes=passes, outputs=outputs)
-        case Contract():
-            return replace(problem, a=change(problem.a), b=change(problem.b), outputs=outputs)
-        case Attention():
-            return replace(
-                problem,
-                query=change(problem.query), key=change(problem.key), value=change(problem.value),
-                score=change(problem.score), outputs=outputs,
-            )  # fmt: skip
 
 
 def reads_of(problem: Problem) -> tuple[str, ...]:
@@ -279,14 +260,8 @@ class Workbench:
 
         inputs = tuple(self.values[name] for name in names)
         operands = tuple(
-            Operand(
-                v.dtype if v.dtype.storage.value == "u32" and v.dtype.value == "bool"
-                else v.dtype.storage,
-                dims.product(v.shape),
-                v.data is not None,
-            )
-            for v in inputs
-        )  # fmt: skip
+            Operand(v.dtype.computed, dims.product(v.shape), v.data is not None) for v in inputs
+        )
         problem = map_expressions(node.problem, lambda e: ex.rewrite(e, closed))
         outputs = tuple(self.values[name] for name in node.outputs)
         return ProblemNode(replace(problem, operands=operands), inputs, outputs, node.name)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import array
 import functools
+import math
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +36,9 @@ class HostTensor:
 
     @property
     def elements(self) -> Any:
-        """`data` as a flat memoryview of numbers."""
+        """`data` as a flat memoryview of numbers; those of f16 are a copy, as f32."""
+        if self.dtype is DType.F16:
+            return _cast(widened(self.data), DType.F32)
         return _cast(self.data, self.dtype)
 
     def tolist(self) -> Any:
@@ -112,16 +116,17 @@ def _from_lists(value: object, wanted: DType) -> HostTensor:
         level = level[0] if level else 0
     flat: list[Any] = []
     _flatten(value, shape, flat)
-    if wanted is DType.F16 or len(shape) > 8:
+    if len(shape) > 8:
         raise NotAnArrayError("a list")
     if wanted.is_integer and not all(isinstance(v, int) for v in flat):
         raise NotAnArrayError("floats")
-    code = "B" if wanted is DType.BOOL else HOST_TO_STORAGE[wanted]
+    code = "B" if wanted is DType.BOOL else "f" if wanted is DType.F16 else HOST_TO_STORAGE[wanted]
     try:
         packed = array.array(code, flat)
     except (OverflowError, TypeError) as error:
         raise NotAnArrayError(f"values that are no {wanted.onnx_name}") from error
-    return HostTensor(wanted, tuple(shape), _flat(memoryview(packed)))
+    data = _flat(memoryview(packed))
+    return HostTensor(wanted, tuple(shape), narrowed(data) if wanted is DType.F16 else data)
 
 
 def _flatten(value: object, shape: list[int], out: list[Any]) -> None:
@@ -145,27 +150,84 @@ def value_range(tensor: HostTensor) -> tuple[int, int]:
     return min(tensor.elements), max(tensor.elements)
 
 
-def to_storage(tensor: HostTensor) -> memoryview:
-    """The elements as they stand in device memory, padded to a multiple of 4 bytes."""
+def to_storage(tensor: HostTensor, storage: DType | None = None) -> memoryview:
+    """The elements as they stand in device memory, padded to a multiple of 4 bytes.
+
+    `storage` is the element type there where it isn't the dtype's own: f16 and f32 convert.
+    """
     data = tensor.data
+    storage = storage or tensor.dtype.storage
     if tensor.dtype is DType.BOOL:
         data = _convert(data, DType.U8, DType.U32, truth=True)
-    elif tensor.dtype is not tensor.dtype.storage:
-        data = _convert(data, tensor.dtype, tensor.dtype.storage)
+    elif tensor.dtype.is_float:
+        data = _float(data, tensor.dtype, storage)
+    elif tensor.dtype is not storage:
+        data = _convert(data, tensor.dtype, storage)
     rest = -data.nbytes % 4
     return memoryview(bytes(data) + bytes(rest)) if rest else data
 
 
-def from_storage(dtype: DType, shape: tuple[int, ...], data: memoryview | bytes) -> HostTensor:
+def from_storage(
+    dtype: DType,
+    shape: tuple[int, ...],
+    data: memoryview | bytes,
+    storage: DType | None = None,
+) -> HostTensor:
     """The inverse of `to_storage`; bytes after the last element are left out."""
     size = dims.product(shape)
     assert isinstance(size, int)
-    view = memoryview(data)[: size * dtype.storage.bytes]
+    storage = storage or dtype.storage
+    view = memoryview(data)[: size * storage.bytes]
     if dtype is DType.BOOL:
         view = _convert(view, DType.U32, DType.U8, truth=True)
-    elif dtype is not dtype.storage:
-        view = _convert(view, dtype.storage, dtype)
+    elif dtype.is_float:
+        view = _float(view, storage, dtype)
+    elif dtype is not storage:
+        view = _convert(view, storage, dtype)
     return HostTensor(dtype, shape, view)
+
+
+def _float(data: memoryview, old: DType, new: DType) -> memoryview:
+    if old is new:
+        return data
+    return narrowed(data) if new is DType.F16 else widened(data)
+
+
+_CHUNK = 1 << 14
+"""Elements that are converted at a time without NumPy: each is a Python float meanwhile."""
+
+
+def widened(data: memoryview) -> memoryview:
+    """Elements of f16 as f32: the very same numbers."""
+    numpy = _numpy()
+    if numpy is not None:
+        return _flat(memoryview(numpy.frombuffer(data, "float16").astype("float32")))
+    wide = array.array("f")
+    for start in range(0, data.nbytes, 2 * _CHUNK):
+        part = data[start : start + 2 * _CHUNK]
+        wide.extend(struct.unpack(f"<{part.nbytes // 2}e", part))
+    return _flat(memoryview(wide))
+
+
+def narrowed(data: memoryview) -> memoryview:
+    """Elements of f32 as f16: the nearest ones, of two the even one; infinities beyond 65519."""
+    numpy = _numpy()
+    if numpy is not None:
+        with numpy.errstate(over="ignore"):
+            return _flat(memoryview(numpy.frombuffer(data, "float32").astype("float16")))
+    half = bytearray()
+    for start in range(0, data.nbytes, 4 * _CHUNK):
+        part = [_in_range(x) for x in _cast(data[start : start + 4 * _CHUNK], DType.F32)]
+        half += struct.pack(f"<{len(part)}e", *part)
+    return memoryview(half)
+
+
+def _in_range(x: float) -> float:
+    return math.copysign(math.inf, x) if abs(x) >= _ROUNDS_TO_INFINITY else x
+
+
+_ROUNDS_TO_INFINITY = 65520.0
+"""Halfway between the largest f16 and what would follow: struct refuses it and what is above."""
 
 
 def _convert(data: memoryview, old: DType, new: DType, truth: bool = False) -> memoryview:

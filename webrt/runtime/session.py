@@ -12,13 +12,14 @@ from typing import Any
 from webrt.errors import UsageError
 from webrt.pack.format import MANIFEST, Pack
 from webrt.pack.read import check_shard, parse_manifest
-from webrt.plan.plan import Home
+from webrt.pack.widen import for_device
+from webrt.plan.plan import Home, Port
 from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor
 from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe
 from webrt.runtime.device import Device, DeviceInfo
 from webrt.runtime.kernels import Candidate, Kernel, Kernels, compile_kernels
-from webrt.runtime.memory import Memory, Weights
+from webrt.runtime.memory import Memory, Weights, stored_bytes
 from webrt.runtime.profile import KernelTime, measure
 from webrt.runtime.shape import BoundShape, build
 from webrt.runtime.source import Source
@@ -46,13 +47,20 @@ class Session:
     """
 
     def __init__(
-        self, pack: Pack, source: Source, device: Device, weights: Weights, kernels: Kernels
+        self,
+        pack: Pack,
+        source: Source,
+        device: Device,
+        weights: Weights,
+        kernels: Kernels,
+        float16: str | None = None,
     ) -> None:
         self._pack = pack
         self._source = source
         self._device = device
         self._weights = weights
         self._kernels = kernels
+        self._float16 = float16
         self._memory = Memory(pack.plan, device)
         self._shapes: OrderedDict[tuple[int, ...], BoundShape] = OrderedDict()
         self._tuned: dict[tuple[int, ...], dict[int, Kernel]] = {}
@@ -82,6 +90,7 @@ class Session:
             report = progress or (lambda _: None)
             pack = parse_manifest(await source.manifest(), f"{source.where}/{MANIFEST}")
             check_symbols(pack.plan)
+            pack, float16 = for_device(pack, device.info.features)
             kernels = await compile_kernels(
                 pack, source, device, lambda done, total: report(Progress("kernels", done, total))
             )
@@ -91,7 +100,7 @@ class Session:
                 check_shard(pack, index, data, source.where)
                 weights.upload(index, data)
                 report(Progress("weights", index + 1, len(pack.shards)))
-            return cls(pack, source, device, weights, kernels)
+            return cls(pack, source, device, weights, kernels, float16)
         except BaseException:
             device.close()
             raise
@@ -117,8 +126,13 @@ class Session:
 
     @property
     def pack(self) -> Pack:
-        """The manifest that this session runs."""
+        """The manifest that this session runs: widened where the device lacks f16."""
         return self._pack
+
+    @property
+    def float16(self) -> str | None:
+        """How a model of float16 runs: `native`, or `widened` to float32; None for others."""
+        return self._float16
 
     def run(self, feeds: Mapping[str, object]) -> dict[str, Any]:
         """Outputs by name for inputs by name: NumPy arrays (`HostTensor`s where it isn't there).
@@ -135,7 +149,7 @@ class Session:
         values, given = bind(plan, feeds)
         shape = self._bound(values)
         for port in plan.inputs:
-            data = arrays.to_storage(given[port.name])
+            data = self._stored(port, given)
             if data.nbytes:
                 self._device.upload(self._memory.buffers[port.tensor], 0, data)
         self._device.replay(shape.recording)
@@ -149,19 +163,26 @@ class Session:
     ) -> dict[str, Any]:
         """Outputs in the model's dtypes; those that are inputs or constants are copied here."""
         plan = self._pack.plan
-        names = {p.tensor: p.name for p in plan.inputs}
+        names = {p.tensor: p for p in plan.inputs}
         outputs: dict[str, Any] = {}
         for port, sizes in zip(plan.outputs, shape.outputs, strict=True):
             raw: memoryview | bytes
             match plan.tensors[port.tensor].home:
                 case Home.INPUT:
-                    raw = arrays.to_storage(given[names[port.tensor]])
+                    raw = self._stored(names[port.tensor], given)
                 case Home.CONSTANT:
                     raw = self._weights.kept[port.tensor]
                 case _:
                     raw = read[port.tensor]
-            outputs[port.name] = arrays.as_result(arrays.from_storage(port.dtype, sizes, raw))
+            storage = plan.tensors[port.tensor].dtype.storage
+            made = arrays.from_storage(port.dtype, sizes, raw, storage)
+            outputs[port.name] = arrays.as_result(made)
         return outputs
+
+    def _stored(self, port: Port, given: Mapping[str, HostTensor]) -> memoryview:
+        """An input's elements as the device stores them."""
+        storage = self._pack.plan.tensors[port.tensor].dtype.storage
+        return arrays.to_storage(given[port.name], storage)
 
     def trace(self, feeds: Mapping[str, object]) -> dict[int, Any]:
         """Run once with every tensor in memory of its own, and read them all: for `webrt check`.
@@ -179,9 +200,7 @@ class Session:
                     values, share=False,
                 )  # fmt: skip
                 for port in plan.inputs:
-                    self._device.upload(
-                        memory.buffers[port.tensor], 0, arrays.to_storage(given[port.name])
-                    )
+                    self._device.upload(memory.buffers[port.tensor], 0, self._stored(port, given))
                 self._device.replay(shape.recording)
                 made = {t: shape.sizes[t] for s in plan.steps for t in s.outputs}
                 raw = run_sync(
@@ -282,7 +301,7 @@ class Session:
         place = self._pack.placements[index]
         data = await self._source.file(self._pack.shards[place.shard])
         check_shard(self._pack, place.shard, data, self._source.where)
-        return data[place.offset : place.offset + place.bytes]
+        return stored_bytes(place, data)
 
     def _forget(self) -> None:
         for shape in self._shapes.values():

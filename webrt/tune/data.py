@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+import struct
 from array import array
 
 from webrt.dims import dim_min, symbol
 from webrt.dtypes import DType
-from webrt.kernel.expr import Load, Ref, as_index, call, f32, i32, select
+from webrt.kernel.expr import Load, Ref, as_index, call, cast, f32, i32, select
 from webrt.kernel.problem import Operand, Output, Pass, Reduce
+from webrt.runtime.arrays import narrowed
 
 TILE = 65521
 """Elements that are drawn; a prime, so that copies of the tile never line up with rows."""
 
 POISON = 1.0e30
+POISON_F16 = 5.0e4
 """What outputs hold before a trial. Finite: WGSL may assume that there is no NaN."""
 
 ROW = 4096
@@ -21,6 +24,9 @@ ROW = 4096
 TOLERANCE = 1e-3
 """Largest difference of two kernels on operands of -1 … 1, absolute and relative: sums of some
 thousand products in any order stay far below it, a wrong index far above."""
+
+TOLERANCE_F16 = 4e-3
+"""Both results are rounded to f16, whose steps are 1e-3 apart."""
 
 
 class Noise:
@@ -36,18 +42,27 @@ class Noise:
             draw = self._random.random
             if dtype.is_float:
                 values = array("f", [2.0 * draw() - 1.0 for _ in range(TILE)])
-                self._tiles[dtype.storage] = values.tobytes()
+                data = memoryview(values).cast("B")
+                self._tiles[dtype.storage] = bytes(narrowed(data) if dtype is DType.F16 else data)
             else:
                 bits = array("i", [int(draw() < 0.5) for _ in range(TILE)])
                 self._tiles[dtype.storage] = bits.tobytes()
         tile = self._tiles[dtype.storage]
-        start = 4 * self._random.randrange(TILE)
-        size = 4 * count
-        return ((tile[start:] + tile[:start]) * (size // len(tile) + 1))[:size]
+        start = dtype.storage.bytes * self._random.randrange(TILE)
+        size = dtype.storage.bytes * count
+        return _padded(((tile[start:] + tile[:start]) * (size // len(tile) + 1))[:size])
 
 
-def poison(count: int) -> bytes:
+def poison(dtype: DType, count: int) -> bytes:
+    """What `count` elements of an output hold before a trial."""
+    if dtype is DType.F16:
+        return _padded(struct.pack("<e", POISON_F16) * count)
     return array("f", [POISON]).tobytes() * count
+
+
+def _padded(data: bytes) -> bytes:
+    """Uploads are of whole words."""
+    return data + bytes(-len(data) % 4)
 
 
 def difference(dtype: DType, size: int) -> Reduce:
@@ -58,9 +73,11 @@ def difference(dtype: DType, size: int) -> Reduce:
     rows = -(-size // ROW)
     place = symbol("i0") * ROW + symbol("r0")
     inside = call("lt", as_index(place), i32(size))
-    left, right = (Load(memory, dim_min(place, size - 1), dtype.storage) for memory in (0, 1))
+    loads = (Load(memory, dim_min(place, size - 1), dtype.storage) for memory in (0, 1))
+    left, right = (cast(load, dtype.storage.computed) for load in loads)
     if dtype.is_float:
-        room = call("mul", f32(TOLERANCE), call("add", f32(1.0), call("abs", right)))
+        tolerance = TOLERANCE_F16 if dtype is DType.F16 else TOLERANCE
+        room = call("mul", f32(tolerance), call("add", f32(1.0), call("abs", right)))
         same = call("le", call("abs", call("sub", left, right)), room)
     else:
         same = call("eq", left, right)

@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from webrt.pack.read import parse_manifest
+from webrt.pack.widen import for_device
 from webrt.plan.plan import Plan
 from webrt.runtime.device import (
     BindingLayout,
@@ -62,9 +63,9 @@ async def serve(request: str, manifest: bytes, device: Device, page: Page) -> st
     DeviceError, DeviceLostError.
     """
     asked = json.loads(request)
-    plan = parse_manifest(manifest).plan
+    pack, _ = for_device(parse_manifest(manifest), device.info.features)
     known = _Told(Records.from_json(json.dumps(asked["records"]), "records"))
-    tuner = _PageTuner(_PoliteDevice(device, page), plan, asked["dims"], known, page)
+    tuner = _PageTuner(_PoliteDevice(device, page), pack.plan, asked["dims"], known, page)
     tuner.plant(asked.get("planted", []))
     report = await tuner.run(asked["seconds"])
     return json.dumps(_describe(report))

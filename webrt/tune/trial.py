@@ -49,13 +49,15 @@ class Trials:
         self._operands = []
         for operand in problem.operands:
             count = dims.evaluate(operand.size, self.bindings)
-            made = self._allocate(4 * count)
+            made = self._allocate(operand.dtype.storage.bytes * count)
             self._upload(made, noise.fill(operand.dtype, count))
             self._operands.append(made)
         sizes = [dims.evaluate(output.size, self.bindings) for output in problem.outputs]
         self._sizes = sizes
-        self._wanted = [self._allocate(4 * size) for size in sizes]
-        self._found = [self._allocate(4 * size) for size in sizes]
+        self._dtypes = [output.dtype for output in problem.outputs]
+        lengths = [d.storage.bytes * n for d, n in zip(self._dtypes, sizes, strict=True)]
+        self._wanted = [self._allocate(length) for length in lengths]
+        self._found = [self._allocate(length) for length in lengths]
         self._symbols = self._allocate(4 * (1 + max(map(_number, self.bindings), default=0)))
         table = [0] * (1 + max(map(_number, self.bindings), default=0))
         for name, value in self.bindings.items():
@@ -164,8 +166,8 @@ class Trials:
             self.device.upload(place.buffer, 0, memoryview(data))
 
     def _poison(self, outputs: Sequence[Slice]) -> None:
-        for place, size in zip(outputs, self._sizes, strict=True):
-            self._upload(place, poison(size))
+        for place, dtype, size in zip(outputs, self._dtypes, self._sizes, strict=True):
+            self._upload(place, poison(dtype, size))
 
     def _free(self, buffers: Sequence[Buffer]) -> None:
         for buffer in buffers:
