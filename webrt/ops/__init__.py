@@ -21,12 +21,13 @@ from webrt.ops import (
     rescale,
     resize,
     sampling,
+    scatter,
     transposed,
     views,
 )
 
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
-    attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, bitwise,
-    angles, rescale,
+    attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter,
+    bitwise, angles, rescale,
 )  # fmt: skip

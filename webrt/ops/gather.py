@@ -12,7 +12,7 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, call
 from webrt.ops.emit import Emitter, Operands, flat, spread
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, Undecided, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, Undecided, same_dim, shape_text
 
 
 def row_index(emit: Emitter, operands: Operands, indices: Value, at: Dim, extent: Dim) -> Dim:
@@ -161,6 +161,48 @@ def _gather_nd(site: Site) -> tuple[int, int]:
     if width + batch > len(site.input(0).shape):
         raise site.shape_error(f"at most {len(site.input(0).shape) - batch} indices", str(width))
     return width, batch
+
+
+@operator("ReverseSequence", Attr("batch_axis", 1), Attr("time_axis", 0), since=10)
+class ReverseSequence:
+    """The first elements of each sequence in reverse, as many as its length says."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        x, lengths = site.input(0), site.ranked(1, 1)
+        batch, time = _sequence_axes(site)
+        if batch == time or same_dim(lengths[0], x.shape[batch]) is False:
+            found = f"axes {batch} and {time}, {shape_text(lengths)}"
+            raise site.shape_error("a length for each sequence, and two axes", found)
+        return (Inferred(x.dtype, x.shape),)
+
+    @staticmethod
+    def reference(site: Site, x: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        batch, time = _sequence_axes(site)
+        result = x.copy()
+        moved, source = (np.moveaxis(a, (batch, time), (0, 1)) for a in (result, x))
+        for j, length in enumerate(lengths):
+            moved[j, : int(length)] = source[j, : int(length)][::-1]
+        return (result,)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        x, lengths = site.input(0), site.input(1)
+        batch, time = _sequence_axes(site)
+
+        def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
+            step = ex.as_index(at[time])
+            length = call("min", operands.load(lengths, at[batch]), ex.as_index(x.shape[time]))
+            back = call("sub", call("sub", length, ex.i32(1)), step)
+            place = ex.as_dim(ex.select(call("lt", step, length), back, step))
+            return operands.at(x, (*at[:time], place, *at[time + 1 :]))
+
+        emit.map(body)
+
+
+def _sequence_axes(site: Site) -> tuple[int, int]:
+    rank = len(site.input(0).shape)
+    return site.axis(site.integer("batch_axis"), rank), site.axis(site.integer("time_axis"), rank)
 
 
 def _depth(site: Site) -> Dim:

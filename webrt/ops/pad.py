@@ -6,6 +6,7 @@ import numpy as np
 
 from webrt import dims
 from webrt.dims import Dim
+from webrt.dtypes import DType
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, call
 from webrt.ops.emit import Emitter, Operands, device_dtype
@@ -127,3 +128,72 @@ def _inside(mode: str, place: Dim, extent: Dim, pads: tuple[Dim, Dim]) -> Dim:
     folded = dims.dim_max(place, place * -1)  # |place|: the reflection at the start
     last = extent - 1
     return dims.dim_min(folded, last * 2 - folded)
+
+
+@operator("CenterCropPad", Attr("axes"), since=18)
+class CenterCropPad:
+    """Each axis cut or grown to a length, on both sides alike; what is odd goes to the end."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        return (Inferred(site.input(0).dtype, tuple(length for _, length in _centred(site))),)
+
+    @staticmethod
+    def reference(site: Site, x: Tensor, shape: Tensor) -> tuple[Tensor, ...]:
+        for axis, length in zip(_centre_axes(site), shape, strict=True):
+            away = int(length) - x.shape[axis]
+            before = abs(away) // 2
+            if away > 0:
+                grown = [(0, 0)] * x.ndim
+                grown[axis] = (before, away - before)
+                x = np.pad(x, grown)
+            else:
+                x = np.take(x, np.arange(before, before + int(length)), axis)
+        return (x,)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        x, plan = site.input(0), _centred(site)
+
+        def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
+            valid: list[Expr] = []
+            places: list[Dim] = []
+            for place, extent, (before, length) in zip(at, x.shape, plan, strict=True):
+                source = place - before
+                if compare(length, extent) not in (0, -1):
+                    valid.append(call("ge", ex.as_index(source), ex.i32(0)))
+                    valid.append(call("lt", ex.as_index(source), ex.as_index(extent)))
+                    source = dims.dim_min(dims.dim_max(source, 0), extent - 1)
+                places.append(source)
+            element = operands.at(x, places)
+            zero = _zero(element.dtype)
+            for condition in valid:
+                element = ex.select(condition, element, zero)
+            return element
+
+        emit.map(body)
+
+
+def _zero(dtype: DType) -> Const:
+    return Const(False if dtype is DType.BOOL else 0.0 if dtype.is_float else 0, dtype)
+
+
+def _centre_axes(site: Site) -> list[int]:
+    rank = len(site.input(0).shape)
+    if "axes" not in site.attributes:
+        return list(range(rank))
+    return [site.axis(a, rank) for a in site.integers("axes")]
+
+
+def _centred(site: Site) -> list[tuple[Dim, Dim]]:
+    """(elements before the start, negative where they are cut; length) of each axis."""
+    shape, axes = site.input(0).shape, _centre_axes(site)
+    wanted = site.needed(1, "its shape")
+    if len(wanted) != len(axes):
+        raise site.shape_error(f"{len(axes)} lengths", str(len(wanted)))
+    plan: list[tuple[Dim, Dim]] = [(0, d) for d in shape]
+    for axis, length in zip(axes, wanted, strict=True):
+        away = length - shape[axis]
+        grown, cut = (dims.floor_div(dims.dim_max(a, 0), 2) for a in (away, away * -1))
+        plan[axis] = (grown - cut, length)
+    return plan
