@@ -18,7 +18,7 @@ from sample_pack import TABLE_VALUES, write_sample
 
 from webrt.errors import DeviceError, DeviceLostError, PackError, ShapeError, UsageError
 from webrt.pack.read import read_pack
-from webrt.runtime import session as session_module
+from webrt.runtime import flow as flow_module
 from webrt.runtime.device import Device, Dispatch
 from webrt.runtime.devices.wgpu import WgpuDevice, WgpuRecording
 from webrt.runtime.kernels import compile_kernels
@@ -101,7 +101,7 @@ def test_a_smaller_shape_reuses_the_buffers(
 
 
 def test_old_recordings_are_dropped(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "MAX_RECORDINGS", 2)
+    monkeypatch.setattr(flow_module, "MAX_SHAPES", 2)
     for length in [5, 6, 7, 8, 5, 6]:
         ids = ids_of(1, length)
         check(session.run({"ids": ids, "scale": SCALE}), ids)
@@ -378,7 +378,7 @@ def test_memory_of_4_gib_is_counted_before_anything_is_allocated(
         most = device.info.limits.max_total_size
         # ids 4 bytes, hidden 16, its parts in the arena 16, the mask 4: each tensor fits alone.
         with pytest.raises(DeviceError) as caught:
-            session._bound((26_200, 4096))
+            session._runner.bound((26_200, 4096), session._kernels)
         assert str(caught.value).startswith("weights, inputs, outputs and activations of 429")
         assert str(caught.value).endswith(
             f" bytes in all pass the {most} that {device.info.adapter} has;"

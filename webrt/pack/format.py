@@ -13,13 +13,15 @@ manifest.json is one JSON object, UTF-8:
     symbols     [{"id": "s0", "name": "batch_size", "most"?: the largest value}, …]
     inputs      [{"name", "dtype": "int64", "shape": [Dim…], "tensor": 0, "low"?, "high"?}, …]
     outputs     the same, without low and high
-    tensors     [{"dtype": "f32", "shape": [Dim…], "home": "input|output|arena|constant",
-                  "shard"?: 0, "offset"?: byte offset in the shard file, "bytes"?: n}, …]
+    tensors     [{"dtype": "f32", "shape": [Dim…], "home": "input|output|arena|constant|window",
+                  "shard"?: 0, "offset"?: byte offset in the shard file, "bytes"?: n,
+                  "window"?: {"ring": tensor, "shift": Dim, "loop": number or null}}, …]
     problems    [{"text": the problem's text form}, …]
     kernels     one a problem: [{"name", "schedule": {…}, "grid": [Dim, Dim, Dim],
                   "workgroup": [x, y, z], "work": Dim, "wgsl": "…",
                   "bindings": [{"name", "dtype", "lanes", "writable"}…]}, …]
     steps       [{"problem": 0, "inputs": [tensor…], "outputs": [tensor…], "node": "…"}, …]
+    flow?       how steps follow one another, where it isn't one after the other (pack/flow.py)
     wasm        {"modules": [{"file": "kernels.wasm", "bytes": n, "sha256": "…", "relaxed": false},
                              {"file": "kernels-relaxed.wasm", …, "relaxed": true}],
                  "kernels": one a problem: [{"name", "schedule": {…}, "units": Dim,

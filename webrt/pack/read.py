@@ -9,6 +9,7 @@ import mmap
 import re
 import struct
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from webrt import dims
@@ -16,6 +17,7 @@ from webrt.dtypes import DType
 from webrt.errors import PackError
 from webrt.kernel.loop import Binding
 from webrt.pack.field import MAX_INTEGER, Field
+from webrt.pack.flow import FlowReader, check_windows
 from webrt.pack.format import (
     MANIFEST,
     MAX_CONSTANT_BYTES,
@@ -33,7 +35,7 @@ from webrt.pack.format import (
 )
 from webrt.pack.modules import altered, check_file, read_name, read_sha256, read_wasm
 from webrt.pack.problems import check_kernel, read_problem
-from webrt.plan.plan import Home, ModelSymbol, Plan, Port, Step, Tensor
+from webrt.plan.plan import Home, ModelSymbol, Plan, Port, Step, Tensor, Window
 
 MAX_RANK = 8
 MAX_BINDINGS = 8
@@ -95,6 +97,14 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> Pack:
     outputs = _ports(root.member("outputs"), tensors, known, Home.OUTPUT)
     _check_inputs(root.member("inputs"), tensors, inputs)
     plan = Plan(symbols, inputs, outputs, tensors, problems, steps)
+
+    def check(field: Field, step: Step) -> None:
+        used = (*step.inputs, *step.outputs)
+        _check_bindings(field, used, tensors, kernels[step.problem])
+
+    reader = FlowReader(root.member("steps"), steps, tensors, known, set(plan.given), check)
+    plan = replace(plan, flow=reader.read(root))
+    check_windows(root.member("tensors"), tensors, reader.loops)
     wasm = read_wasm(root.member("wasm"), kernels, plan, known)
     return Pack(plan, kernels, shards, placements, generator, wasm)
 
@@ -152,12 +162,22 @@ def _tensors(
         dtype = DType(item.member("dtype").choice("bool", *_STORED))
         home = Home(item.member("home").choice(*(h.value for h in Home)))
         shape = _shape(item.member("shape"), frozenset() if home is Home.CONSTANT else known)
-        tensor = Tensor(dtype, shape, home)
+        window = _window(item.member("window"), known) if home is Home.WINDOW else None
+        tensor = Tensor(dtype, shape, home, window)
         tensors.append(tensor)
         if home is Home.CONSTANT:
             placements[index] = _placement(item, tensor, shards)
     _check_overlap(field, placements)
     return tuple(tensors), placements
+
+
+def _window(field: Field, known: frozenset[str]) -> Window:
+    loop = field.member("loop")
+    return Window(
+        field.member("ring").integer(),
+        field.member("shift").dim(known),
+        None if loop.value is None else loop.integer(),
+    )
 
 
 def _shape(field: Field, known: frozenset[str]) -> tuple[dims.Dim, ...]:
@@ -224,26 +244,12 @@ def _steps(
     field: Field, tensors: tuple[Tensor, ...], kernels: tuple[KernelEntry, ...]
 ) -> tuple[Step, ...]:
     steps = []
-    written = {i for i, t in enumerate(tensors) if t.home in (Home.INPUT, Home.CONSTANT)}
     for item in field.items():
         problem = item.member("problem").integer(0, len(kernels) - 1)
         inputs = _step_tensors(item.member("inputs"), len(tensors))
         outputs = _step_tensors(item.member("outputs"), len(tensors))
-        for position, read in enumerate(inputs):
-            if read not in written:
-                path = item.member("inputs").items()[position]
-                raise path.fail(f"tensor {read} is read before a step writes it")
-        for position, write in enumerate(outputs):
-            if write in written:
-                path = item.member("outputs").items()[position]
-                raise path.fail(f"tensor {write} can't be written here")
-            written.add(write)
-        _check_bindings(item, (*inputs, *outputs), tensors, kernels[problem])
         node = item.member("node").text(1 << 16)
         steps.append(Step(problem, inputs, outputs, node))
-    for index, tensor in enumerate(tensors):
-        if tensor.home is Home.OUTPUT and index not in written:
-            raise field.fail(f"no step writes tensor {index}, an output")
     return tuple(steps)
 
 
@@ -286,7 +292,9 @@ def _ports(
         dtype = DType.from_onnx_name(item.member("dtype").choice(*(d.onnx_name for d in DType)))
         index = item.member("tensor").integer(0, len(tensors) - 1)
         tensor = tensors[index]
-        if tensor.home is Home.ARENA or (kind is Home.INPUT and tensor.home is not Home.INPUT):
+        if tensor.home in (Home.ARENA, Home.WINDOW) or (
+            kind is Home.INPUT and tensor.home is not Home.INPUT
+        ):
             raise item.member("tensor").fail(f"tensor {index} is {tensor.home.value}")
         if dtype.storage.computed is not tensor.dtype.storage.computed:
             raise item.member("dtype").fail(

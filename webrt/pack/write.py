@@ -19,6 +19,7 @@ from webrt.dtypes import DType
 from webrt.errors import PackError
 from webrt.kernel.loop import Binding
 from webrt.kernel.text import print_problem
+from webrt.pack.flow import flow_json
 from webrt.pack.format import (
     MANIFEST,
     MAX_SHARD_BYTES,
@@ -205,6 +206,12 @@ def manifest_bytes(pack: Pack) -> bytes:
             "shape": _dims(tensor.shape),
             "home": tensor.home.value,
         }
+        if tensor.window is not None:
+            entry["window"] = {
+                "ring": tensor.window.ring,
+                "shift": dims.to_json(tensor.window.shift),
+                "loop": tensor.window.loop,
+            }
         if index in pack.placements:
             place = pack.placements[index]
             entry |= {"shard": place.shard, "offset": place.offset, "bytes": place.bytes}
@@ -228,6 +235,7 @@ def manifest_bytes(pack: Pack) -> bytes:
             }
             for s in plan.steps
         ],
+        **({"flow": flow_json(plan.flow)} if plan.flow else {}),
         "wasm": {
             "modules": [asdict(m) for m in pack.wasm.modules],
             "kernels": [_wasm_kernel(k) for k in pack.wasm.kernels],

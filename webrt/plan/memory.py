@@ -2,8 +2,9 @@
 
 The algorithm, step by step, so that both agree to the byte:
 
-1. A tensor of home ARENA lives from the first to the last step that writes or reads it, both
-   included: what one step reads and writes never overlaps.
+1. A tensor of home ARENA lives from the first to the last moment that touches it, both included
+   (`plan/flow.py`): what one step reads and writes never overlaps. Every epoch has an arena of its
+   own; a tensor lies in that of the epoch in which its life begins.
 2. Its size is its bytes under the bindings, rounded up to a multiple of 256.
 3. Tensors are placed one by one, larger sizes first, equal sizes by rising tensor index.
 4. To place one, take the tensors placed before whose lives overlap its own, by rising
@@ -21,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from webrt import dims
+from webrt.plan.flow import Outline
 from webrt.plan.plan import Home, Plan
 
 ALIGNMENT = 256
@@ -36,20 +38,31 @@ class Placement:
     lower_bound: int
 
 
-def lifetimes(plan: Plan) -> dict[int, tuple[int, int]]:
-    """First and last step of every arena tensor that a step touches."""
-    lives: dict[int, tuple[int, int]] = {}
-    for position, step in enumerate(plan.steps):
-        for tensor in (*step.inputs, *step.outputs):
-            if plan.tensors[tensor].home is Home.ARENA:
-                first, _ = lives.get(tensor, (position, position))
-                lives[tensor] = (first, position)
-    return lives
+Lives = dict[int, tuple[int, int]]
+
+
+def lifetimes(plan: Plan) -> dict[int, Lives]:
+    """First and last moment of every arena tensor that is touched, by epochs."""
+    outline = Outline(plan)
+    found: dict[int, Lives] = {epoch: {} for epoch in range(outline.epoch + 1)}
+    for tensor, (first, last) in outline.lives().items():
+        if plan.tensors[tensor].home is Home.ARENA:
+            found[outline.epochs[first]][tensor] = (first, last)
+    return found
 
 
 def place(plan: Plan, bindings: Mapping[str, int]) -> Placement:
-    """Offsets under the given values of the model's symbols; raises KeyError for an unbound one."""
-    lives = lifetimes(plan)
+    """All arenas together under the given values of the model's symbols.
+
+    Raises KeyError for an unbound symbol.
+    """
+    placed = [place_epoch(plan, lives, bindings) for lives in lifetimes(plan).values()]
+    offsets = {t: o for p in placed for t, o in p.offsets.items()}
+    return Placement(offsets, sum(p.peak for p in placed), sum(p.lower_bound for p in placed))
+
+
+def place_epoch(plan: Plan, lives: Lives, bindings: Mapping[str, int]) -> Placement:
+    """Offsets in the arena of one epoch, whose tensors live as `lives` tells."""
     sizes = {t: _aligned(dims.evaluate(plan.tensors[t].bytes, bindings)) for t in lives}
     offsets: dict[int, int] = {}
     peak = 0
@@ -65,15 +78,15 @@ def place(plan: Plan, bindings: Mapping[str, int]) -> Placement:
             end = max(end, offsets[other] + sizes[other])
         offsets[tensor] = best if best >= 0 else end
         peak = max(peak, offsets[tensor] + sizes[tensor])
-    return Placement(offsets, peak, _lower_bound(lives, sizes, len(plan.steps)))
+    return Placement(offsets, peak, _lower_bound(lives, sizes))
 
 
-def _lower_bound(lives: Mapping[int, tuple[int, int]], sizes: Mapping[int, int], steps: int) -> int:
-    alive = [0] * steps
+def _lower_bound(lives: Lives, sizes: Mapping[int, int]) -> int:
+    alive = [0] * (1 + max((last for _, last in lives.values()), default=0))
     for tensor, (first, last) in lives.items():
-        for position in range(first, last + 1):
-            alive[position] += sizes[tensor]
-    return max(alive, default=0)
+        for moment in range(first, last + 1):
+            alive[moment] += sizes[tensor]
+    return max(alive)
 
 
 def _aligned(size: int) -> int:

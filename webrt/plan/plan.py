@@ -1,12 +1,14 @@
 """The plan: a model as a list of dispatches over tensors with symbolic shapes, without code.
 
-Made by the builder half (`passes/`), stored by `pack/`, executed by `runtime/session.py`.
+Made by the builder half (`passes/`), stored by `pack/`, executed by `runtime/session.py`. Where a
+model decides something while it runs, `flow` tells how the dispatches follow one another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Union
 
 from webrt import dims
 from webrt.dims import Dim
@@ -18,18 +20,35 @@ class Home(Enum):
     """Where a tensor lives."""
 
     INPUT = "input"  # a buffer of its own, written by the host before a run
-    OUTPUT = "output"  # a buffer of its own, read by the host after a run
-    ARENA = "arena"  # a range of the session's one arena, shared over time
+    OUTPUT = "output"  # a buffer of its own, read by the host after a run, or in the middle of one
+    ARENA = "arena"  # a range of the session's arena, shared over time
     CONSTANT = "constant"  # a weight, uploaded once; read-only
+    WINDOW = "window"  # a slot of a ring: of an arena tensor of shape [slots, pitch]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which slot of tensor `ring`: number (shift + the turn of loop `loop`) modulo its slots.
+
+    `loop` counts the plan's loops in the order in which the flow shows them; None: no turn.
+    """
+
+    ring: int
+    shift: Dim
+    loop: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """`dtype` is bool, f32, f16, i32 or u32; the layout is contiguous, row-major."""
+    """`dtype` is bool, f32, f16, i32 or u32; the layout is contiguous, row-major.
+
+    `window` is given exactly where the home is WINDOW.
+    """
 
     dtype: DType
     shape: tuple[Dim, ...]
     home: Home
+    window: Window | None = None
 
     @property
     def bytes(self) -> Dim:
@@ -80,8 +99,72 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """The plan's steps from `first` to before `end`."""
+
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostStep:
+    """The host reads `inputs`, computes `op` (`runtime/host.py`), writes `outputs`.
+
+    `symbols` get their values here: sizes plus one, since a symbol is at least 1. What is read
+    has a buffer of its own (home INPUT or OUTPUT).
+    """
+
+    op: str
+    options: tuple[tuple[str, int | float], ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    symbols: tuple[str, ...]
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """`then` or `other`, by the one element of tensor `condition`, which the host reads.
+
+    Both write the same tensors. `bound` gives symbols the value of the first dim after `then`, of
+    the second after `other`.
+    """
+
+    condition: int
+    then: Flow
+    other: Flow
+    bound: tuple[tuple[str, Dim, Dim], ...]
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`body` over and over: `trips` times, or while `condition` holds, or both.
+
+    A `condition` (one element) is written before the loop and again by the body: the host reads it
+    before every turn. A loop that would take more than `most` turns ends the run with an error.
+    `symbol` gets the number of turns plus one.
+    """
+
+    trips: Dim | None
+    most: int
+    condition: int | None
+    body: Flow
+    symbol: str | None
+    node: str
+
+
+Item = Union[Run, HostStep, Branch, Loop]
+Flow = tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything but code and weights. Equal problems are stored once."""
+    """Everything but code and weights. Equal problems are stored once.
+
+    `steps` are all dispatches. An empty `flow`: one after the other; else its runs cover the steps,
+    in order, each once. In a loop, a tensor is written once a turn.
+    """
 
     symbols: tuple[ModelSymbol, ...]
     inputs: tuple[Port, ...]
@@ -89,3 +172,15 @@ class Plan:
     tensors: tuple[Tensor, ...]
     problems: tuple[Problem, ...]
     steps: tuple[Step, ...]
+    flow: Flow = ()
+
+    @property
+    def items(self) -> Flow:
+        """The flow, spelt out where it is empty."""
+        return self.flow or (Run(0, len(self.steps)),)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The symbols that the shapes of a run's inputs give; hosts bind the others on the way."""
+        shown = {n for p in self.inputs for d in p.shape if (n := dims.lone_symbol(d)) is not None}
+        return tuple(s.id for s in self.symbols if s.id in shown)

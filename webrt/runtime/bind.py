@@ -9,6 +9,7 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import PackError, ShapeError
+from webrt.plan.flow import bound_by, items_of
 from webrt.plan.plan import Plan, Port
 from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor, NotAnArrayError
@@ -37,17 +38,15 @@ def describe(plan: Plan, port: Port) -> TensorInfo:
 
 
 def check_symbols(plan: Plan) -> None:
-    """Every symbol must be readable off an input's shape; raises PackError."""
-    bound = {
-        name for p in plan.inputs for d in p.shape if (name := dims.lone_symbol(d)) is not None
-    }
+    """Every symbol is a dim of an input or gets its value in the flow; raises PackError."""
+    bound = {*plan.given, *(name for item in items_of(plan.flow) for name in bound_by(item))}
     for symbol in plan.symbols:
         if symbol.id not in bound:
             raise PackError(f"the symbol {symbol.name!r} is no dim of any input; pack again")
 
 
 def bind(plan: Plan, feeds: Mapping[str, object]) -> tuple[tuple[int, ...], dict[str, HostTensor]]:
-    """The values of the plan's symbols, in order, and the feeds as host tensors.
+    """The values of the symbols that `plan.given` lists, and the feeds as host tensors.
 
     Raises ShapeError for feeds that don't fit the inputs in name, dtype, rank, shape or value.
     """
@@ -60,7 +59,7 @@ def bind(plan: Plan, feeds: Mapping[str, object]) -> tuple[tuple[int, ...], dict
     for port in plan.inputs:
         _check_shape(plan, port, given[port.name], bindings, origins)
         _check_values(port, given[port.name])
-    return tuple(bindings[s.id] for s in plan.symbols), given
+    return tuple(bindings[name] for name in plan.given), given
 
 
 def _tensor(plan: Plan, port: Port, feeds: Mapping[str, object]) -> HostTensor:
@@ -137,10 +136,19 @@ def _check_values(port: Port, tensor: HostTensor) -> None:
 
 def evaluate_shape(shape: Sequence[Dim], bindings: Mapping[str, int]) -> tuple[int, ...]:
     """A shape under `bindings`; raises ShapeError where a dim comes out negative or undefined."""
-    try:
-        sizes = tuple(dims.evaluate(d, bindings) for d in shape)
-    except ZeroDivisionError as error:
-        raise ShapeError(f"a dim of {list(shape)} divides by zero at this input shape") from error
+    sizes = tuple(evaluate_dim(d, bindings) for d in shape)
     if any(size < 0 for size in sizes):
         raise ShapeError(f"the shape {list(shape)} is {list(sizes)} at this input shape")
     return sizes
+
+
+def evaluate_dim(dim: Dim, bindings: Mapping[str, int]) -> int:
+    """A dim under `bindings`; raises ShapeError where it is undefined."""
+    try:
+        return dims.evaluate(dim, bindings)
+    except ZeroDivisionError as error:
+        raise ShapeError(f"{dim} divides by zero at this input shape") from error
+    except KeyError as error:
+        raise PackError(
+            f"{dim} is needed before {error.args[0]} has a value; pack again"
+        ) from error

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from webrt import dims
 from webrt.errors import DeviceError
-from webrt.pack.format import Pack, Packer, Placement
+from webrt.pack.format import Pack, Packer
 from webrt.plan.memory import ALIGNMENT
 from webrt.plan.plan import Home, Plan
-from webrt.runtime.arrays import widened
 from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Pipeline, Slice
 from webrt.runtime.kernels import Kernels, PanelCode, direct_constants, panels_of
 
@@ -42,12 +40,6 @@ def check_total(size: int, what: str, info: DeviceInfo) -> None:
         )
 
 
-def stored_bytes(place: Placement, data: memoryview) -> memoryview:
-    """A constant as the device stores it, of its shard's bytes."""
-    raw = data[place.offset : place.offset + place.bytes]
-    return widened(raw) if place.halves else raw
-
-
 class Weights:
     """The constants: one buffer a shard, each tensor at an aligned offset of it.
 
@@ -71,7 +63,7 @@ class Weights:
         self.total = sum(self._sizes) + kernels.scratch * device.info.threads
         for packers in self._packers.values():
             self.total += sum(aligned(binding_size(p.bytes)) for p in packers.values())
-        largest = max((pack.placements[t].held for t in self._packers), default=0)
+        largest = max((pack.placements[t].bytes for t in self._packers), default=0)
         check_total(self.total + aligned(binding_size(largest)), "weights", device.info)
 
     def _lay_out(self) -> tuple[dict[int, int], list[int]]:
@@ -82,7 +74,7 @@ class Weights:
         for index, place in order:
             if index in direct:
                 offsets[index] = sizes[place.shard]
-                sizes[place.shard] += aligned(binding_size(place.held))
+                sizes[place.shard] += aligned(binding_size(place.bytes))
         return offsets, sizes
 
     def upload(self, shard: int, data: memoryview) -> None:
@@ -92,7 +84,7 @@ class Weights:
         for index, place in self._pack.placements.items():
             if place.shard != shard:
                 continue
-            raw = stored_bytes(place, data)
+            raw = data[place.offset : place.offset + place.bytes]
             if index in self._outputs:
                 self.kept[index] = bytes(raw)
             if raw.nbytes % 4:
@@ -101,7 +93,7 @@ class Weights:
                 assert buffer is not None
                 if raw.nbytes:
                     self._device.upload(buffer, self._offsets[index], raw)
-                self.slices[index] = Slice(buffer, self._offsets[index], binding_size(place.held))
+                self.slices[index] = Slice(buffer, self._offsets[index], binding_size(place.bytes))
             if index in self._packers:
                 packers = self._packers[index]
                 pipelines = {number: self._kernels.packers[number] for number in packers}
@@ -154,48 +146,54 @@ class Weights:
 class Memory:
     """The buffers that a run writes; they grow when a larger shape comes and are never shrunk.
 
-    `buffers` holds one for every input and output tensor, `arena` the one for all activations.
+    `buffers` holds one for every input and output tensor, `arenas` one for the activations of each
+    epoch.
     """
 
     def __init__(self, plan: Plan, device: Device) -> None:
         self._device = device
-        self._private = [i for i, t in enumerate(plan.tensors) if t.home is not Home.CONSTANT]
         self._homes = [t.home for t in plan.tensors]
         self.buffers: dict[int, Buffer] = {}
-        self.arena: Buffer | None = None
+        self.arenas: dict[int, Buffer] = {}
 
-    def reserve(self, sizes: Mapping[int, int], arena: int, share: bool, held: int) -> bool:
-        """Make room for tensors of `sizes` bytes; returns whether any buffer was replaced.
+    def reserve(
+        self, epoch: int, sizes: Mapping[int, int], arena: int, share: bool, held: int
+    ) -> bool:
+        """Make room for the tensors of an epoch, of `sizes` bytes, and an arena of `arena` bytes.
 
-        Limits are checked for all of them before the first is allocated; `held` bytes of the
-        device are taken by others.
+        Returns whether any buffer was replaced. Limits are checked for all of them before the first
+        is allocated; `held` bytes of the device are taken by others. Where `share` is false, each
+        tensor gets a buffer.
         """
         wanted = {
-            i: aligned(binding_size(sizes[i]))
-            for i in self._private
-            if not (share and self._homes[i] is Home.ARENA)
+            index: aligned(binding_size(size))
+            for index, size in sizes.items()
+            if not (share and self._homes[index] is Home.ARENA)
         }
         for index, size in wanted.items():
             check_buffer(size, f"tensor {index}", self._device.info)
         arena = arena if share else 0
         check_buffer(arena, "the arena", self._device.info)
+        self._check_total(epoch, wanted, arena, held)
         grown = [i for i, size in wanted.items() if self._size(self.buffers.get(i)) < size]
-        total = (
-            held
-            + max(arena, self._size(self.arena))
-            + sum(max(self._size(self.buffers.get(i)), size) for i, size in wanted.items())
-        )
-        check_total(total, "weights, inputs, outputs and activations", self._device.info)
         moved = False
         for index in grown:
             moved = self._release(self.buffers.pop(index, None)) or moved
-        if self._size(self.arena) < arena:
-            old, self.arena = self.arena, None
-            moved = self._release(old) or moved
-            self.arena = self._device.allocate(arena, "arena")
+        if self._size(self.arenas.get(epoch)) < arena:
+            moved = self._release(self.arenas.pop(epoch, None)) or moved
+            self.arenas[epoch] = self._device.allocate(arena, "arena")
         for index in grown:
             self.buffers[index] = self._device.allocate(wanted[index], self._homes[index].value)
         return moved
+
+    def _check_total(self, epoch: int, wanted: Mapping[int, int], arena: int, held: int) -> None:
+        sizes = {index: buffer.size for index, buffer in self.buffers.items()}
+        for index, size in wanted.items():
+            sizes[index] = max(size, sizes.get(index, 0))
+        arenas = {number: buffer.size for number, buffer in self.arenas.items()}
+        arenas[epoch] = max(arena, arenas.get(epoch, 0))
+        total = held + sum(sizes.values()) + sum(arenas.values())
+        check_total(total, "weights, inputs, outputs and activations", self._device.info)
 
     def _size(self, buffer: Buffer | None) -> int:
         return 0 if buffer is None else buffer.size
@@ -207,12 +205,6 @@ class Memory:
         return True
 
     def free(self) -> None:
-        for buffer in self.buffers.values():
+        for buffer in (*self.buffers.values(), *self.arenas.values()):
             self._device.free(buffer)
-        self._release(self.arena)
-        self.buffers, self.arena = {}, None
-
-
-def tensor_bytes(plan: Plan, bindings: Mapping[str, int]) -> dict[int, int]:
-    """Bytes of every tensor of the plan."""
-    return {i: dims.evaluate(t.bytes, bindings) for i, t in enumerate(plan.tensors)}
+        self.buffers, self.arenas = {}, {}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
@@ -12,22 +11,19 @@ from typing import Any
 from webrt.errors import UsageError
 from webrt.pack.format import MANIFEST, Pack
 from webrt.pack.read import check_shard, parse_manifest
-from webrt.pack.widen import for_device
-from webrt.plan.plan import Home, Port
+from webrt.plan.example import example_bindings
+from webrt.plan.plan import Home
 from webrt.runtime import arrays
-from webrt.runtime.arrays import HostTensor
-from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe
+from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe, evaluate_shape
 from webrt.runtime.device import Device, DeviceInfo
+from webrt.runtime.flow import Runner
 from webrt.runtime.kernels import Candidate, Kernel, Kernels, compile_kernels
-from webrt.runtime.memory import Memory, Weights, stored_bytes
+from webrt.runtime.memory import Weights
 from webrt.runtime.profile import KernelTime, measure
-from webrt.runtime.shape import BoundShape, build
+from webrt.runtime.shape import Placed
 from webrt.runtime.source import Source
 from webrt.runtime.sync import run_sync
 from webrt.schedule import to_json
-
-MAX_RECORDINGS = 32
-"""Shapes whose recordings are kept; the one not used for longest goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +43,14 @@ class Session:
     """
 
     def __init__(
-        self,
-        pack: Pack,
-        source: Source,
-        device: Device,
-        weights: Weights,
-        kernels: Kernels,
-        float16: str | None = None,
+        self, pack: Pack, source: Source, device: Device, weights: Weights, kernels: Kernels
     ) -> None:
         self._pack = pack
         self._source = source
         self._device = device
         self._weights = weights
         self._kernels = kernels
-        self._float16 = float16
-        self._memory = Memory(pack.plan, device)
-        self._shapes: OrderedDict[tuple[int, ...], BoundShape] = OrderedDict()
+        self._runner = Runner(pack, device, weights)
         self._tuned: dict[tuple[int, ...], dict[int, Kernel]] = {}
         self._packers = len(kernels.packers)
         self._lock = threading.Lock()
@@ -90,7 +78,6 @@ class Session:
             report = progress or (lambda _: None)
             pack = parse_manifest(await source.manifest(), f"{source.where}/{MANIFEST}")
             check_symbols(pack.plan)
-            pack, float16 = for_device(pack, device.info.features)
             kernels = await compile_kernels(
                 pack, source, device, lambda done, total: report(Progress("kernels", done, total))
             )
@@ -100,7 +87,7 @@ class Session:
                 check_shard(pack, index, data, source.where)
                 weights.upload(index, data)
                 report(Progress("weights", index + 1, len(pack.shards)))
-            return cls(pack, source, device, weights, kernels, float16)
+            return cls(pack, source, device, weights, kernels)
         except BaseException:
             device.close()
             raise
@@ -126,13 +113,8 @@ class Session:
 
     @property
     def pack(self) -> Pack:
-        """The manifest that this session runs: widened where the device lacks f16."""
+        """The manifest that this session runs."""
         return self._pack
-
-    @property
-    def float16(self) -> str | None:
-        """How a model of float16 runs: `native`, or `widened` to float32; None for others."""
-        return self._float16
 
     def run(self, feeds: Mapping[str, object]) -> dict[str, Any]:
         """Outputs by name for inputs by name: NumPy arrays (`HostTensor`s where it isn't there).
@@ -147,42 +129,43 @@ class Session:
         self._check_open()
         plan = self._pack.plan
         values, given = bind(plan, feeds)
-        shape = self._bound(values)
-        for port in plan.inputs:
-            data = self._stored(port, given)
-            if data.nbytes:
-                self._device.upload(self._memory.buffers[port.tensor], 0, data)
-        self._device.replay(shape.recording)
-        results = await self._device.read_many(
-            [(self._memory.buffers[t], size) for t, size in shape.reads.items()]
-        )
-        return self._outputs(shape, given, dict(zip(shape.reads, results, strict=True)))
+        inputs = {p.tensor: arrays.to_storage(given[p.name]) for p in plan.inputs}
+        placed = await self._runner.run(values, self._kernels_at(values), inputs)
+        wanted = {p.tensor for p in plan.outputs if plan.tensors[p.tensor].home is Home.OUTPUT}
+        read = await self._read(self._runner, placed, sorted(wanted))
+        return self._outputs(placed.bindings, inputs, read)
+
+    async def _read(
+        self, runner: Runner, placed: Placed, tensors: Sequence[int]
+    ) -> dict[int, bytes]:
+        """The bytes of tensors that have buffers of their own, with one wait."""
+        sizes = [-(-placed.sizes[t] // 4) * 4 for t in tensors]
+        buffers = [runner.memory.buffers[t] for t in tensors]
+        found = await self._device.read_many(list(zip(buffers, sizes, strict=True)))
+        return dict(zip(tensors, found, strict=True))
 
     def _outputs(
-        self, shape: BoundShape, given: Mapping[str, HostTensor], read: Mapping[int, bytes]
+        self,
+        bindings: Mapping[str, int],
+        inputs: Mapping[int, memoryview],
+        read: Mapping[int, bytes],
     ) -> dict[str, Any]:
         """Outputs in the model's dtypes; those that are inputs or constants are copied here."""
         plan = self._pack.plan
-        names = {p.tensor: p for p in plan.inputs}
         outputs: dict[str, Any] = {}
-        for port, sizes in zip(plan.outputs, shape.outputs, strict=True):
+        for port in plan.outputs:
             raw: memoryview | bytes
             match plan.tensors[port.tensor].home:
                 case Home.INPUT:
-                    raw = self._stored(names[port.tensor], given)
+                    raw = inputs[port.tensor]
                 case Home.CONSTANT:
                     raw = self._weights.kept[port.tensor]
                 case _:
                     raw = read[port.tensor]
-            storage = plan.tensors[port.tensor].dtype.storage
-            made = arrays.from_storage(port.dtype, sizes, raw, storage)
+            sizes = evaluate_shape(port.shape, bindings)
+            made = arrays.from_storage(port.dtype, sizes, raw)
             outputs[port.name] = arrays.as_result(made)
         return outputs
-
-    def _stored(self, port: Port, given: Mapping[str, HostTensor]) -> memoryview:
-        """An input's elements as the device stores them."""
-        storage = self._pack.plan.tensors[port.tensor].dtype.storage
-        return arrays.to_storage(given[port.name], storage)
 
     def trace(self, feeds: Mapping[str, object]) -> dict[int, Any]:
         """Run once with every tensor in memory of its own, and read them all: for `webrt check`.
@@ -192,28 +175,21 @@ class Session:
         self._check_open()
         plan = self._pack.plan
         values, given = bind(plan, feeds)
-        memory = Memory(plan, self._device)
+        inputs = {p.tensor: arrays.to_storage(given[p.name]) for p in plan.inputs}
+        runner = Runner(self._pack, self._device, self._weights, share=False)
         with self._lock:
             try:
-                shape = build(
-                    self._pack, self._device, memory, self._weights, self._kernels_at(values),
-                    values, share=False,
-                )  # fmt: skip
-                for port in plan.inputs:
-                    self._device.upload(memory.buffers[port.tensor], 0, self._stored(port, given))
-                self._device.replay(shape.recording)
-                made = {t: shape.sizes[t] for s in plan.steps for t in s.outputs}
-                raw = run_sync(
-                    self._device.read_many([(memory.buffers[t], n) for t, n in made.items()])
-                )
-                shape.free(self._device)
+                placed = run_sync(runner.run(values, self._kernels_at(values), inputs))
+                made = [t for s in plan.steps for t in s.outputs if t in runner.memory.buffers]
+                made = [t for t in dict.fromkeys(made) if t in placed.sizes]
+                raw = run_sync(self._read(runner, placed, made))
             finally:
-                memory.free()
+                runner.free()
         return {
             tensor: arrays.as_result(
-                arrays.from_storage(plan.tensors[tensor].dtype, shape.shape_of(plan, tensor), data)
+                arrays.from_storage(plan.tensors[tensor].dtype, placed.shapes[tensor], raw[tensor])
             )
-            for tensor, data in zip(made, raw, strict=True)
+            for tensor in made
         }
 
     def profile(self, feeds: Mapping[str, object]) -> tuple[KernelTime, ...]:
@@ -223,35 +199,11 @@ class Session:
         """
         self._check_open()
         values, _ = bind(self._pack.plan, feeds)
-        bindings = {s.id: v for s, v in zip(self._pack.plan.symbols, values, strict=True)}
+        bindings = example_bindings(self._pack.plan)  # for what only a run tells
+        bindings |= zip(self._pack.plan.given, values, strict=True)
         kernels = self._kernels_at(values)
         with self._lock:
             return run_sync(measure(self._pack, self._device, self._weights, kernels, bindings))
-
-    def _bound(self, values: tuple[int, ...]) -> BoundShape:
-        """The recording for these values of the symbols: built when they are first seen."""
-        if values in self._shapes:
-            self._shapes.move_to_end(values)
-            return self._shapes[values]
-        try:
-            shape = build(
-                self._pack,
-                self._device,
-                self._memory,
-                self._weights,
-                self._kernels_at(values),
-                values,
-            )
-        except BaseException:
-            self._forget()  # some buffers may have been replaced
-            raise
-        if shape.moved:  # buffers were replaced: older recordings name the old ones
-            self._forget()
-        self._shapes[values] = shape
-        if len(self._shapes) > MAX_RECORDINGS:
-            _, oldest = self._shapes.popitem(last=False)
-            oldest.free(self._device)
-        return shape
 
     def _kernels_at(self, values: tuple[int, ...]) -> Kernels:
         """The kernels that serve these values of the symbols: the pack's, and those swapped in."""
@@ -269,7 +221,7 @@ class Session:
         """
         self._check_open()
         plan = self._pack.plan
-        values = tuple(bindings[s.id] for s in plan.symbols)
+        values = tuple(bindings[name] for name in plan.given)
         codes = [candidate.code, *(p.code for p in candidate.panels)]
         pipeline, *packers = await self._device.compile(codes)
         numbers = {p.operand: self._packers + j for j, p in enumerate(candidate.panels)}
@@ -292,21 +244,14 @@ class Session:
             schedule=to_json(candidate.schedule),
         )  # fmt: skip
         self._tuned.setdefault(values, {})[problem] = made
-        shape = self._shapes.pop(values, None)
-        if shape is not None:
-            shape.free(self._device)
+        self._runner.drop(values)
 
     async def _constant(self, index: int) -> memoryview:
         """A constant's bytes, read again from the pack and checked again."""
         place = self._pack.placements[index]
         data = await self._source.file(self._pack.shards[place.shard])
         check_shard(self._pack, place.shard, data, self._source.where)
-        return stored_bytes(place, data)
-
-    def _forget(self) -> None:
-        for shape in self._shapes.values():
-            shape.free(self._device)
-        self._shapes.clear()
+        return data[place.offset : place.offset + place.bytes]
 
     def _check_open(self) -> None:
         if self._closed:
@@ -316,7 +261,6 @@ class Session:
         """Give the device's memory back; the session can't be used afterwards."""
         if not self._closed:
             self._closed = True
-            self._shapes.clear()
             self._device.close()
 
     def __enter__(self) -> Session:
