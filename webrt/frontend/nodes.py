@@ -20,7 +20,8 @@ from webrt.frontend.schema import check_node, check_types, schema_of
 from webrt.frontend.structure import Named, node_name
 from webrt.frontend.tensors import Reader, element_type, type_name
 from webrt.graph.ir import Array, Attribute, Graph, Node, Value
-from webrt.ops.registry import apply, find
+from webrt.ops.compose import applied
+from webrt.ops.registry import find
 from webrt.ops.site import numpy_dtype
 from webrt.plan.plan import ModelSymbol
 
@@ -276,7 +277,7 @@ class Builder:
             outputs.pop()
         try:
             attributes = {a.name: self._attribute(name, node, a) for a in node.attribute}
-            made = apply(
+            made, values = applied(
                 node.op_type, inputs, attributes, name=name, outputs=outputs, domain=domain,
                 version=self.opsets[domain],
             )  # fmt: skip

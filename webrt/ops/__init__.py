@@ -11,6 +11,7 @@ from webrt.ops import (
     elementwise,
     gather,
     generate,
+    heads,
     matmul,
     movement,
     norm,
@@ -28,6 +29,6 @@ from webrt.ops import (
 
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
-    attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter,
-    bitwise, angles, rescale,
+    attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, bitwise, angles,
+    rescale, heads,
 )  # fmt: skip

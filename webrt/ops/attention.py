@@ -18,12 +18,12 @@ MASKED = -F32_MAX
 """What a masked score becomes: at most -3e38, which the problem reads as masked out."""
 
 
-@operator("Attention", Attr("scale", 1.0), domain="webrt")
+@operator("Attention", Attr("scale", 1.0), Attr("softcap", 0.0), domain="webrt")
 class Attention:
-    """softmax(scale · query · keyᵀ + mask) · value; a bool mask keeps where it is true.
+    """softmax(cap(scale · query · keyᵀ) + mask) · value; a bool mask keeps where it is true.
 
-    query [B…, Q, D], key [B…, T, D], value [B…, T, E] -> [B…, Q, E]; the mask broadcasts to
-    [B…, Q, T].
+    query [B…, Q, D], key [B…, T, D], value [B…, T, E] -> [B…, Q, E]; key and value may have batch
+    dims of 1, and the mask broadcasts to [B…, Q, T]. A softcap of c > 0: cap(x) = c·tanh(x / c).
     """
 
     @staticmethod
@@ -34,7 +34,7 @@ class Attention:
         agree = (
             len(query.shape) == len(key.shape) == len(value.shape)
             and all(
-                same_dim(a, b) is True
+                b == 1 or same_dim(a, b) is True
                 for other in (key, value)
                 for a, b in zip(batch, other.shape[:-2], strict=True)
             )
@@ -57,6 +57,9 @@ class Attention:
         site: Site, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     ) -> tuple[Tensor, ...]:
         score = np.matmul(query, np.swapaxes(key, -1, -2)) * np.float32(site.number("scale"))
+        softcap = np.float32(site.number("softcap"))
+        if softcap > 0:
+            score = softcap * np.tanh(score / softcap)
         if mask is not None:
             score = np.where(mask, score, MASKED) if mask.dtype == bool else score + mask
         weight = np.exp(score - score.max(axis=-1, keepdims=True))
@@ -70,11 +73,15 @@ class Attention:
         q, t, d, e = (dims.symbol(name) for name in "qtde")
         operands = emit.operands()
         x = operands.load(query, flat((*b, q, d), query.shape))
-        y = operands.load(key, flat((*b, t, d), key.shape))
-        z = operands.load(value, flat((*b, t, e), value.shape))
+        y = operands.load(key, _offset(b, (t, d), key.shape))
+        z = operands.load(value, _offset(b, (t, e), value.shape))
         score: ex.Expr = Ref("score", DType.F32)
         if site.number("scale") != 1:
             score = call("mul", score, f32(site.number("scale")))
+        softcap = site.number("softcap")
+        if softcap > 0:
+            bent = call("tanh", call("mul", score, f32(1 / softcap)))
+            score = call("mul", bent, f32(softcap))
         mask = site.optional(3)
         if mask is not None:
             term = operands.load(mask, spread((*b, q, t), mask.shape))
@@ -89,3 +96,9 @@ class Attention:
             operands.declared(), x, y, z, score, (stored,),
         )  # fmt: skip
         emit.problem(problem, operands, emit.outputs)
+
+
+def _offset(batch: tuple[Dim, ...], inner: tuple[Dim, Dim], shape: tuple[Dim, ...]) -> Dim:
+    """Of an element whose matrix may serve many of the batch; its rows and columns are its own."""
+    own = [0 if extent == 1 else at for at, extent in zip(batch, shape, strict=False)]
+    return flat((*own, *inner), shape)

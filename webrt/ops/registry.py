@@ -55,7 +55,10 @@ class Rules(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpDef:
-    """One operator; `symbolic` is `reference` over object arrays of dims, or None."""
+    """One operator; `symbolic` is `reference` over object arrays of dims, or None.
+
+    `expand` stands for all of them where the operator is others put together (`compose.py`).
+    """
 
     name: str
     domain: str
@@ -66,6 +69,7 @@ class OpDef:
     reference: Callable[..., tuple[Array, ...]]
     lower: Callable[[Site, Emitter], None]
     symbolic: Callable[..., tuple[Array, ...]] | None
+    expand: Callable[[Site, Any], tuple[Value, ...]] | None = None
 
     def defaults(self, version: int) -> dict[str, Attribute | None]:
         return {a.name: a.default for a in self.attributes if a.since <= version <= a.until}
@@ -86,13 +90,22 @@ def operator(
     def add(rules: R) -> R:
         assert (domain, name) not in _TABLE, name
         symbolic = getattr(rules, "symbolic", None)
-        _TABLE[domain, name] = OpDef(
-            name, domain, since, until, attributes,
-            rules.infer, rules.reference, rules.lower, symbolic,
+        register(
+            OpDef(
+                name, domain, since, until, attributes,
+                rules.infer, rules.reference, rules.lower, symbolic,
+            )
         )  # fmt: skip
         return rules
 
     return add
+
+def register(definition: OpDef) -> None:
+    """Add an operator to the table."""
+    key = definition.domain, definition.name
+    assert key not in _TABLE, definition.name
+    _TABLE[key] = definition
+
 
 
 def find(op: str, domain: str = "", version: int = NEWEST) -> OpDef | None:

@@ -27,7 +27,7 @@ def support_table() -> str:
 
 
 def _module(definition: OpDef) -> str:
-    return definition.infer.__module__
+    return (definition.expand or definition.infer).__module__
 
 
 def _show(definition: OpDef) -> str:
