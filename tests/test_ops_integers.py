@@ -96,6 +96,15 @@ def test_a_cumulative_sum_of_bools_fits() -> None:
     assert _ranges(text) == {}
 
 
+def test_positions_from_a_mask_hold_the_mask() -> None:
+    text = """g (int64[b, s] mask) => (int64[b, s] y) {
+        axis = Constant <value_int = 1> ()
+        sums = CumSum (mask, axis)
+        y = Mul (sums, mask)
+    }"""
+    assert _ranges(text) == {"mask": (-32, 32)}  # 2^20 · 32 · 32 fits
+
+
 def test_int32_wraps_around_and_is_held_to_nothing() -> None:
     assert _ranges("g (int32[b] x) => (int32[b] y) { y = Mul (x, x) }") == {}
 
@@ -110,7 +119,7 @@ def test_what_cant_fit_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedOpError) as caught:
         _ranges(text)
     assert str(caught.value) == (
-        "int64 arithmetic that isn't proven to fit 32 bits, which it is computed in: node 'Mul_1'"
+        "int64 arithmetic that isn't proven to fit 32 bits, which it is computed in: node 'Mul_3'"
     )
 
 
