@@ -288,10 +288,8 @@ class Builder:
             # a shape rule that fell over inputs that no valid model has
             kind = f"{type(error).__name__}: {error}"
             raise ModelError(f"node {name!r} ({node.op_type}): is malformed ({kind})") from error
-        for output, value in zip(outputs, made.outputs, strict=False):
-            if output:
-                self.values[output] = value
-        self.nodes.append(made)
+        self.nodes += made
+        self.values |= {o: v for o, v in zip(outputs, values, strict=False) if o}
 
     def _attribute_constant(self, name: str, node: NodeProto) -> Array:
         attribute = node.attribute[0]
