@@ -12,6 +12,7 @@ from webrt.ops import (
     gather,
     generate,
     heads,
+    losses,
     matmul,
     movement,
     norm,
@@ -21,6 +22,7 @@ from webrt.ops import (
     regions,
     rescale,
     resize,
+    rotary,
     sampling,
     scatter,
     transposed,
@@ -29,6 +31,6 @@ from webrt.ops import (
 
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
-    attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, bitwise, angles,
-    rescale, heads,
+    attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, bitwise,
+    angles, rescale, heads, losses, rotary,
 )  # fmt: skip
