@@ -181,6 +181,23 @@ def serve_command(
         server.serve_forever()
 
 
+@app.command("export")
+def export_command(
+    folder: Folder,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The site's folder.")],
+    pyodide: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|URL", help="Pyodide, for tuning in the page: copied, or named."),
+    ] = None,
+    wheel: Annotated[bool, typer.Option(help="webrt's wheel too, for Python in the page.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a self-hosted site of a pack: player, demo page, hashes; any static host serves it."""
+    from webrt.cli.export import export, export_text
+
+    _show(json, export(folder, out, pyodide, wheel), export_text)
+
+
 def _version(value: bool) -> None:
     if value:
         print(f"webrt {__version__}")

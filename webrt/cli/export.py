@@ -1,0 +1,187 @@
+"""`webrt export`: a folder that any static host serves, with all that a page of the pack needs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from webrt.errors import UsageError
+from webrt.pack.read import read_pack
+from webrt.resources import shader_dir, web_dir
+from webrt.version import __version__
+
+PYODIDE_FILES = (
+    "pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json",
+)  # fmt: skip
+"""What `loadPyodide` fetches, without any package."""
+
+MARK = "integrity.json"
+"""The list of hashes: a folder that has it is an export."""
+
+WHEEL = f"webrt-{__version__}-py3-none-any.whl"
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def export(folder: Path, out: Path, pyodide: str | None, wheel: bool) -> dict[str, Any]:
+    """Write the site; returns what was written, the integrity of each script, and a snippet.
+
+    `pyodide` is the folder of a Pyodide distribution, which is copied, or the URL of one. With it,
+    or with `wheel`, webrt's own wheel comes too. Raises UsageError for an `out` that holds anything
+    but an earlier export, PackError for a folder that is no pack.
+    """
+    read_pack(folder)
+    _check_out(out)
+    local = Path(pyodide) if pyodide is not None and "://" not in pyodide else None
+    if local is not None:
+        _check_pyodide(local)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+        site = Path(scratch) / "site"
+        note = _write(site, folder, local, wheel or pyodide is not None)
+        integrity = {f"webrt/{p.name}": integrity_of(p) for p in (site / "webrt").glob("*.js")}
+        integrity = dict(sorted(integrity.items()))
+        (site / MARK).write_text(json.dumps(integrity, indent=1) + "\n")
+        sizes = [p.stat().st_size for p in site.rglob("*") if p.is_file()]
+        if out.exists():
+            shutil.rmtree(out)
+        site.rename(out)
+    return {
+        "path": str(out),
+        "files": len(sizes),
+        "bytes": sum(sizes),
+        "integrity": integrity,
+        "wheel": None if note is None else f"webrt/{WHEEL}",
+        "note": note,
+        "snippet": snippet(integrity, pyodide, note is not None),
+    }
+
+
+def export_text(result: dict[str, Any]) -> str:
+    """What `webrt export` says."""
+    lines = [f"{result['path']}: {result['files']} files, {result['bytes']:,} bytes"]
+    if result["wheel"]:
+        lines.append(f"{result['wheel']}: {result['note']}")
+    return "\n".join([*lines, "in a page of it:", result["snippet"]])
+
+
+def _check_out(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UsageError(f"{out}: is not a folder; name another one")
+    if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise UsageError(f"{out}: holds files that aren't an earlier export; name another folder")
+
+
+def _write(site: Path, pack: Path, pyodide: Path | None, wheel: bool) -> str | None:
+    """All files but the list of hashes; returns how the wheel was made, None without one."""
+    web = web_dir()
+    shutil.copytree(pack, site / "pack")
+    for pattern in ("*.js", "demo/*"):
+        for path in web.glob(pattern):
+            _copy(path, site / "webrt" / path.relative_to(web))
+    _copy(web / "demo" / "index.html", site / "index.html")
+    if pyodide is not None:
+        for name in PYODIDE_FILES:
+            _copy(pyodide / name, site / "pyodide" / name)
+    return write_wheel(site / "webrt" / WHEEL, pyodide) if wheel else None
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _check_pyodide(folder: Path) -> None:
+    missing = [name for name in PYODIDE_FILES if not (folder / name).is_file()]
+    if missing:
+        raise UsageError(
+            f"{folder}: no Pyodide distribution: {missing[0]} is missing; expected the folder of"
+            " npm's pyodide package, or a URL"
+        )
+
+
+def integrity_of(path: Path) -> str:
+    """The `integrity` attribute of a file (W3C Subresource Integrity)."""
+    digest = hashlib.sha384(path.read_bytes()).digest()
+    return "sha384-" + base64.b64encode(digest).decode()
+
+
+def snippet(integrity: dict[str, str], pyodide: str | None, wheel: bool) -> str:
+    """What a page of the site has to hold: an import map with integrity, and three lines."""
+    imports = json.dumps({"integrity": {f"./{n}": i for n, i in integrity.items()}}, indent=1)
+    options = ""
+    if wheel and pyodide is not None:
+        where = pyodide if "://" in pyodide else "./pyodide/"
+        options = f', {{tune: "background", pyodide: "{where}", wheel: "./webrt/{WHEEL}"}}'
+    return (
+        f'<script type="importmap">{imports}</script>\n'
+        '<script type="module">\n'
+        '  import {InferenceSession, Tensor} from "./webrt/webrt.js";\n'
+        f'  const session = await InferenceSession.create("./pack"{options});\n'
+        "</script>"
+    )
+
+
+def write_wheel(target: Path, pyodide: Path | None) -> str:
+    """Write the wheel for Pyodide, from the files that are running; returns how it was made.
+
+    It is byte-compiled (by pyodide-build's `pyodide py-compile`) where this Python is Pyodide's.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(wheel_bytes())
+    if pyodide is None:
+        return "sources, which every Pyodide runs"
+    wanted = json.loads((pyodide / "pyodide-lock.json").read_text())["info"]["python"]
+    here = ".".join(map(str, sys.version_info[:2]))
+    if wanted.rsplit(".", 1)[0] != here:
+        return f"sources: this Python is {here}, Pyodide's {wanted}"
+    command = shutil.which("pyodide")
+    if command is None:
+        return "sources: pip install pyodide-build compiles them to byte code"
+    done = subprocess.run(
+        [command, "py-compile", str(target)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        target.write_bytes(wheel_bytes())
+        return f"sources: pyodide py-compile failed: {done.stderr.strip().splitlines()[-1:]}"
+    made = [p for p in target.parent.glob("webrt-*.whl") if p != target]
+    if made:
+        made[0].replace(target)
+    return "byte code"
+
+
+def wheel_bytes() -> bytes:
+    """A wheel (PyPA's binary distribution format) of the package, without the player."""
+    files: dict[str, bytes] = {}
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        files[f"webrt/{path.relative_to(_PACKAGE).as_posix()}"] = path.read_bytes()
+    for path in sorted(shader_dir().rglob("*.wgsl")):
+        files[f"webrt/_shaders/{path.relative_to(shader_dir()).as_posix()}"] = path.read_bytes()
+    information = f"webrt-{__version__}.dist-info"
+    files[f"{information}/METADATA"] = (
+        f"Metadata-Version: 2.1\nName: webrt\nVersion: {__version__}\n".encode()
+    )
+    files[f"{information}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: webrt export\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    record = f"{information}/RECORD"
+    lines = [f"{name},{_record_hash(data)},{len(data)}" for name, data in files.items()]
+    files[record] = ("\n".join([*lines, f"{record},,"]) + "\n").encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), data)
+    return buffer.getvalue()
+
+
+def _record_hash(data: bytes) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    return f"sha256={digest}"
