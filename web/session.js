@@ -3,7 +3,7 @@
 import { bind, checkSymbols, shapeOf } from "./bind.js";
 import { Shapes } from "./bound.js";
 import { deviceNames, openDevice } from "./devices.js";
-import { UsageError } from "./errors.js";
+import { DeviceLostError, UsageError } from "./errors.js";
 import { Files } from "./fetch.js";
 import { compileKernels, moduleFor } from "./kernels.js";
 import { Tensor, fromStorage } from "./tensor.js";
@@ -16,10 +16,13 @@ import { Weights } from "./weights.js";
 /** @typedef {import("./protocol.js").Device} Device */
 /** @typedef {import("./kernels.js").Kernels} Kernels */
 /** @typedef {import("./bind.js").Feeds} Feeds */
-/** What `onProgress` is told: bytes of weights, or kernels.
- * @typedef {{stage: "weights" | "kernels", done: number, total: number}} Progress */
+/** @typedef {import("./tune.js").Tuning} Tuning */
+/** What `onProgress` is told: bytes of weights, kernels, or how tuning goes.
+ * @typedef {{stage: "weights" | "kernels", done: number, total: number} |
+ *   import("./tune-options.js").TuneProgress} Progress */
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
- *   {onProgress?: (progress: Progress) => void}} Options */
+ *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
+/** A pack on a device. @typedef {{device: Device, kernels: Kernels, weights: Weights}} Loaded */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
@@ -32,6 +35,10 @@ export class InferenceSession {
   /** @type {Promise<unknown>} the last run */
   #tail = Promise.resolve();
   #released = false;
+  /** @type {Tuning | null} */
+  #tuning = null;
+  /** @type {((device: string) => Promise<Loaded>) | null} load again after a trial took the device */
+  #again = null;
 
   /** Use `InferenceSession.create`. @param {Pack} pack @param {Device} device
    * @param {Kernels} kernels @param {Weights} weights */
@@ -39,6 +46,9 @@ export class InferenceSession {
     this.#pack = pack;
     this.#device = device;
     this.#shapes = new Shapes(pack, device, kernels, weights);
+    /** What tuning came to, once it has ended; null where none was needed or wanted.
+     * @type {Promise<import("./records.js").Outcome | null>} */
+    this.tuned = Promise.resolve(null);
     /** Names of the model's inputs, in its order. @type {readonly string[]} */
     this.inputNames = pack.inputs.map((p) => p.name);
     /** Names of the model's outputs, in its order. @type {readonly string[]} */
@@ -49,7 +59,7 @@ export class InferenceSession {
     this.outputMetadata = pack.outputs.map((p) => metadata(pack, p));
     /** Which device this runs on. */
     this.deviceInfo = device.info;
-    /** Kernels that were ever compiled: it stays as it is after loading. */
+    /** Kernels that were ever compiled: after loading, only tuning adds to it. */
     this.compiledKernels = kernels.compiled;
   }
 
@@ -72,18 +82,19 @@ export class InferenceSession {
     try {
       const pack = await files.manifest();
       checkSymbols(pack);
-      const device = await opening;
-      const weights = new Weights(pack, device);
-      const { onProgress } = options;
-      const kernels = compile(pack, files, device,
-        (done, total) => onProgress?.({ stage: "kernels", done, total }));
-      await Promise.all([
-        weights.load(files, kernels, (done, total) => onProgress?.({ stage: "weights", done, total })),
-        device instanceof WasmDevice && kernels.then((made) => warmKernels(pack, device, made)),
-      ]);
+      const tuning = await tuningOf(pack, files, options);
+      const { device, kernels, weights } = await load(pack, files, opening, tuning, options);
       options.signal?.throwIfAborted();
-      const session = new InferenceSession(pack, device, await kernels, weights);
+      const session = new InferenceSession(pack, device, kernels, weights);
       if (device instanceof WasmDevice) await rehearse(pack, device, session.#shapes);
+      if (tuning) {
+        await tuning.warm();
+        session.#tuning = tuning;
+        session.#again = (kind) => (
+          load(pack, files, openDevice({ ...options, device: kind }), tuning, {}));
+        session.tuned = tuning.done;
+        session.#attach();
+      }
       return session;
     } catch (error) {
       files.stop();
@@ -108,8 +119,9 @@ export class InferenceSession {
       const known = this.outputNames.join(", ");
       throw new UsageError(`unknown output '${name}': this model's outputs are ${known}`);
     });
+    this.#tuning?.enter();
     const result = this.#tail.then(() => this.#execute(bindings, data, outputs));
-    this.#tail = result.catch(() => {});
+    this.#tail = result.catch(() => {}).then(() => this.#tuning?.leave(bindings));
     return result;
   }
 
@@ -117,13 +129,57 @@ export class InferenceSession {
   async release() {
     if (this.#released) return;
     this.#released = true;
+    this.#tuning?.stop();
     await this.#tail;
     this.#device.close();
+  }
+
+  #attach() {
+    this.#tuning?.attach({
+      shapes: this.#shapes,
+      between: (work) => {
+        const done = this.#tail.then(work);
+        this.#tail = done.catch(() => {});
+        return done;
+      },
+      swapped: () => { this.compiledKernels += 1; },
+    });
   }
 
   /** @param {import("./dims.js").Bindings} bindings @param {Uint8Array<ArrayBuffer>[]} data
    * @param {Port[]} outputs @returns {Promise<Record<string, Tensor>>} */
   async #execute(bindings, data, outputs) {
+    if (!this.#tuning) return this.#once(bindings, data, outputs);
+    await this.#tuning.turns.before();
+    try {
+      return await this.#once(bindings, data, outputs);
+    } catch (error) {
+      if (!(error instanceof DeviceLostError) || this.#released || !this.#tuning.tried()) throw error;
+      await this.#recover(error);
+      return this.#once(bindings, data, outputs);
+    }
+  }
+
+  /** A trial may take the GPU away from the page too: then the pack is loaded once more, on a GPU
+   * that still answers or on the CPU. @param {Error} error */
+  async #recover(error) {
+    const kinds = this.#tuning?.gpuGone ? ["wasm"] : [this.deviceInfo.kind, "wasm"];
+    this.#device.close();
+    for (const kind of kinds) {
+      const loaded = await this.#again?.(kind).catch(() => null);
+      if (!loaded) continue;
+      this.#device = loaded.device;
+      this.#shapes = new Shapes(this.#pack, loaded.device, loaded.kernels, loaded.weights);
+      this.deviceInfo = loaded.device.info;
+      this.#attach();
+      return;
+    }
+    throw error;
+  }
+
+  /** @param {import("./dims.js").Bindings} bindings @param {Uint8Array<ArrayBuffer>[]} data
+   * @param {Port[]} outputs @returns {Promise<Record<string, Tensor>>} */
+  async #once(bindings, data, outputs) {
     const device = this.#device;
     const { slices, recording, dims } = this.#shapes.get(bindings);
     this.#pack.inputs.forEach((port, j) => device.upload(slices[port.tensor].buffer, 0, data[j]));
@@ -139,12 +195,40 @@ export class InferenceSession {
   }
 }
 
+/** What tuning knows and may do, where the page asks for it: a page that doesn't loads nothing of it.
+ * @param {Pack} pack @param {Files} files @param {Options} options @returns {Promise<Tuning | null>} */
+async function tuningOf(pack, files, options) {
+  const { tune = "off", records, onProgress } = options;
+  if (!["off", "background", "now"].includes(tune)) {
+    throw new UsageError(`tune: expected off, background or now, found '${tune}'`);
+  }
+  if (tune === "off" && records === undefined) return null;
+  const { Tuning } = await import("./tune.js");
+  return new Tuning(pack, files, options, (progress) => onProgress?.(progress));
+}
+
+/** Put a pack on a device. @param {Pack} pack @param {Files} files @param {Promise<Device>} opening
+ * @param {Tuning | null} tuning @param {Options} options @returns {Promise<Loaded>} */
+async function load(pack, files, opening, tuning, { onProgress }) {
+  const device = await opening;
+  const weights = new Weights(pack, device);
+  const kernels = compile(pack, files, device, tuning && (() => tuning.serveKnown(device, weights)),
+    (done, total) => onProgress?.({ stage: "kernels", done, total }));
+  await Promise.all([
+    weights.load(files, kernels, (done, total) => onProgress?.({ stage: "weights", done, total })),
+    device instanceof WasmDevice && kernels.then((made) => warmKernels(pack, device, made)),
+  ]);
+  return { device, kernels: await kernels, weights };
+}
+
 /** @param {Pack} pack @param {Files} files @param {Device} device
+ * @param {(() => Promise<void>) | null} serveKnown
  * @param {(done: number, total: number) => void} progress @returns {Promise<Kernels>} */
-async function compile(pack, files, device, progress) {
+async function compile(pack, files, device, serveKnown, progress) {
   const { info } = device;
   const module = info.kind === "wasm" ? await files.module(moduleFor(pack, info)) : null;
   const kernels = await compileKernels(pack, device, module, progress);
+  await serveKnown?.();
   if (device instanceof WasmDevice) await warmPackers(pack, device, kernels);
   return kernels;
 }

@@ -152,9 +152,44 @@ export class Threads {
   }
 }
 
-/** A worker that has said that it is there. @param {string} [url] @returns {Promise<Worker>} */
+/** @param {string} [url] @returns {Promise<Worker>} */
 async function startWorker(url) {
-  const ways = url ? [() => new Worker(url, { type: "module" })] : [ownWorker, wrappedWorker];
+  const ways = url ? [() => new Worker(url, { type: "module" })] : [ownWorker,
+    () => wrappedWorker(new URL("./wasm-worker.js", import.meta.url))];
+  try {
+    return await firstReady(ways);
+  } catch (error) {
+    const reason = messageOf(error);
+    throw new DeviceError(`a wasm worker can't start${reason && `: ${reason}`}; the page's `
+      + "Content-Security-Policy must allow it (worker-src 'self'), and a page with "
+      + "Cross-Origin-Embedder-Policy must send that header with wasm-worker.js too");
+  }
+}
+
+function ownWorker() {
+  checkOrigin(import.meta.url);
+  // Bundlers know this very expression.
+  return new Worker(new URL("./wasm-worker.js", import.meta.url), { type: "module" });
+}
+
+/** A worker may come from the page's own origin only. @param {string} url */
+export function checkOrigin(url) {
+  if (new URL(url).origin !== globalThis.location?.origin) throw new Error("it lies on another origin");
+}
+
+/** A worker may import from other origins. It also takes the page's embedder policy over, which a
+ * file served without that header has not. @param {URL} file */
+export function wrappedWorker(file) {
+  const source = `import ${JSON.stringify(file.href)};`;
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const worker = new Worker(url, { type: "module" });
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  return worker;
+}
+
+/** The first worker that says that it is there. @param {readonly (() => Worker)[]} ways
+ * @returns {Promise<Worker>} */
+export async function firstReady(ways) {
   let reason = "";
   for (const way of ways) {
     try {
@@ -163,27 +198,7 @@ async function startWorker(url) {
       reason ||= messageOf(error);
     }
   }
-  throw new DeviceError(`a wasm worker can't start${reason && `: ${reason}`}; the page's `
-    + "Content-Security-Policy must allow it (worker-src 'self'), and a page with "
-    + "Cross-Origin-Embedder-Policy must send that header with wasm-worker.js too");
-}
-
-function ownWorker() {
-  if (new URL(import.meta.url).origin !== globalThis.location?.origin) {
-    throw new DeviceError("it lies on another origin");
-  }
-  // Bundlers know this very expression.
-  return new Worker(new URL("./wasm-worker.js", import.meta.url), { type: "module" });
-}
-
-/** A worker may come from the page's own origin only, but import from others. It also takes the
- * page's embedder policy over, which a file served without that header has not. */
-function wrappedWorker() {
-  const source = `import ${JSON.stringify(new URL("./wasm-worker.js", import.meta.url).href)};`;
-  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  const worker = new Worker(url, { type: "module" });
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-  return worker;
+  throw new Error(reason);
 }
 
 /** @param {Worker} worker @returns {Promise<Worker>} */

@@ -52,12 +52,12 @@ export async function warmKernels(pack, device, kernels) {
   }
 }
 
-/** Exercise a tuned kernel before it serves. @param {Pack} pack @param {WasmDevice} device
- * @param {number} problem @param {import("./kernels.js").Kernel} kernel @param {Bindings} bindings
- * @param {(packer: number | string) => number} bytesOf what its packers make */
-export async function warmTuned(pack, device, problem, kernel, bindings, bytesOf) {
-  const steps = pack.steps.filter((step) => step.problem === problem);
-  const problems = pack.kernels.map(() => kernel);
+/** Exercise tuned kernels before they serve. @param {Pack} pack @param {WasmDevice} device
+ * @param {ReadonlyMap<number, import("./kernels.js").Kernel>} tuned by problem
+ * @param {Bindings} bindings @param {(packer: number | string) => number} bytesOf what packers make */
+export async function warmTuned(pack, device, tuned, bindings, bytesOf) {
+  const steps = pack.steps.filter((step) => tuned.has(step.problem));
+  const problems = pack.kernels.map((_, j) => /** @type {any} */ (tuned.get(j)));
   const exercises = exercisesOf({ ...pack, steps }, { problems }, bindings, bytesOf);
   await exercise(device, exercises, Object.values(bindings));
 }

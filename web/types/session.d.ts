@@ -5,13 +5,19 @@ export type Port = import("./manifest.js").Port;
 export type Device = import("./protocol.js").Device;
 export type Kernels = import("./kernels.js").Kernels;
 export type Feeds = import("./bind.js").Feeds;
+export type Tuning = import("./tune.js").Tuning;
 export type Progress = {
     stage: "weights" | "kernels";
     done: number;
     total: number;
-};
-export type Options = import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions & {
+} | import("./tune-options.js").TuneProgress;
+export type Options = import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions & import("./tune-options.js").TuneOptions & {
     onProgress?: (progress: Progress) => void;
+};
+export type Loaded = {
+    device: Device;
+    kernels: Kernels;
+    weights: Weights;
 };
 export type Metadata = {
     name: string;
@@ -26,16 +32,22 @@ export type Metadata = {
 /** @typedef {import("./protocol.js").Device} Device */
 /** @typedef {import("./kernels.js").Kernels} Kernels */
 /** @typedef {import("./bind.js").Feeds} Feeds */
-/** What `onProgress` is told: bytes of weights, or kernels.
- * @typedef {{stage: "weights" | "kernels", done: number, total: number}} Progress */
+/** @typedef {import("./tune.js").Tuning} Tuning */
+/** What `onProgress` is told: bytes of weights, kernels, or how tuning goes.
+ * @typedef {{stage: "weights" | "kernels", done: number, total: number} |
+ *   import("./tune-options.js").TuneProgress} Progress */
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
- *   {onProgress?: (progress: Progress) => void}} Options */
+ *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
+/** A pack on a device. @typedef {{device: Device, kernels: Kernels, weights: Weights}} Loaded */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
 /** A pack on a device, ready to run. */
 export declare class InferenceSession {
     #private;
+    /** What tuning came to, once it has ended; null where none was needed or wanted.
+     * @type {Promise<import("./records.js").Outcome | null>} */
+    tuned: Promise<import("./records.js").Outcome | null>;
     /** Names of the model's inputs, in its order. @type {readonly string[]} */
     inputNames: readonly string[];
     /** Names of the model's outputs, in its order. @type {readonly string[]} */
@@ -46,7 +58,7 @@ export declare class InferenceSession {
     outputMetadata: readonly Metadata[];
     /** Which device this runs on. */
     deviceInfo: import("./protocol.js").DeviceInfo;
-    /** Kernels that were ever compiled: it stays as it is after loading. */
+    /** Kernels that were ever compiled: after loading, only tuning adds to it. */
     compiledKernels: number;
     /** Use `InferenceSession.create`. @param {Pack} pack @param {Device} device
      * @param {Kernels} kernels @param {Weights} weights */

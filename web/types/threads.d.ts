@@ -51,3 +51,11 @@ export declare class Threads {
     /** Stop all workers; what they were doing ends in `error`. @param {DeviceError} error */
     end(error: DeviceError): void;
 }
+/** A worker may come from the page's own origin only. @param {string} url */
+export declare function checkOrigin(url: string): void;
+/** A worker may import from other origins. It also takes the page's embedder policy over, which a
+ * file served without that header has not. @param {URL} file */
+export declare function wrappedWorker(file: URL): Worker;
+/** The first worker that says that it is there. @param {readonly (() => Worker)[]} ways
+ * @returns {Promise<Worker>} */
+export declare function firstReady(ways: readonly (() => Worker)[]): Promise<Worker>;

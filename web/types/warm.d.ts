@@ -16,10 +16,10 @@ export declare function warmPackers(pack: Pack, device: WasmDevice, kernels: Ker
 /** Exercise the kernel of every problem, those with the most work first.
  * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels @returns {Promise<void>} */
 export declare function warmKernels(pack: Pack, device: WasmDevice, kernels: Kernels): Promise<void>;
-/** Exercise a tuned kernel before it serves. @param {Pack} pack @param {WasmDevice} device
- * @param {number} problem @param {import("./kernels.js").Kernel} kernel @param {Bindings} bindings
- * @param {(packer: number | string) => number} bytesOf what its packers make */
-export declare function warmTuned(pack: Pack, device: WasmDevice, problem: number, kernel: import("./kernels.js").Kernel, bindings: Bindings, bytesOf: (packer: number | string) => number): Promise<void>;
+/** Exercise tuned kernels before they serve. @param {Pack} pack @param {WasmDevice} device
+ * @param {ReadonlyMap<number, import("./kernels.js").Kernel>} tuned by problem
+ * @param {Bindings} bindings @param {(packer: number | string) => number} bytesOf what packers make */
+export declare function warmTuned(pack: Pack, device: WasmDevice, tuned: ReadonlyMap<number, import("./kernels.js").Kernel>, bindings: Bindings, bytesOf: (packer: number | string) => number): Promise<void>;
 /** Run the plan once, as small as it gets: so the weights are in reach, and the player's own code
  * is warm too. @param {Pack} pack @param {WasmDevice} device
  * @param {import("./bound.js").Shapes} shapes @returns {Promise<void>} */

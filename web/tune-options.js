@@ -1,0 +1,23 @@
+// What a page says about tuning, and what it is told. Types only: nothing of it is loaded.
+
+/**
+ * `tune`: "off" (the default), "background" (once a run is over and none follows) or "now".
+ * `dims`: the shape to tune, by the model's names; that of the last run if not given.
+ * `budget`: seconds of trials. `pyodide`, `wheel`: where they are; `pyodide/` and `webrt.whl` beside
+ * the player if not given. `records`: a file of records (….json), or a folder with a file a device.
+ * `keepRecords: false` leaves IndexedDB alone. `postRecords`: a server that gets what was found here.
+ * `_trials` is for tests only.
+ * @typedef {{tune?: "off" | "background" | "now", dims?: Record<string, number>, budget?: number,
+ *   pyodide?: string | URL, wheel?: string | URL, records?: string | URL, keepRecords?: boolean,
+ *   postRecords?: string | URL,
+ *   _trials?: {planted?: readonly unknown[], silence?: number, pause?: number}}} TuneOptions */
+
+/**
+ * `state`: Pyodide is loading, a trial was done, a schedule was rejected, a kernel was swapped in,
+ * tuning failed (the session goes on) or is done. `done` and `total` are seconds; `beforeMs` and
+ * `afterMs` add up the kernels of a run.
+ * @typedef {{stage: "tune", state: "loading" | "trial" | "rejected" | "swapped" | "failed" | "done",
+ *   done: number, total: number, trials: number, rejected: number, seconds: number,
+ *   beforeMs: number, afterMs: number, problem?: string, reason?: string}} TuneProgress */
+
+export {};
