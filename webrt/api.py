@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from webrt.errors import DeviceError, RecordsError, UsageError
+from webrt.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
     from webrt.builder import PackReport
     from webrt.runtime.device import Device
     from webrt.runtime.session import Progress, Session
     from webrt.runtime.source import Source
+    from webrt.tune.background import TuneProgress
+    from webrt.tune.records import Records
 
 DEVICES = ("auto", "webgpu", "wasm")
+TUNE = ("off", "background", "now")
 _log = logging.getLogger("webrt")
 
 
@@ -47,20 +50,45 @@ def load(
     *,
     threads: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    tune: str = "off",
+    budget: float = 30.0,
+    dims: Mapping[str, int] | None = None,
+    records: str | os.PathLike[str] | None = None,
+    on_tune: Callable[[TuneProgress], None] | None = None,
 ) -> Session:
     """Load the pack in the folder `path` onto a device.
 
     `webgpu` is the best WebGPU adapter there is, `wasm` the CPU, on `threads` threads (one a core
     if not given); `auto` is WebGPU where there is a GPU for it, else wasm.
 
-    Raises PackError for a pack that isn't whole, DeviceError where the device can't be had. In a
-    browser, `await load_async` instead.
+    What tuning found on this device before serves at once: from the user's cache, from the pack,
+    and from `records`, a file or a URL. `tune` is `off`; `now`, to tune before this returns, at
+    the sizes `dims` of the model's dynamic dims (1, or 128 for lengths, where not given); or
+    `background`, to tune from the first run on, at its shape, while runs go on as before. Tuning
+    takes `budget` seconds; `on_tune` hears how it stands, on the tuning thread. `session.tuning`
+    cancels it, as closing the session does.
+
+    Raises PackError for a pack that isn't whole, DeviceError where the device can't be had,
+    RecordsError for `records` that aren't any. In a browser, `await load_async` instead.
     """
     from webrt.runtime.sync import run_sync
 
     if sys.platform == "emscripten":
         raise UsageError("a browser can't block: use await webrt.load_async(url)")
-    return run_sync(load_async(path, device, threads=threads, progress=progress))
+    if tune not in TUNE:
+        raise UsageError(f"tune={tune!r}: expected off, background or now")
+    if budget <= 0:
+        raise UsageError(f"budget={budget}: expected some seconds")
+    session, known = run_sync(_load(path, device, threads, progress, records))
+    if tune != "off":
+        from webrt.tune import start
+
+        try:
+            start.tune(session, Path(path), tune, budget, dims, known, on_tune)
+        except BaseException:
+            session.close()
+            raise
+    return session
 
 
 async def load_async(
@@ -69,9 +97,23 @@ async def load_async(
     *,
     threads: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    records: str | os.PathLike[str] | None = None,
 ) -> Session:
-    """`load` without blocking; in a browser, `source` is the pack's URL."""
+    """`load` without blocking, and without tuning; in a browser, `source` is the pack's URL."""
+    session, _ = await _load(source, device, threads, progress, records)
+    return session
+
+
+async def _load(
+    source: str | os.PathLike[str],
+    device: str,
+    threads: int | None,
+    progress: Callable[[Progress], None] | None,
+    records: str | os.PathLike[str] | None,
+) -> tuple[Session, Records]:
+    """The session, and all records that there are."""
     from webrt.runtime.session import Session
+    from webrt.tune.records import Records
 
     if device not in DEVICES:
         raise DeviceError(f"unknown device {device!r}: expected auto, webgpu or wasm")
@@ -79,22 +121,15 @@ async def load_async(
         raise UsageError("threads are for the wasm device, not for webgpu")
     place, opened = await _open(source, device, threads)
     session = await Session.open(place, opened, progress)
-    if sys.platform != "emscripten":
-        await _use_records(session)
-    return session
-
-
-async def _use_records(session: Session) -> None:
-    """Serve what `webrt tune` found on this device; broken records are said and left alone."""
-    from webrt.tune import live
-    from webrt.tune.records import Records, cache_file
+    if sys.platform == "emscripten":
+        return session, Records()
+    from webrt.tune import start
 
     try:
-        records = Records.read(cache_file())
-        for bindings in live.shapes(session, records):
-            await live.apply(session, bindings, records)
-    except RecordsError as error:
-        _log.warning("%s", error)
+        return session, await start.use_records(session, place, records)
+    except BaseException:
+        session.close()
+        raise
 
 
 async def _open(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from webrt.errors import UsageError
 from webrt.pack.format import MANIFEST, Pack
@@ -15,7 +15,7 @@ from webrt.plan.example import example_bindings
 from webrt.plan.plan import Home
 from webrt.runtime import arrays
 from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe, evaluate_shape
-from webrt.runtime.device import Device, DeviceInfo
+from webrt.runtime.device import Device, DeviceInfo, Pipeline
 from webrt.runtime.flow import Runner
 from webrt.runtime.kernels import Candidate, Kernel, Kernels, compile_kernels
 from webrt.runtime.memory import Weights
@@ -33,6 +33,14 @@ class Progress:
     stage: str
     done: int
     total: int
+
+
+class Attendant(Protocol):
+    """Who follows a session's runs on the caller's thread, and ends with it."""
+
+    def ran(self, feeds: Mapping[str, object]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Session:
@@ -55,6 +63,7 @@ class Session:
         self._packers = len(kernels.packers)
         self._lock = threading.Lock()
         self._closed = False
+        self.tuning: Attendant | None = None
         self.compiled_kernels = kernels.compiled
         self.inputs: tuple[TensorInfo, ...] = tuple(
             describe(pack.plan, p) for p in pack.plan.inputs
@@ -122,7 +131,10 @@ class Session:
         Raises ShapeError for feeds that don't fit, DeviceError and DeviceLostError from the device.
         """
         with self._lock:
-            return run_sync(self.run_async(feeds))
+            outputs = run_sync(self.run_async(feeds))
+        if self.tuning is not None:
+            self.tuning.ran(feeds)
+        return outputs
 
     async def run_async(self, feeds: Mapping[str, object]) -> dict[str, Any]:
         """`run` without blocking. Runs may overlap: the device's queue keeps them in order."""
@@ -213,17 +225,24 @@ class Session:
         problems = tuple(tuned.get(j, k) for j, k in enumerate(self._kernels.problems))
         return replace(self._kernels, problems=problems)
 
-    async def swap(self, bindings: Mapping[str, int], problem: int, candidate: Candidate) -> None:
+    async def swap(
+        self,
+        bindings: Mapping[str, int],
+        problem: int,
+        candidate: Candidate,
+        compiled: Sequence[Pipeline] = (),
+    ) -> None:
         """Serve `candidate` for a problem of the plan at these symbols' values, from now on.
 
         Other shapes keep the kernel they have. Raises CompileError or DeviceError; then nothing
         has changed. What it needs of the constants in another layout stays beside the pack's own.
+        `compiled` is what the device made of the candidate's codes, where that was done before.
         """
         self._check_open()
         plan = self._pack.plan
         values = tuple(bindings[name] for name in plan.given)
         codes = [candidate.code, *(p.code for p in candidate.panels)]
-        pipeline, *packers = await self._device.compile(codes)
+        pipeline, *packers = compiled or await self._device.compile(codes)
         numbers = {p.operand: self._packers + j for j, p in enumerate(candidate.panels)}
         for panel, packer in zip(candidate.panels, packers, strict=True):
             number = numbers[panel.operand]
@@ -259,6 +278,8 @@ class Session:
 
     def close(self) -> None:
         """Give the device's memory back; the session can't be used afterwards."""
+        if self.tuning is not None:
+            self.tuning.close()
         if not self._closed:
             self._closed = True
             self._device.close()

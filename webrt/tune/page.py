@@ -5,6 +5,7 @@ own. What a worker says is one JSON object a message:
 
     {"type": "trying", "problem": 3, "record": {…}}    before each trial: the schedule has no result
     {"type": "tried", "problem": 3, "record": {…}}     after it: one trial, with code if it leads
+    {"type": "progress", "report": {…}}                how things stand, where that was asked for
 
 A worker that falls silent after `trying` is ended by the page, which notes that schedule as one
 that failed and starts another worker with the records so far. Trials go on only when the page has
@@ -34,7 +35,7 @@ from webrt.runtime.device import (
     WasmCode,
 )
 from webrt.runtime.kernels import Candidate, PanelCode
-from webrt.schedule import Schedule
+from webrt.schedule import Schedule, to_json
 from webrt.tune.candidate import candidates
 from webrt.tune.code import Code, CpuCode, code_from_json, code_of
 from webrt.tune.records import Record, Records, Trial, record_to_json
@@ -59,7 +60,8 @@ async def serve(request: str, manifest: bytes, device: Device, page: Page) -> st
     """Tune the pack of `manifest` as `request` asks; returns the report, as JSON.
 
     The request is a JSON object of `dims` (the values of the plan's symbols), `seconds`, `records`
-    (what is known so far) and `planted` (see `_PageTuner`). Raises RecordsError, PackError,
+    (what is known so far), `planted` (see `_PageTuner`) and `progress`: whether to say how things
+    stand after each trial. Raises RecordsError, PackError,
     DeviceError, DeviceLostError.
     """
     asked = json.loads(request)
@@ -67,6 +69,7 @@ async def serve(request: str, manifest: bytes, device: Device, page: Page) -> st
     known = _Told(Records.from_json(json.dumps(asked["records"]), "records"))
     tuner = _PageTuner(_PoliteDevice(device, page), pack.plan, asked["dims"], known, page)
     tuner.plant(asked.get("planted", []))
+    tuner.tells_progress = asked.get("progress", False)
     report = await tuner.run(asked["seconds"])
     return json.dumps(_describe(report))
 
@@ -98,6 +101,7 @@ class _PageTuner(Tuner):
         self._page = page
         self._made: tuple[Work, Candidate] | None = None
         self._planted: dict[tuple[int, int], Code] = {}
+        self.tells_progress = False
         known.tell = self._tried
 
     def plant(self, planted: Sequence[Any]) -> None:
@@ -126,6 +130,9 @@ class _PageTuner(Tuner):
         if known.best is not None and known.best.schedule == trial.schedule:
             trial = replace(trial, code=code_of(made, work.problem))
         self._say("tried", work, replace(record, trials=(trial,)))
+        if self.tells_progress:
+            report = _describe(self.report(0.0))
+            self._page.say(json.dumps({"type": "progress", "report": report}))
 
     def _say(self, kind: str, work: Work, record: Record) -> None:
         self._page.say(
@@ -158,8 +165,9 @@ def _planted(candidate: Candidate, code: Code) -> Candidate:
 def _describe(report: TuneReport) -> dict[str, object]:
     problems = [
         {
-            "id": p.id, "space": p.space, "trials": p.trials, "rejected": p.rejected,
-            "default_ms": p.default_ms, "best_ms": p.best_ms, "speedup": p.speedup,
+            "id": p.id, "count": p.count, "space": p.space, "trials": p.trials,
+            "rejected": p.rejected, "default_ms": p.default_ms, "best_ms": p.best_ms,
+            "speedup": p.speedup, "schedule": to_json(p.schedule),
         }
         for p in report.problems
     ]  # fmt: skip

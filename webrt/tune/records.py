@@ -168,7 +168,7 @@ class Records:
             data = json.loads(text)
             if data["format"] != FORMAT or data["version"] != VERSION:
                 raise ValueError(f"expected {FORMAT!r} version {VERSION}")
-            return cls(_record_from_json(r) for r in data["records"])
+            return cls(record_from_json(r) for r in data["records"])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise RecordsError(f"{where}: not webrt's records: {reason}") from error
@@ -213,7 +213,7 @@ def record_to_json(record: Record) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _record_from_json(data: dict[str, object]) -> Record:
+def record_from_json(data: dict[str, object]) -> Record:
     names = [_text(data[name]) for name in ("device", "codegen", "problem")]
     dims, trials = data["dims"], data["trials"]
     if not isinstance(dims, dict) or not isinstance(trials, list) or len(trials) > MAX_TRIALS:
