@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
+import struct
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -34,8 +39,7 @@ def test_there_and_back(dtype: DType) -> None:
     assert bytes(stored)[: len(expected)] == expected
     back = arrays.from_storage(dtype, (1, 3), stored)
     assert bytes(back.data) == array.tobytes()
-    if dtype is not DType.F16:
-        assert back.tolist() == [VALUES[dtype]]
+    assert back.tolist() == [VALUES[dtype]]
 
 
 @pytest.mark.usefixtures("_numpy_or_not")
@@ -63,3 +67,40 @@ def test_results_can_be_written_to() -> None:
 def test_foreign_byte_order() -> None:
     with pytest.raises(arrays.NotAnArrayError, match=">f4"):
         arrays.from_host(np.zeros(3, ">f4"), DType.F32)
+
+
+HALVES = json.loads((Path(__file__).parent / "vectors" / "halves.json").read_text())
+
+
+def _bits(pairs: list[list[str]], side: int, code: str) -> memoryview:
+    return memoryview(struct.pack(f"<{len(pairs)}{code}", *(int(p[side], 16) for p in pairs)))
+
+
+@pytest.mark.usefixtures("_numpy_or_not")
+def test_float16_becomes_float32_and_back_to_the_last_bit() -> None:
+    """The player's code is held to the same vectors (e2e/node/vectors.test.js)."""
+    down, up = HALVES["narrowed"], HALVES["widened"]
+    assert arrays.narrowed(_bits(down, 0, "I")) == _bits(down, 1, "H")
+    assert arrays.widened(_bits(up, 0, "H")) == _bits(up, 1, "I")
+    assert math.isnan(arrays.widened(arrays.narrowed(memoryview(b"\0\0\xc0\x7f"))).cast("f")[0])
+
+
+@pytest.mark.usefixtures("_numpy_or_not")
+def test_every_float16_survives_as_float32() -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16)
+    halves = halves[~np.isnan(halves.view(np.float16))]
+    wide = arrays.widened(memoryview(halves).cast("B"))
+    assert bytes(arrays.narrowed(wide)) == halves.tobytes()
+
+
+@pytest.mark.usefixtures("_numpy_or_not")
+def test_float16_stored_as_float32_and_the_other_way() -> None:
+    half = arrays.from_host([0.5, -1.0, 65504.0], DType.F16)
+    assert half.data.nbytes == 6
+    wide = arrays.to_storage(half, DType.F32)
+    assert wide.cast("f").tolist() == [0.5, -1.0, 65504.0]
+    assert arrays.from_storage(DType.F16, (3,), wide, DType.F32).data == half.data
+    single = arrays.from_host([0.5, -1.0, 65504.0], DType.F32)
+    stored = arrays.to_storage(single, DType.F16)
+    assert bytes(stored) == bytes(half.data) + b"\0\0"
+    assert arrays.from_storage(DType.F32, (3,), stored, DType.F16).tolist() == single.tolist()

@@ -43,7 +43,7 @@ export function bind(pack, feeds) {
   const { bindings, origins } = readSymbols(pack, given);
   const data = pack.inputs.map((port, j) => {
     checkShape(pack, port, given[j], bindings, origins);
-    return toStorage(port.name, given[j], port.low, port.high);
+    return toStorage(port.name, given[j], port.low, port.high, pack.tensors[port.tensor].storage);
   });
   return { bindings, data };
 }

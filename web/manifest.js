@@ -12,7 +12,8 @@ import { TYPES } from "./tensor.js";
 /** @typedef {import("./tensor.js").Type} Type */
 /** @typedef {import("./tensor.js").Storage} Storage */
 /** @typedef {"input" | "output" | "arena" | "constant"} Home */
-/** Where a constant's bytes stand. @typedef {{shard: number, offset: number, bytes: number}} Place */
+/** Where a constant's bytes stand, and how many it has on a device (widen.js).
+ * @typedef {{shard: number, offset: number, bytes: number, held: number}} Place */
 /** @typedef {{storage: Storage, dtype: "bool" | Storage, shape: Dim[], home: Home,
  *   place: Place | null}} PlanTensor */
 /** @typedef {{name: string, type: Type, shape: Dim[], tensor: number, low: number | null,
@@ -23,7 +24,7 @@ import { TYPES } from "./tensor.js";
 /** @typedef {import("./modules.js").File} Shard */
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
- *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[],
+ *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],
  *   sha256: string}} Pack */
 
 export const MANIFEST = "manifest.json";
@@ -61,6 +62,8 @@ export async function parseManifest(data, file = MANIFEST) {
   const tensors = readTensors(root.member("tensors"), shards, known);
   const problems = root.member("problems").items();
   const texts = problems.map((problem) => problem.member("text").text(MAX_WGSL_BYTES));
+  const wideTexts = problems.map((problem, j) => (
+    problem.has("wide") ? problem.member("wide").text(MAX_WGSL_BYTES) : texts[j]));
   const kernels = root.member("kernels").items(problems.length, problems.length)
     .map((field) => readKernel(field, known));
   const steps = readSteps(root.member("steps"), tensors, kernels);
@@ -70,7 +73,7 @@ export async function parseManifest(data, file = MANIFEST) {
   const wasm = readWasm(root.member("wasm"), { kernels, steps, tensors }, known);
   const sha256 = root.member("sha256").text(64);
   return { symbols, inputs, outputs, tensors, kernels, steps, shards, generator, wasm,
-    problems: texts, sha256 };
+    problems: texts, wideProblems: wideTexts, sha256 };
 }
 
 /** The JSON of a manifest whose seal (its own sha256) holds.
@@ -130,6 +133,9 @@ function readTensors(field, shards, known) {
 /** @param {"bool" | Storage} dtype @returns {Storage} */
 const storageOf = (dtype) => (dtype === "bool" ? "u32" : dtype);
 
+/** What kernels compute a storage type in: f16 is for storage alone. @param {Storage} storage */
+const computed = (storage) => (storage === "f16" ? "f32" : storage);
+
 /** @param {Field} field @param {ReadonlySet<string>} known @returns {Dim[]} */
 function readShape(field, known) {
   return field.items(0, MAX_RANK).map((item) => {
@@ -158,7 +164,7 @@ function readPlace(field, shape, storage, shards) {
     field.member("offset").fail(`${offset} + ${bytes} bytes pass the end of the shard`);
   }
   if (offset % unit) field.member("offset").fail(`${offset} is not aligned to the dtype`);
-  return { shard, offset, bytes };
+  return { shard, offset, bytes, held: bytes };
 }
 
 /** @param {Field} field @param {PlanTensor[]} tensors */
@@ -268,7 +274,7 @@ function readPorts(field, tensors, known, areInputs) {
     if (home === "arena" || (areInputs && home !== "input")) {
       item.member("tensor").fail(`tensor ${tensor} is ${home}`);
     }
-    if (TYPES[type].storage !== storage) {
+    if (computed(TYPES[type].storage) !== computed(storage)) {
       item.member("dtype").fail(`${type} doesn't fit tensor ${tensor}, ${dtype}`);
     }
     const shape = readShape(item.member("shape"), known);
@@ -312,7 +318,7 @@ function checkHeader(root, pack, shard, base) {
   pack.tensors.forEach(({ place, storage, shape }, index) => {
     if (place?.shard !== shard) return;
     const entry = root.member(`t${index}`);
-    entry.member("dtype").choice(storage.toUpperCase());
+    entry.member("dtype").choice(place.held > place.bytes ? "F16" : storage.toUpperCase());
     const found = entry.member("shape").items(0, MAX_RANK).map((f) => f.integer());
     const [start, end] = entry.member("data_offsets").items(2, 2).map((f) => f.integer());
     const differs = String(found) !== String(shape)

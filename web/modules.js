@@ -41,7 +41,8 @@ export function readWasm(field, { kernels, steps, tensors }, known) {
     part.kernels[problem].panels.forEach(([operand, packer], position) => {
       const tensor = inputs[operand];
       const { reads } = packers[packer];
-      const bytes = tensors[tensor].place?.bytes;
+      const { place, storage } = tensors[tensor];
+      const bytes = (place?.bytes ?? 0) * (storage === "f16" ? 2 : 1); // a CPU's are widened
       if (bytes !== reads) {
         entries[problem].member("panels").items()[position].fail(
           `packer ${packer} reads ${reads} bytes, tensor ${tensor} has ${bytes}`);
@@ -103,7 +104,7 @@ function readPacker(field) {
     name: readName(field.member("name")),
     units: field.member("units").integer(1, MAX_UNITS),
     scratch: field.member("scratch").integer(0, MAX_SCRATCH_BYTES),
-    reads: field.member("reads").integer(1, MAX_CONSTANT_BYTES),
+    reads: field.member("reads").integer(1, 2 * MAX_CONSTANT_BYTES), // of f32, if widened
     bytes: field.member("bytes").integer(1, MAX_PANEL_BYTES),
   };
 }

@@ -10,6 +10,7 @@ import { Tensor, fromStorage } from "./tensor.js";
 import { rehearse, warmKernels, warmPackers } from "./warm.js";
 import { WasmDevice } from "./wasm.js";
 import { Weights } from "./weights.js";
+import { float16Mode, widenedPack } from "./widen.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./manifest.js").Port} Port */
@@ -22,7 +23,9 @@ import { Weights } from "./weights.js";
  *   import("./tune-options.js").TuneProgress} Progress */
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
  *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
-/** A pack on a device. @typedef {{device: Device, kernels: Kernels, weights: Weights}} Loaded */
+/** A pack on a device, as that device runs it. @typedef {{pack: Pack, device: Device,
+ *   kernels: Kernels, weights: Weights, float16: "native" | "widened" | null}} Loaded */
+/** @typedef {ReturnType<typeof bind>} Bound */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
@@ -40,9 +43,8 @@ export class InferenceSession {
   /** @type {((device: string) => Promise<Loaded>) | null} load again after a trial took the device */
   #again = null;
 
-  /** Use `InferenceSession.create`. @param {Pack} pack @param {Device} device
-   * @param {Kernels} kernels @param {Weights} weights */
-  constructor(pack, device, kernels, weights) {
+  /** Use `InferenceSession.create`. @param {Loaded} loaded */
+  constructor({ pack, device, kernels, weights, float16 }) {
     this.#pack = pack;
     this.#device = device;
     this.#shapes = new Shapes(pack, device, kernels, weights);
@@ -59,6 +61,9 @@ export class InferenceSession {
     this.outputMetadata = pack.outputs.map((p) => metadata(pack, p));
     /** Which device this runs on. */
     this.deviceInfo = device.info;
+    /** How a model of float16 runs: `native`, or `widened` to float32 where the device has no
+     * float16; null for other models. @type {"native" | "widened" | null} */
+    this.float16 = float16;
     /** Kernels that were ever compiled: after loading, only tuning adds to it. */
     this.compiledKernels = kernels.compiled;
   }
@@ -83,10 +88,11 @@ export class InferenceSession {
       const pack = await files.manifest();
       checkSymbols(pack);
       const tuning = await tuningOf(pack, files, options);
-      const { device, kernels, weights } = await load(pack, files, opening, tuning, options);
+      const loaded = await load(pack, files, opening, tuning, options);
       options.signal?.throwIfAborted();
-      const session = new InferenceSession(pack, device, kernels, weights);
-      if (device instanceof WasmDevice) await rehearse(pack, device, session.#shapes);
+      const session = new InferenceSession(loaded);
+      const { device } = loaded;
+      if (device instanceof WasmDevice) await rehearse(loaded.pack, device, session.#shapes);
       if (tuning) {
         await tuning.warm();
         session.#tuning = tuning;
@@ -112,7 +118,7 @@ export class InferenceSession {
    */
   async run(feeds, fetches = this.outputNames) {
     if (this.#released) throw new UsageError("the session is closed");
-    const { bindings, data } = bind(this.#pack, feeds);
+    const bound = bind(this.#pack, feeds);
     const outputs = fetches.map((name) => {
       const port = this.#pack.outputs.find((p) => p.name === name);
       if (port) return port;
@@ -120,8 +126,8 @@ export class InferenceSession {
       throw new UsageError(`unknown output '${name}': this model's outputs are ${known}`);
     });
     this.#tuning?.enter();
-    const result = this.#tail.then(() => this.#execute(bindings, data, outputs));
-    this.#tail = result.catch(() => {}).then(() => this.#tuning?.leave(bindings));
+    const result = this.#tail.then(() => this.#execute(bound, outputs, feeds));
+    this.#tail = result.catch(() => {}).then(() => this.#tuning?.leave(bound.bindings));
     return result;
   }
 
@@ -146,17 +152,17 @@ export class InferenceSession {
     });
   }
 
-  /** @param {import("./dims.js").Bindings} bindings @param {Uint8Array<ArrayBuffer>[]} data
-   * @param {Port[]} outputs @returns {Promise<Record<string, Tensor>>} */
-  async #execute(bindings, data, outputs) {
-    if (!this.#tuning) return this.#once(bindings, data, outputs);
+  /** @param {Bound} bound @param {Port[]} outputs @param {Feeds} feeds
+   * @returns {Promise<Record<string, Tensor>>} */
+  async #execute(bound, outputs, feeds) {
+    if (!this.#tuning) return this.#once(bound, outputs);
     await this.#tuning.turns.before();
     try {
-      return await this.#once(bindings, data, outputs);
+      return await this.#once(bound, outputs);
     } catch (error) {
       if (!(error instanceof DeviceLostError) || this.#released || !this.#tuning.tried()) throw error;
       await this.#recover(error);
-      return this.#once(bindings, data, outputs);
+      return this.#once(bind(this.#pack, feeds), outputs); // the CPU stores no float16
     }
   }
 
@@ -168,18 +174,19 @@ export class InferenceSession {
     for (const kind of kinds) {
       const loaded = await this.#again?.(kind).catch(() => null);
       if (!loaded) continue;
-      this.#device = loaded.device;
-      this.#shapes = new Shapes(this.#pack, loaded.device, loaded.kernels, loaded.weights);
-      this.deviceInfo = loaded.device.info;
+      const { pack, device, kernels, weights, float16 } = loaded;
+      [this.#pack, this.#device] = [pack, device];
+      this.#shapes = new Shapes(pack, device, kernels, weights);
+      this.deviceInfo = device.info;
+      this.float16 = float16;
       this.#attach();
       return;
     }
     throw error;
   }
 
-  /** @param {import("./dims.js").Bindings} bindings @param {Uint8Array<ArrayBuffer>[]} data
-   * @param {Port[]} outputs @returns {Promise<Record<string, Tensor>>} */
-  async #once(bindings, data, outputs) {
+  /** @param {Bound} bound @param {Port[]} outputs @returns {Promise<Record<string, Tensor>>} */
+  async #once({ bindings, data }, outputs) {
     const device = this.#device;
     const { slices, recording, dims } = this.#shapes.get(bindings);
     this.#pack.inputs.forEach((port, j) => device.upload(slices[port.tensor].buffer, 0, data[j]));
@@ -190,8 +197,10 @@ export class InferenceSession {
       this.#shapes.clear(); // where there was no memory for it, smaller inputs may have some
       throw error;
     }
-    return Object.fromEntries(outputs.map(({ name, type }, j) => (
-      [name, fromStorage(type, bytes[j], /** @type {number[]} */ (dims.get(name)))])));
+    return Object.fromEntries(outputs.map(({ name, type, tensor }, j) => {
+      const shape = /** @type {number[]} */ (dims.get(name));
+      return [name, fromStorage(type, bytes[j], shape, this.#pack.tensors[tensor].storage)];
+    }));
   }
 }
 
@@ -207,10 +216,12 @@ async function tuningOf(pack, files, options) {
   return new Tuning(pack, files, options, (progress) => onProgress?.(progress));
 }
 
-/** Put a pack on a device. @param {Pack} pack @param {Files} files @param {Promise<Device>} opening
+/** Put a pack on a device. @param {Pack} given @param {Files} files @param {Promise<Device>} opening
  * @param {Tuning | null} tuning @param {Options} options @returns {Promise<Loaded>} */
-async function load(pack, files, opening, tuning, { onProgress }) {
+async function load(given, files, opening, tuning, { onProgress }) {
   const device = await opening;
+  const float16 = float16Mode(given, device.info.features);
+  const pack = float16 === "widened" ? widenedPack(given) : given;
   const weights = new Weights(pack, device);
   const kernels = compile(pack, files, device, tuning && (() => tuning.serveKnown(device, weights)),
     (done, total) => onProgress?.({ stage: "kernels", done, total }));
@@ -218,7 +229,7 @@ async function load(pack, files, opening, tuning, { onProgress }) {
     weights.load(files, kernels, (done, total) => onProgress?.({ stage: "weights", done, total })),
     device instanceof WasmDevice && kernels.then((made) => warmKernels(pack, device, made)),
   ]);
-  return { device, kernels: await kernels, weights };
+  return { pack, device, kernels: await kernels, weights, float16 };
 }
 
 /** @param {Pack} pack @param {Files} files @param {Device} device

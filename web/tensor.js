@@ -1,6 +1,7 @@
 // Tensor: typed host data with dims, and its conversion to and from device storage.
 
 import { ShapeError, UsageError } from "./errors.js";
+import { narrowed, widened } from "./halves.js";
 
 /** @typedef {"int64" | "int32" | "int16" | "int8" | "uint64" | "uint32" | "uint16" | "uint8"} IntegerType */
 /** @typedef {"float32" | "float16" | IntegerType | "bool"} Type */
@@ -9,13 +10,16 @@ import { ShapeError, UsageError } from "./errors.js";
  *   Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>} TypedArray */
 /** What an element is in device memory. @typedef {"f32" | "f16" | "i32" | "u32"} Storage */
 
+/** @type {any} */
+const Half = /** @type {any} */ (globalThis).Float16Array;
+
 /**
  * For each type: its array, its storage, and the range that fits the storage.
  * @type {Record<Type, {array: any, storage: Storage, low: number, high: number}>}
  */
 export const TYPES = {
   float32: { array: Float32Array, storage: "f32", low: -Infinity, high: Infinity },
-  float16: { array: Uint16Array, storage: "f16", low: 0, high: 65535 },
+  float16: { array: Half ?? Uint16Array, storage: "f16", low: -Infinity, high: Infinity },
   int64: { array: BigInt64Array, storage: "i32", low: -(2 ** 31), high: 2 ** 31 - 1 },
   int32: { array: Int32Array, storage: "i32", low: -(2 ** 31), high: 2 ** 31 - 1 },
   int16: { array: Int16Array, storage: "i32", low: -32768, high: 32767 },
@@ -34,7 +38,7 @@ export const isType = (type) => typeof type === "string" && Object.hasOwn(TYPES,
 export class Tensor {
   /**
    * `new Tensor(type, data, dims?)` or `new Tensor(typedArray, dims?)`; data may be a plain array.
-   * A float16 tensor holds its bits in a Uint16Array.
+   * A float16 tensor holds a Float16Array; its bits in a Uint16Array where the engine has none.
    * @param {Type | TypedArray} type
    * @param {TypedArray | readonly (number | bigint | boolean)[] | readonly number[]} [data]
    * @param {readonly number[]} [dims]
@@ -78,8 +82,8 @@ export class Tensor {
 /** @param {unknown} array @returns {Type} */
 function typeOf(array) {
   for (const [type, entry] of Object.entries(TYPES)) {
-    // Uint16Array is uint16 here: float16 has to be named.
-    if (type !== "float16" && array instanceof entry.array) return /** @type {Type} */ (type);
+    const named = type === "float16" && !Half; // a Uint16Array is uint16: float16 has to be named
+    if (!named && array instanceof entry.array) return /** @type {Type} */ (type);
   }
   throw new UsageError("tensor: the first argument must be a type or a typed array");
 }
@@ -88,16 +92,15 @@ function typeOf(array) {
 function toArray(type, data) {
   const { array: Kind } = TYPES[type];
   if (data instanceof Kind) return data;
-  const half = /** @type {any} */ (globalThis).Float16Array;
-  if (type === "float16" && half && data instanceof half) {
-    return new Uint16Array(data.buffer, data.byteOffset, data.length);
+  if (type === "float16" && data instanceof Uint16Array) {
+    return new Kind(data.buffer, data.byteOffset, data.length);
   }
   if (!Array.isArray(data)) {
     const found = data?.constructor?.name ?? typeof data;
     throw new ShapeError(`tensor: ${type} data must be ${Kind.name} or an array, not ${found}`);
   }
-  if (type === "float16") throw new UsageError("tensor: float16 data must be a Uint16Array of bits");
   try {
+    if (type === "float16") return halvesOf(narrowed(Float32Array.from(data, Number)));
     if (type === "int64" || type === "uint64") return Kind.from(data, BigInt);
     return Kind.from(data, type === "bool" ? (/** @type {unknown} */ x) => (x ? 1 : 0) : Number);
   } catch {
@@ -105,18 +108,26 @@ function toArray(type, data) {
   }
 }
 
+/** @param {Uint16Array<ArrayBuffer>} bits @returns {TypedArray} */
+const halvesOf = (bits) => (Half ? new Half(bits.buffer, bits.byteOffset, bits.length) : bits);
+
 /**
- * The tensor's elements as device storage, checked against `low … high`.
+ * The tensor's elements as device storage, checked against `low … high`. `as` is what they are there
+ * where it isn't the type's own: f16 and f32 convert.
  * @param {string} name for messages
  * @param {Tensor} tensor
- * @param {number | null} low @param {number | null} high
+ * @param {number | null} low @param {number | null} high @param {Storage} [as]
  * @returns {Uint8Array<ArrayBuffer>}
  */
-export function toStorage(name, tensor, low, high) {
+export function toStorage(name, tensor, low, high, as) {
   const { storage, low: least, high: most } = TYPES[tensor.type];
   const { data } = tensor;
-  if (storage === "f32" || storage === "f16") {
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  if (storage === "f32") {
+    return bytesOf(as === "f16" ? narrowed(/** @type {Float32Array<ArrayBuffer>} */ (data)) : data);
+  }
+  if (storage === "f16") {
+    const bits = new Uint16Array(data.buffer, data.byteOffset, data.length);
+    return bytesOf(as === "f32" ? widened(bits) : bits);
   }
   if (tensor.type === "bool") return bytesOf(Uint32Array.from(/** @type {ArrayLike<number>} */ (data), (x) => (x ? 1 : 0)));
   const wide = tensor.type === "int64" || tensor.type === "uint64";
@@ -157,11 +168,18 @@ const bytesOf = (array) => new Uint8Array(array.buffer, array.byteOffset, array.
 
 /**
  * The inverse of `toStorage`: device bytes (owned by the caller) as a tensor of the model's type.
- * @param {Type} type @param {ArrayBuffer} bytes @param {readonly number[]} dims @returns {Tensor}
+ * @param {Type} type @param {ArrayBuffer} bytes @param {readonly number[]} dims @param {Storage} [as]
+ * @returns {Tensor}
  */
-export function fromStorage(type, bytes, dims) {
+export function fromStorage(type, bytes, dims, as) {
   const { array: Kind, storage } = TYPES[type];
   const size = dims.reduce((a, b) => a * b, 1);
+  if (storage === "f32" && as === "f16") {
+    return new Tensor(type, widened(new Uint16Array(bytes, 0, size)), dims);
+  }
+  if (storage === "f16" && as === "f32") {
+    return new Tensor(type, halvesOf(narrowed(new Float32Array(bytes, 0, size))), dims);
+  }
   if (storage === "f32" || storage === "f16") return new Tensor(type, new Kind(bytes, 0, size), dims);
   const words = storage === "i32" ? new Int32Array(bytes, 0, size) : new Uint32Array(bytes, 0, size);
   if (type === "int64" || type === "uint64") {

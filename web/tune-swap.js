@@ -41,7 +41,7 @@ export async function compileTuned(pack, device, problem, dims, code) {
   for (const [operand, packer] of panels) {
     if (!bindings[operand] || bindings[operand].writable) refuse(`operand ${operand} is no constant`);
     for (const { inputs } of steps) {
-      const bytes = pack.tensors[inputs[operand]].place?.bytes;
+      const bytes = pack.tensors[inputs[operand]].place?.held;
       if (bytes !== packers[packer].reads) {
         refuse(`a packer reads ${packers[packer].reads} bytes of tensor ${inputs[operand]}, not ${bytes}`);
       }

@@ -85,6 +85,7 @@ export class Tuning {
     const { pack, options } = this;
     this.gpu = device;
     this.weights = weights;
+    this.pack = weights.pack; // widened where the device has no float16
     this.serving.clear();
     this.device = await deviceKey(device.info);
     this.problems = new Map();

@@ -3,6 +3,7 @@
 
 import { DeviceError } from "./errors.js";
 import { checkShard } from "./manifest.js";
+import { heldBytes } from "./widen.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./protocol.js").Device} Device */
@@ -10,8 +11,8 @@ import { checkShard } from "./manifest.js";
 /** @typedef {import("./protocol.js").Buffer} Buffer */
 /** @typedef {import("./protocol.js").Slice} Slice */
 /** @typedef {import("./kernels.js").Kernels} Kernels */
-/** Where a shard's tensors go: as they are, and before they are packed.
- * @typedef {{index: number, from: number, bytes: number}} Constant */
+/** A constant's bytes in a shard's data, and how many it has on the device.
+ * @typedef {{index: number, from: number, bytes: number, held: number}} Constant */
 
 /** A packer, ready to run. @typedef {{pipeline: object, units: number, bytes: number}} Packing */
 /** What a tuned kernel reads of constants: as they are, and through packers of its own.
@@ -63,11 +64,11 @@ export class Weights {
     pack.tensors.forEach(({ place }, index) => {
       if (!place) return;
       const packers = this.packers.get(index);
-      if (this.direct.has(index)) this.total += aligned(bindingSize(place.bytes));
+      if (this.direct.has(index)) this.total += aligned(bindingSize(place.held));
       for (const packer of packers ?? []) {
         this.total += aligned(bindingSize(pack.wasm.packers[Number(packer)].bytes));
       }
-      if (packers) unpacked[place.shard] += aligned(bindingSize(place.bytes));
+      if (packers) unpacked[place.shard] += aligned(bindingSize(place.held));
     });
     checkTotal(this.total + Math.max(0, ...unpacked), "weights", device.info);
   }
@@ -148,13 +149,15 @@ export class Weights {
     for (const name of names) this.tuned.delete(name);
   }
 
-  /** @param {number} shard @param {Uint8Array<ArrayBuffer>} data @param {Kernels | null} kernels
+  /** @param {number} shard @param {Uint8Array<ArrayBuffer>} file @param {Kernels | null} kernels
    * @param {Uses} uses */
-  async #place(shard, data, kernels, { direct, packers } = this) {
+  async #place(shard, file, kernels, { direct, packers } = this) {
     const { device } = this;
     /** @type {Constant[]} */
-    const constants = this.pack.tensors.flatMap(({ place }, index) => (
-      place?.shard === shard ? { index, from: place.offset, bytes: place.bytes } : []));
+    const stored = this.pack.tensors.flatMap(({ place }, index) => (
+      place?.shard === shard && (direct.has(index) || packers.has(index))
+        ? { index, from: place.offset, bytes: place.bytes, held: place.held } : []));
+    const { data, constants } = await heldBytes(file, stored);
     const kept = this.#lay(`weights ${shard}`, constants.filter(({ index }) => direct.has(index)));
     for (const [index, slice] of kept.slices) this.slices.set(keyOf(index), slice);
     const raw = this.#lay(`constants ${shard}`, constants.filter(({ index }) => packers.has(index)));

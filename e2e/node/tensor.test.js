@@ -16,7 +16,7 @@ const pack = {
     { name: "scale", type: "float32", shape: [["+", "s1", 1]], tensor: 1, low: null, high: null },
     { name: "mask", type: "bool", shape: ["s0", 2], tensor: 2, low: null, high: null },
   ],
-  outputs: [], tensors: [], kernels: [], steps: [], shards: [], generator: "",
+  outputs: [], tensors: ["i32", "f32", "u32"].map((storage) => ({ storage })), kernels: [], steps: [], shards: [], generator: "",
 };
 const zeros = (type, ...dims) => new Tensor(type, Array(dims.reduce((a, b) => a * b, 1)).fill(0), dims);
 const good = () => ({
@@ -74,6 +74,19 @@ test("storage and back, for every type", () => {
     padded.set(bytes);
     assert.deepEqual(fromStorage(type, padded.buffer, tensor.dims), tensor, type);
   }
+});
+
+test("float16 and float32, stored as each other", () => {
+  const numbers = [1, -0.5, 65504, 2 ** -24];
+  const half = new Tensor("float16", numbers, [4]);
+  assert.deepEqual(new Tensor("float16", Uint16Array.of(0x3c00, 0xb800, 0x7bff, 1), [4]), half);
+  const wide = toStorage("x", half, null, null, "f32");
+  assert.deepEqual(new Float32Array(wide.buffer), Float32Array.from(numbers));
+  assert.deepEqual(fromStorage("float16", wide.buffer, [4], "f32"), half);
+  const single = new Tensor("float32", numbers, [4]);
+  const narrow = toStorage("x", single, null, null, "f16");
+  assert.deepEqual(narrow, toStorage("x", half, null, null));
+  assert.deepEqual(fromStorage("float32", narrow.buffer, [4], "f16"), single);
 });
 
 test("integers that the device can't hold are refused", () => {

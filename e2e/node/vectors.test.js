@@ -7,6 +7,7 @@ import test from "node:test";
 
 import { evaluate } from "../../web/dims.js";
 import { PackError } from "../../web/errors.js";
+import { narrowed, widened } from "../../web/halves.js";
 import { checkShard, parseManifest } from "../../web/manifest.js";
 import { place } from "../../web/memory.js";
 
@@ -109,4 +110,16 @@ test("dims round as Python's do, and are exact or refused", () => {
   assert.equal(evaluate(["//", 9007199254740991, 3], {}), 3002399751580330);
   assert.throws(() => evaluate(["*", "s1", "s1", "s1"], bindings), /no exact value/);
   assert.throws(() => evaluate(["//", 1, ["+", "s0", -7]], bindings), /no exact value/);
+});
+
+test("float16 becomes float32 and back to the last bit", () => {
+  const { narrowed: down, widened: up } = JSON.parse(load("halves.json"));
+  const bits = (pairs, side) => pairs.map((pair) => Number.parseInt(pair[side], 16));
+  const floats = new Float32Array(Uint32Array.from(bits(down, 0)).buffer);
+  assert.deepEqual([...narrowed(floats)], bits(down, 1));
+  const wide = widened(Uint16Array.from(bits(up, 0)));
+  assert.deepEqual([...new Uint32Array(wide.buffer)], bits(up, 1));
+  const nan = narrowed(Float32Array.of(NaN, -NaN));
+  assert.ok(nan.every((half) => (half & 0x7fff) > 0x7c00));
+  assert.ok(widened(nan).every(Number.isNaN));
 });

@@ -6,6 +6,7 @@ export type Place = {
     shard: number;
     offset: number;
     bytes: number;
+    held: number;
 };
 export type PlanTensor = {
     storage: Storage;
@@ -55,13 +56,15 @@ export type Pack = {
     generator: string;
     wasm: import("./modules.js").WasmPart;
     problems: string[];
+    wideProblems: string[];
     sha256: string;
 };
 /** @typedef {import("./dims.js").Dim} Dim */
 /** @typedef {import("./tensor.js").Type} Type */
 /** @typedef {import("./tensor.js").Storage} Storage */
 /** @typedef {"input" | "output" | "arena" | "constant"} Home */
-/** Where a constant's bytes stand. @typedef {{shard: number, offset: number, bytes: number}} Place */
+/** Where a constant's bytes stand, and how many it has on a device (widen.js).
+ * @typedef {{shard: number, offset: number, bytes: number, held: number}} Place */
 /** @typedef {{storage: Storage, dtype: "bool" | Storage, shape: Dim[], home: Home,
  *   place: Place | null}} PlanTensor */
 /** @typedef {{name: string, type: Type, shape: Dim[], tensor: number, low: number | null,
@@ -72,7 +75,7 @@ export type Pack = {
 /** @typedef {import("./modules.js").File} Shard */
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
- *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[],
+ *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],
  *   sha256: string}} Pack */
 export declare const MANIFEST = "manifest.json";
 export declare const MAX_MANIFEST_BYTES: number;

@@ -1,3 +1,4 @@
+import { bind } from "./bind.js";
 import { Tensor } from "./tensor.js";
 import { Weights } from "./weights.js";
 export type Pack = import("./manifest.js").Pack;
@@ -15,10 +16,13 @@ export type Options = import("./devices.js").DeviceOptions & import("./fetch.js"
     onProgress?: (progress: Progress) => void;
 };
 export type Loaded = {
+    pack: Pack;
     device: Device;
     kernels: Kernels;
     weights: Weights;
+    float16: "native" | "widened" | null;
 };
+export type Bound = ReturnType<typeof bind>;
 export type Metadata = {
     name: string;
     isTensor: true;
@@ -38,7 +42,9 @@ export type Metadata = {
  *   import("./tune-options.js").TuneProgress} Progress */
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
  *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
-/** A pack on a device. @typedef {{device: Device, kernels: Kernels, weights: Weights}} Loaded */
+/** A pack on a device, as that device runs it. @typedef {{pack: Pack, device: Device,
+ *   kernels: Kernels, weights: Weights, float16: "native" | "widened" | null}} Loaded */
+/** @typedef {ReturnType<typeof bind>} Bound */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
@@ -58,11 +64,13 @@ export declare class InferenceSession {
     outputMetadata: readonly Metadata[];
     /** Which device this runs on. */
     deviceInfo: import("./protocol.js").DeviceInfo;
+    /** How a model of float16 runs: `native`, or `widened` to float32 where the device has no
+     * float16; null for other models. @type {"native" | "widened" | null} */
+    float16: "native" | "widened" | null;
     /** Kernels that were ever compiled: after loading, only tuning adds to it. */
     compiledKernels: number;
-    /** Use `InferenceSession.create`. @param {Pack} pack @param {Device} device
-     * @param {Kernels} kernels @param {Weights} weights */
-    constructor(pack: Pack, device: Device, kernels: Kernels, weights: Weights);
+    /** Use `InferenceSession.create`. @param {Loaded} loaded */
+    constructor({ pack, device, kernels, weights, float16 }: Loaded);
     /**
      * Load a pack: kernels compile while the weights download and are verified.
      * @param {string | URL} url the pack's folder @param {Options} [options]

@@ -8,6 +8,7 @@ export type Constant = {
     index: number;
     from: number;
     bytes: number;
+    held: number;
 };
 export type Packing = {
     pipeline: object;

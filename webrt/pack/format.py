@@ -16,7 +16,7 @@ manifest.json is one JSON object, UTF-8:
     tensors     [{"dtype": "f32", "shape": [Dim…], "home": "input|output|arena|constant|window",
                   "shard"?: 0, "offset"?: byte offset in the shard file, "bytes"?: n,
                   "window"?: {"ring": tensor, "shift": Dim, "loop": number or null}}, …]
-    problems    [{"text": the problem's text form}, …]
+    problems    [{"text": the problem's text form, "wide"?: the same with f32 for f16}, …]
     kernels     one a problem: [{"name", "schedule": {…}, "grid": [Dim, Dim, Dim],
                   "workgroup": [x, y, z], "work": Dim, "wgsl": "…",
                   "bindings": [{"name", "dtype", "lanes", "writable"}…]}, …]
@@ -33,7 +33,10 @@ manifest.json is one JSON object, UTF-8:
 
 A Dim is `dims.to_json`'s prefix form. In a shard, the tensor of plan tensor 12 is named `t12`; its
 bytes are its elements in device storage types, little-endian, so that a player uploads them as
-they are. A constant of more than `MAX_CONSTANT_BYTES` is split by the builder into several tensors.
+they are; but f16 on a device without it, a CPU for one, where f32 takes its place in all of the
+pack (`pack/widen.py`). The code of a kernel that stores f16 begins `enable f16;`, an empty line,
+`alias half = f16;`, and names the type `half`; its twin begins `alias half = f32;` instead.
+A constant of more than `MAX_CONSTANT_BYTES` is split by the builder into several tensors.
 Bindings: group 0, binding j is the step's j-th tensor (inputs, then outputs); binding
 `len(bindings)` is the uniform of symbols: `s<j>` is the i32 at byte 4·j. The entry point is `main`.
 

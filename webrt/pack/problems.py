@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from webrt.kernel.check import check_problem
 from webrt.kernel.problem import Problem
-from webrt.kernel.text import parse_problem
+from webrt.kernel.text import parse_problem, print_problem
+from webrt.kernel.widen import widened
 from webrt.pack.field import Field
 from webrt.pack.format import MAX_WGSL_BYTES, KernelEntry
 
@@ -18,6 +19,12 @@ def read_problem(field: Field) -> Problem:
     except (ValueError, RecursionError, OverflowError, ZeroDivisionError) as error:
         raise field.fail(f"is no problem: {str(error) or 'nested too deep'}") from error
     return problem
+
+
+def check_wide(field: Field, problem: Problem) -> None:
+    """Hold the text of the problem without f16, where there is one, to the problem's own."""
+    if field.has("wide") and field.member("wide").value != print_problem(widened(problem)):
+        raise field.member("wide").fail("is not the problem with f32 for f16")
 
 
 def check_kernel(field: Field, problem: Problem, kernel: KernelEntry) -> None:

@@ -34,7 +34,7 @@ from webrt.pack.format import (
     Shard,
 )
 from webrt.pack.modules import altered, check_file, read_name, read_sha256, read_wasm
-from webrt.pack.problems import check_kernel, read_problem
+from webrt.pack.problems import check_kernel, check_wide, read_problem
 from webrt.plan.plan import Home, ModelSymbol, Plan, Port, Step, Tensor, Window
 
 MAX_RANK = 8
@@ -87,7 +87,10 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> Pack:
     known = frozenset(s.id for s in symbols)
     shards = tuple(_shard(f, i) for i, f in enumerate(root.member("shards").items()))
     tensors, placements = _tensors(root.member("tensors"), shards, known)
-    problems = tuple(read_problem(f.member("text")) for f in root.member("problems").items())
+    texts = root.member("problems").items()
+    problems = tuple(read_problem(f.member("text")) for f in texts)
+    for field, problem in zip(texts, problems, strict=True):
+        check_wide(field, problem)
     fields = root.member("kernels").items(len(problems), len(problems))
     kernels = tuple(_kernel(f, known) for f in fields)
     for field, problem, kernel in zip(fields, problems, kernels, strict=True):

@@ -18,7 +18,9 @@ from webrt import dims
 from webrt.dtypes import DType
 from webrt.errors import PackError
 from webrt.kernel.loop import Binding
+from webrt.kernel.problem import Problem
 from webrt.kernel.text import print_problem
+from webrt.kernel.widen import stores_f16, widened
 from webrt.pack.flow import flow_json
 from webrt.pack.format import (
     MANIFEST,
@@ -224,7 +226,7 @@ def manifest_bytes(pack: Pack) -> bytes:
         "inputs": [_port(p) for p in plan.inputs],
         "outputs": [_port(p) for p in plan.outputs],
         "tensors": tensors,
-        "problems": [{"text": print_problem(p)} for p in plan.problems],
+        "problems": [_problem(p) for p in plan.problems],
         "kernels": [_kernel(k) for k in pack.kernels],
         "steps": [
             {
@@ -252,6 +254,13 @@ def seal(body: Mapping[str, object]) -> bytes:
     head = text[:-1].encode() + b","
     digest = hashlib.sha256(head + SEAL % (b"0" * 64)).hexdigest()
     return head + SEAL % digest.encode()
+
+
+def _problem(problem: Problem) -> dict[str, object]:
+    entry: dict[str, object] = {"text": print_problem(problem)}
+    if stores_f16(problem):
+        entry["wide"] = print_problem(widened(problem))
+    return entry
 
 
 def _dims(shape: Sequence[dims.Dim]) -> list[dims.Json]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from webrt.errors import DeviceError
-from webrt.pack.format import Pack, Packer
+from webrt.pack.format import Pack, Packer, Placement
 from webrt.plan.memory import ALIGNMENT
 from webrt.plan.plan import Home, Plan
+from webrt.runtime.arrays import widened
 from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Pipeline, Slice
 from webrt.runtime.kernels import Kernels, PanelCode, direct_constants, panels_of
 
@@ -40,6 +41,12 @@ def check_total(size: int, what: str, info: DeviceInfo) -> None:
         )
 
 
+def stored_bytes(place: Placement, data: memoryview) -> memoryview:
+    """A constant as the device stores it, of its shard's bytes."""
+    raw = data[place.offset : place.offset + place.bytes]
+    return widened(raw) if place.halves else raw
+
+
 class Weights:
     """The constants: one buffer a shard, each tensor at an aligned offset of it.
 
@@ -63,7 +70,7 @@ class Weights:
         self.total = sum(self._sizes) + kernels.scratch * device.info.threads
         for packers in self._packers.values():
             self.total += sum(aligned(binding_size(p.bytes)) for p in packers.values())
-        largest = max((pack.placements[t].bytes for t in self._packers), default=0)
+        largest = max((pack.placements[t].held for t in self._packers), default=0)
         check_total(self.total + aligned(binding_size(largest)), "weights", device.info)
 
     def _lay_out(self) -> tuple[dict[int, int], list[int]]:
@@ -74,7 +81,7 @@ class Weights:
         for index, place in order:
             if index in direct:
                 offsets[index] = sizes[place.shard]
-                sizes[place.shard] += aligned(binding_size(place.bytes))
+                sizes[place.shard] += aligned(binding_size(place.held))
         return offsets, sizes
 
     def upload(self, shard: int, data: memoryview) -> None:
@@ -84,7 +91,7 @@ class Weights:
         for index, place in self._pack.placements.items():
             if place.shard != shard:
                 continue
-            raw = data[place.offset : place.offset + place.bytes]
+            raw = stored_bytes(place, data)
             if index in self._outputs:
                 self.kept[index] = bytes(raw)
             if raw.nbytes % 4:
@@ -93,7 +100,7 @@ class Weights:
                 assert buffer is not None
                 if raw.nbytes:
                     self._device.upload(buffer, self._offsets[index], raw)
-                self.slices[index] = Slice(buffer, self._offsets[index], binding_size(place.bytes))
+                self.slices[index] = Slice(buffer, self._offsets[index], binding_size(place.held))
             if index in self._packers:
                 packers = self._packers[index]
                 pipelines = {number: self._kernels.packers[number] for number in packers}

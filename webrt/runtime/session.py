@@ -11,14 +11,16 @@ from typing import Any, Protocol
 from webrt.errors import UsageError
 from webrt.pack.format import MANIFEST, Pack
 from webrt.pack.read import check_shard, parse_manifest
+from webrt.pack.widen import for_device
 from webrt.plan.example import example_bindings
-from webrt.plan.plan import Home
+from webrt.plan.plan import Home, Port
 from webrt.runtime import arrays
+from webrt.runtime.arrays import HostTensor
 from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe, evaluate_shape
 from webrt.runtime.device import Device, DeviceInfo, Pipeline
 from webrt.runtime.flow import Runner
 from webrt.runtime.kernels import Candidate, Kernel, Kernels, compile_kernels
-from webrt.runtime.memory import Weights
+from webrt.runtime.memory import Weights, stored_bytes
 from webrt.runtime.profile import KernelTime, measure
 from webrt.runtime.shape import Placed
 from webrt.runtime.source import Source
@@ -51,13 +53,20 @@ class Session:
     """
 
     def __init__(
-        self, pack: Pack, source: Source, device: Device, weights: Weights, kernels: Kernels
+        self,
+        pack: Pack,
+        source: Source,
+        device: Device,
+        weights: Weights,
+        kernels: Kernels,
+        float16: str | None = None,
     ) -> None:
         self._pack = pack
         self._source = source
         self._device = device
         self._weights = weights
         self._kernels = kernels
+        self._float16 = float16
         self._runner = Runner(pack, device, weights)
         self._tuned: dict[tuple[int, ...], dict[int, Kernel]] = {}
         self._packers = len(kernels.packers)
@@ -87,6 +96,7 @@ class Session:
             report = progress or (lambda _: None)
             pack = parse_manifest(await source.manifest(), f"{source.where}/{MANIFEST}")
             check_symbols(pack.plan)
+            pack, float16 = for_device(pack, device.info.features)
             kernels = await compile_kernels(
                 pack, source, device, lambda done, total: report(Progress("kernels", done, total))
             )
@@ -96,7 +106,7 @@ class Session:
                 check_shard(pack, index, data, source.where)
                 weights.upload(index, data)
                 report(Progress("weights", index + 1, len(pack.shards)))
-            return cls(pack, source, device, weights, kernels)
+            return cls(pack, source, device, weights, kernels, float16)
         except BaseException:
             device.close()
             raise
@@ -122,8 +132,13 @@ class Session:
 
     @property
     def pack(self) -> Pack:
-        """The manifest that this session runs."""
+        """The manifest that this session runs: widened where the device lacks f16."""
         return self._pack
+
+    @property
+    def float16(self) -> str | None:
+        """How a model of float16 runs: `native`, or `widened` to float32; None for others."""
+        return self._float16
 
     def run(self, feeds: Mapping[str, object]) -> dict[str, Any]:
         """Outputs by name for inputs by name: NumPy arrays (`HostTensor`s where it isn't there).
@@ -141,7 +156,7 @@ class Session:
         self._check_open()
         plan = self._pack.plan
         values, given = bind(plan, feeds)
-        inputs = {p.tensor: arrays.to_storage(given[p.name]) for p in plan.inputs}
+        inputs = {p.tensor: self._stored(p, given) for p in plan.inputs}
         placed = await self._runner.run(values, self._kernels_at(values), inputs)
         wanted = {p.tensor for p in plan.outputs if plan.tensors[p.tensor].home is Home.OUTPUT}
         read = await self._read(self._runner, placed, sorted(wanted))
@@ -174,10 +189,17 @@ class Session:
                     raw = self._weights.kept[port.tensor]
                 case _:
                     raw = read[port.tensor]
-            sizes = evaluate_shape(port.shape, bindings)
-            made = arrays.from_storage(port.dtype, sizes, raw)
+            storage = plan.tensors[port.tensor].dtype.storage
+            made = arrays.from_storage(
+                port.dtype, evaluate_shape(port.shape, bindings), raw, storage
+            )
             outputs[port.name] = arrays.as_result(made)
         return outputs
+
+    def _stored(self, port: Port, given: Mapping[str, HostTensor]) -> memoryview:
+        """An input's elements as the device stores them."""
+        storage = self._pack.plan.tensors[port.tensor].dtype.storage
+        return arrays.to_storage(given[port.name], storage)
 
     def trace(self, feeds: Mapping[str, object]) -> dict[int, Any]:
         """Run once with every tensor in memory of its own, and read them all: for `webrt check`.
@@ -187,7 +209,7 @@ class Session:
         self._check_open()
         plan = self._pack.plan
         values, given = bind(plan, feeds)
-        inputs = {p.tensor: arrays.to_storage(given[p.name]) for p in plan.inputs}
+        inputs = {p.tensor: self._stored(p, given) for p in plan.inputs}
         runner = Runner(self._pack, self._device, self._weights, share=False)
         with self._lock:
             try:
@@ -270,7 +292,7 @@ class Session:
         place = self._pack.placements[index]
         data = await self._source.file(self._pack.shards[place.shard])
         check_shard(self._pack, place.shard, data, self._source.where)
-        return data[place.offset : place.offset + place.bytes]
+        return stored_bytes(place, data)
 
     def _check_open(self) -> None:
         if self._closed:
