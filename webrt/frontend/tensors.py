@@ -29,6 +29,12 @@ _RAW: dict[int, str] = {
     TensorProto.UINT16: "<u2", TensorProto.UINT8: "u1", TensorProto.BOOL: "?",
 }  # fmt: skip
 
+NARROW: dict[int, tuple[int, DType]] = {
+    TensorProto.UINT4: (4, DType.U8), TensorProto.INT4: (4, DType.I8),
+    TensorProto.UINT2: (2, DType.U8), TensorProto.INT2: (2, DType.I8),
+}  # fmt: skip
+"""Bits of types that constants may have, and the dtype whose elements they become."""
+
 _FIELD: dict[int, str] = {
     TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data",
     TensorProto.INT64: "int64_data", TensorProto.UINT64: "uint64_data",
@@ -62,7 +68,8 @@ class Reader:
     def read(self, tensor: TensorProto, what: str) -> Array:
         """The tensor as an array of its dtype; a view of its bytes where it can be one."""
         where = f"{self.file}: {what}"
-        dtype = element_type(tensor.data_type, where)
+        narrow = NARROW.get(tensor.data_type)
+        dtype = narrow[1] if narrow else element_type(tensor.data_type, where)
         shape = tuple(tensor.dims)
         count = 1
         for dim in shape:
@@ -71,11 +78,14 @@ class Reader:
                 raise ModelError(
                     f"{where} has shape {list(shape)}, expected fewer than 2^31 elements"
                 )
+        if narrow:
+            whole = self._elements(tensor, -(-count * narrow[0] // 8), where)
+            return _fields(whole, count, *narrow).reshape(shape)
         array = self._elements(tensor, count, where).reshape(shape)
         return array.astype(np.float32, copy=False) if dtype is DType.F32 else array
 
     def _elements(self, tensor: TensorProto, count: int, where: str) -> Array:
-        code = np.dtype(_RAW[tensor.data_type])
+        code = np.dtype(_RAW.get(tensor.data_type, "u1"))
         if tensor.data_location == TensorProto.EXTERNAL:
             return self._external(tensor, count, code, where)
         if tensor.HasField("raw_data"):
@@ -142,6 +152,15 @@ class Reader:
             except (OSError, ValueError) as error:
                 raise ModelError(f"{where}: no external data file {path.name!r}") from error
         return self._maps[path]
+
+
+def _fields(whole: Array, count: int, bits: int, dtype: DType) -> Array:
+    """Numbers of a few bits, the first ones in the lowest bits of each byte."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    spread = (whole.astype(np.uint8)[:, None] >> shifts).reshape(-1)[:count]
+    if dtype is DType.U8:
+        return spread & np.uint8((1 << bits) - 1)
+    return (spread << np.uint8(8 - bits)).view(np.int8) >> np.int8(8 - bits)
 
 
 def _check(found: int, expected: int, unit: str, where: str) -> None:

@@ -18,6 +18,8 @@ from webrt.ops import (
     norm,
     pad,
     pool,
+    qlinear,
+    quantise,
     reduce,
     regions,
     rescale,
@@ -32,5 +34,5 @@ from webrt.ops import (
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
     attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, bitwise,
-    angles, rescale, heads, losses, rotary,
+    angles, rescale, heads, losses, rotary, quantise, qlinear,
 )  # fmt: skip

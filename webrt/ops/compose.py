@@ -75,7 +75,7 @@ class Make:
     def __call__(
         self, op: str, *inputs: Value | None, domain: str = "", **attributes: Attribute
     ) -> Value:
-        return self.several(1, op, *inputs, domain=domain, **attributes)[0]
+        return self.node(op, inputs, attributes, domain)[0]
 
     def several(
         self,
@@ -86,6 +86,17 @@ class Make:
         **attributes: Attribute,
     ) -> tuple[Value, ...]:
         """The first so many outputs of an operator."""
+        return self.node(op, inputs, attributes, domain, outputs)
+
+    def node(
+        self,
+        op: str,
+        inputs: Sequence[Value | None],
+        attributes: dict[str, Attribute],
+        domain: str = "",
+        outputs: int = 1,
+    ) -> tuple[Value, ...]:
+        """The same, with attributes in a table."""
         name = f"{self.name}/{op}_{len(self.nodes)}"
         names = [f"{name}.{j}" for j in range(outputs)]
         nodes, made = applied(op, inputs, attributes, name=name, outputs=names, domain=domain)

@@ -9,9 +9,8 @@ import numpy as np
 
 from webrt import dims
 from webrt.dims import Dim
-from webrt.dtypes import DType
 from webrt.kernel import expr as ex
-from webrt.kernel.expr import Expr, Ref, call, f32
+from webrt.kernel.expr import Const, Expr, Ref, call
 from webrt.kernel.problem import Contract
 from webrt.ops.emit import Emitter, flat
 from webrt.ops.registry import Attr, operator
@@ -216,8 +215,9 @@ def _lower_conv(site: Site, emit: Emitter, window: Window) -> None:
     def load(inside: Sequence[Dim]) -> Expr:
         return operands.load(x, flat((sample, channel, *inside), x.shape))
 
-    b = padded_load(load, place, pixels, window, f32(0))
-    result: Expr = Ref("acc", DType.F32)
+    zero = Const(0.0 if x.dtype.is_float else 0, a.dtype)
+    b = padded_load(load, place, pixels, window, zero)
+    result: Expr = Ref("acc", a.dtype)
     bias = site.optional(2)
     if bias is not None:
         result = call("add", result, operands.load(bias, filter_index))

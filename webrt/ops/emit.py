@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,7 @@ from webrt.graph.program import ProblemNode
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Load
 from webrt.kernel.problem import Map, Operand, Output, Problem
+from webrt.ops.packed import Packed, pack, unpack
 
 LITERAL_LIMIT = 1 << 16
 """Integer and bool constants of up to this many elements are looked at for a rule."""
@@ -82,6 +84,12 @@ class Operands:
         literal = self.owner.literal(value, offset)
         if literal is not None:
             return literal
+        packed = self.owner.packed(value)
+        if packed is not None:
+            return unpack(value, packed, partial(self._load, packed.words), offset)
+        return self._load(value, offset)
+
+    def _load(self, value: Value, offset: Dim) -> Load:
         if value not in self.values:
             self.values.append(value)
         return Load(self.values.index(value), offset, device_dtype(value.dtype))
@@ -106,6 +114,7 @@ class Emitter:
     interval: Callable[[Value], tuple[int, int]]
     nodes: list[ProblemNode] = field(default_factory=list)
     limits: list[tuple[Value, int, int]] = field(default_factory=list)
+    _packed: dict[Value, Packed] = field(default_factory=dict)
 
     def operands(self) -> Operands:
         return Operands(self)
@@ -147,6 +156,15 @@ class Emitter:
         """Tell that `indices` looks rows up in a dim of `extent`: an input may be held to it."""
         if isinstance(extent, int):
             self.limits.append((indices, -extent, extent - 1))
+
+    def packed(self, value: Value) -> Packed | None:
+        """A constant of narrow integers, several a word; None for any other value."""
+        if value not in self._packed:
+            made = pack(value)
+            if made is None:
+                return None
+            self._packed[value] = made
+        return self._packed[value]
 
     def literal(self, value: Value, offset: Dim) -> Expr | None:
         """The element as a literal or as arithmetic on `offset`; None where it has to be loaded."""

@@ -35,6 +35,7 @@ from webrt.passes.workbench import (
 CHEAP = 8  # cost up to which a Map is computed again rather than stored, in several readers
 CHEAP_SCORE = 12  # per score of an attention: small beside the 2·d operations of the score itself
 CHEAP_ROW = 24  # in a reduction, which evaluates it once a pass
+CHEAP_WEIGHT = 24  # of weights in a contraction: unpacking, a scale, a zero point
 RECOMPUTE = 400  # cost · (points in the reader / points in the Map) up to which one reader takes it
 
 
@@ -187,13 +188,21 @@ def _affords(bench: Workbench, key: int, reader: int, readers: int) -> bool:
             return price <= CHEAP
         case Contract(a=a, b=b):
             if _loads_any(a, names) or _loads_any(b, names):
-                return all(costs.is_move(e) for e in exprs)
+                return all(costs.is_move(e) for e in exprs) or (
+                    price <= CHEAP_WEIGHT and _is_constant(bench, made.problem)
+                )
             return price <= CHEAP
         case Attention():
             inner = (problem.query, problem.key, problem.value)
             if any(_loads_any(e, names) for e in inner):
                 return all(costs.is_move(e) for e in exprs)
             return price <= CHEAP_SCORE
+
+
+def _is_constant(bench: Workbench, problem: Problem) -> bool:
+    """Whether a problem reads weights alone: packed ones are unpacked where they are used."""
+    loads = [load for e in expressions(problem) for load in ex.loads(e)]
+    return bool(loads) and all(bench.values[str(x.memory)].data is not None for x in loads)
 
 
 def _loads_any(expr: Expr, names: set[str]) -> bool:
