@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
 
@@ -11,7 +9,6 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import ModelError, UnsupportedOpError
-from webrt.frontend.control import BUILDERS
 from webrt.frontend.functions import (
     Body,
     Functions,
@@ -20,15 +17,12 @@ from webrt.frontend.functions import (
     short_domain,
 )
 from webrt.frontend.schema import check_node, check_types, schema_of
-from webrt.frontend.sequences import FOLDED, Item, Maybe, fold
-from webrt.frontend.structure import Named, node_name, sorted_nodes
+from webrt.frontend.structure import Named, node_name
 from webrt.frontend.tensors import NARROW, Reader, element_type, type_name
 from webrt.graph.ir import Array, Attribute, Graph, Node, Value
-from webrt.ops.compose import Make, applied
-from webrt.ops.control import CONTROL
-from webrt.ops.registry import apply, find
-from webrt.ops.site import FRESH, DependsOnDataError, numpy_dtype
-from webrt.plan.host import MAX_VALUES
+from webrt.ops.compose import applied
+from webrt.ops.registry import find
+from webrt.ops.site import numpy_dtype
 from webrt.plan.plan import ModelSymbol
 
 CONSTANT_ATTRIBUTES = ("value", "value_int", "value_ints", "value_float", "value_floats")
@@ -108,8 +102,6 @@ def _why_unsupported(node: NodeProto, opsets: dict[str, int]) -> str | None:
         return f"has {other[0]}, which isn't run" if other else None
     if domain == "webrt":
         return "isn't an operator of ONNX"
-    if not domain and node.op_type in FOLDED:
-        return None
     definition = find(node.op_type, domain, opsets[domain])
     if definition is None and has_schema_body(node, opsets[domain]):
         return None
@@ -118,7 +110,7 @@ def _why_unsupported(node: NodeProto, opsets: dict[str, int]) -> str | None:
         return f"isn't run in opset {opsets[domain]}" if known else "isn't run"
     allowed = definition.defaults(opsets[domain])
     for attribute in node.attribute:
-        if attribute.type in SUBGRAPHS and node.op_type not in CONTROL:
+        if attribute.type in SUBGRAPHS:
             return "holds a subgraph, which isn't run"
         if attribute.name not in allowed:
             return (
@@ -146,30 +138,16 @@ class Builder:
         self.opsets = opsets
         self.reader = reader
         self.file = file
-        self.values: dict[str, Item | None] = {}
+        self.values: dict[str, Value | None] = {}
         self.symbols: dict[str, ModelSymbol] = {}
         self.narrow: dict[Value, str] = {}
         self.nodes: list[Node] = []
         self.refused: list[str] = []
         self.same = same
-        self.shown = {
-            d.dim_param or f"{i.name}.{j}"
-            for i in proto.input
-            for j, d in enumerate(i.type.tensor_type.shape.dim)
-        }
-        self.read: dict[Value, Value] = {}
         self.functions = functions
         self.functions.made = 0
 
     def build(self, ordered: list[Named]) -> Graph:
-        """The graph. Sizes that only a run tells become symbols of their own."""
-        token = FRESH.set(self.fresh)
-        try:
-            return self._build(ordered)
-        finally:
-            FRESH.reset(token)
-
-    def _build(self, ordered: list[Named]) -> Graph:
         if self.proto.sparse_initializer:
             raise UnsupportedOpError(f"{self.file}: sparse initializers aren't run")
         for tensor in self.proto.initializer:
@@ -186,92 +164,12 @@ class Builder:
             raise UnsupportedOpError("; ".join(self.refused))
         for info in self.proto.output:
             self._check_output(info)
-        outputs = tuple(self._output(o.name) for o in self.proto.output)
+        outputs = tuple(v for o in self.proto.output if (v := self.values[o.name]) is not None)
         names = tuple(o.name for o in self.proto.output)
         if len(set(names)) < len(names):
             raise ModelError(f"{self.file}: two outputs have one name")
         alive = without_dead(self.nodes, outputs)
         return Graph(tuple(self.symbols.values()), inputs, outputs, alive, names)
-
-    def _output(self, name: str) -> Value:
-        value = self.values[name]
-        if not isinstance(value, Value):
-            raise UnsupportedOpError(
-                f"{self.file}: output {name!r}: only tensors are run as outputs"
-            )
-        return value
-
-    def fresh(self, name: str) -> Dim:
-        """The symbol of a size that only a run tells."""
-        display = name
-        while display in self.shown:  # a dim of the model has that name
-            display += "'"
-        if display not in self.symbols:
-            self.symbols[display] = ModelSymbol(f"s{len(self.symbols)}", display)
-        return dims.symbol(self.symbols[display].id)
-
-    def known(self, value: Value) -> Value:
-        """A small integer tensor with its elements known: as symbols that a run reads, if need be.
-
-        Raises UnsupportedOpError where that can't be.
-        """
-        if value.data is not None or value.content is not None:
-            return value
-        if value in self.read:
-            return self.read[value]
-        count = dims.product(value.shape)
-        small = isinstance(count, int) and 0 < count <= MAX_VALUES
-        if not small or value.dtype not in (DType.I64, DType.I32):
-            raise UnsupportedOpError(f"{value.name!r} holds sizes that aren't run")
-        assert isinstance(count, int)
-        symbols = [self.fresh(f"{value.name}[{j}]") for j in range(count)]
-        made = apply("Values", [value], name=f"{value.name}/read", outputs=[""], domain="webrt")
-        made.attributes["binds"] = tuple(map(str, symbols))
-        self.nodes.append(made)
-        content = tuple(s - 1 for s in symbols)
-        self.read[value] = Value(value.name, value.dtype, value.shape, None, content)
-        return self.read[value]
-
-    def inside(self, name: str, graph: GraphProto, given: Sequence[Item | None]) -> list[Item]:
-        """The outputs of a graph that a node holds, built among this one's nodes."""
-        if graph.sparse_initializer:
-            raise UnsupportedOpError(f"{self.file}: sparse initializers aren't run")
-        outer, read = self.values, dict(self.read)
-        self.values = dict(outer)
-        try:
-            for tensor in graph.initializer:
-                self.values[tensor.name] = self._constant(tensor, f"initializer {tensor.name!r}")
-            formals = [i.name for i in graph.input]
-            if len(formals) < len(given):
-                raise ModelError(f"node {name!r}: its graph takes {len(formals)} inputs")
-            self.values |= zip(formals, given, strict=False)
-            refused = len(self.refused)
-            for inner, node in sorted_nodes(graph, self.file, outer):
-                self._inner_node(f"{name}/{inner}", node)
-            if len(self.refused) > refused:
-                why = "; ".join(self.refused[refused:])
-                del self.refused[refused:]
-                raise UnsupportedOpError(why)
-            found = [self.values[o.name] for o in graph.output]
-        finally:
-            self.values, self.read = outer, read
-        return [Maybe(None) if v is None else v for v in found]
-
-    def _inner_node(self, name: str, node: NodeProto) -> None:
-        """A node of a graph inside, which nobody has looked at yet."""
-        why = None if self.functions.find(node) else _why_unsupported(node, self.opsets)
-        if why:
-            self.refused.append(f"node {name!r} ({shown(node)}) {why}")
-            return
-        _check_schema(name, node, self.opsets)
-        self._node(name, node)
-
-    def subgraph(self, node: NodeProto, name: str) -> GraphProto:
-        """A graph that a node holds."""
-        for attribute in node.attribute:
-            if attribute.name == name:
-                return attribute.g
-        raise ModelError(f"{self.file}: a {node.op_type} has no {name}")
 
     def unify(self, left: Dim, right: Dim) -> None:
         """Take the later of two symbols for the earlier, or a symbol for a number."""
@@ -347,9 +245,6 @@ class Builder:
         if self.functions.find(node) is not None:
             self._call(name, node, inputs, self.functions.local_body(node))
             return
-        if not domain and node.op_type in (*FOLDED, *CONTROL):
-            self._folded(name, node, inputs)
-            return
         if not domain and node.op_type == "Identity" and inputs and inputs[0] is not None:
             self.values[node.output[0]] = inputs[0]
             return
@@ -358,37 +253,6 @@ class Builder:
             why = f"elements of type {few[0]} aren't run"
             self.refused.append(f"node {name!r} ({shown(node)}): {why}")
             return
-        tensors = [v for v in inputs if v is None or isinstance(v, Value)]
-        if len(tensors) < len(inputs):
-            self.refused.append(
-                f"node {name!r} ({shown(node)}): a sequence or an optional isn't run here"
-            )
-            return
-        self._tensor_node(name, node, tensors, domain)
-
-    def _folded(self, name: str, node: NodeProto, inputs: list[Item | None]) -> None:
-        """Control flow, sequences and optionals."""
-        make = Make(name)
-        outputs: Sequence[Item]
-        try:
-            if node.op_type in CONTROL:
-                outputs = BUILDERS[node.op_type](self, name, node, inputs)
-            else:
-                attributes = {
-                    a.name: self._attribute(name, node, a)
-                    for a in node.attribute
-                    if a.name != "type"
-                }
-                outputs = [fold(node.op_type, name, inputs, attributes, make)]
-        except UnsupportedOpError as error:
-            self.refused.append(str(error))
-            return
-        self.nodes += make.nodes
-        self.values |= {o: v for o, v in zip(node.output, outputs, strict=False) if o}
-
-    def _tensor_node(
-        self, name: str, node: NodeProto, inputs: list[Value | None], domain: str
-    ) -> None:
         schema = schema_of(node.op_type, domain, self.opsets[domain])
         if schema is not None:
             check_types(name, node.op_type, schema, inputs)
@@ -431,7 +295,10 @@ class Builder:
             outputs.pop()
         try:
             attributes = {a.name: self._attribute(name, node, a) for a in node.attribute}
-            made, values = self._applied(name, node.op_type, inputs, attributes, outputs, domain)
+            made, values = applied(
+                node.op_type, inputs, attributes, name=name, outputs=outputs, domain=domain,
+                version=self.opsets[domain],
+            )  # fmt: skip
         except UnsupportedOpError as error:
             self.refused.append(str(error))
             return
@@ -441,31 +308,6 @@ class Builder:
             raise ModelError(f"node {name!r} ({node.op_type}): is malformed ({kind})") from error
         self.nodes += made
         self.values |= {o: v for o, v in zip(outputs, values, strict=False) if o}
-
-    def _applied(
-        self,
-        name: str,
-        op: str,
-        inputs: list[Value | None],
-        attributes: dict[str, Attribute],
-        outputs: list[str],
-        domain: str,
-    ) -> tuple[list[Node], tuple[Value, ...]]:
-        """The nodes of an operator; what must be known of its inputs and isn't, a run reads."""
-        while True:
-            try:
-                return applied(
-                    op, inputs, attributes, name=name, outputs=outputs, domain=domain,
-                    version=self.opsets[domain],
-                )  # fmt: skip
-            except DependsOnDataError as error:
-                value = inputs[error.position] if error.position < len(inputs) else None
-                if value is None or value.data is not None or value.content is not None:
-                    raise
-                try:
-                    inputs[error.position] = self.known(value)
-                except UnsupportedOpError:
-                    raise error from None
 
     def _attribute_constant(self, name: str, node: NodeProto) -> Array:
         attribute = node.attribute[0]
