@@ -266,14 +266,14 @@ class Scan:
                 return I32 if dtype.is_float else self.facts.interval(self.inputs[memory])
             case Ref(name, dtype):
                 return self.refs.get(name, natural(dtype))
-            case Call(op, args, dtype):
-                given = [self.interval(a) for a in args]
-                if dtype is DType.BOOL:
             case Call("shift_right", (Call("shift_left"), Const(n)), dtype) if 0 < n < 32:
                 bits = 32 - int(n)  # a field of a word
                 return (0, (1 << bits) - 1) if dtype is DType.U32 else (
                     -(1 << bits - 1), (1 << bits - 1) - 1
                 )  # fmt: skip
+            case Call(op, args, dtype):
+                given = [self.interval(a) for a in args]
+                if dtype is DType.BOOL:
                     return BIT
                 if dtype.is_float:
                     return I32
