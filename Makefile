@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test lint types unit e2e e2e-full bench clean
+.PHONY: help setup system demo site test lint types unit e2e e2e-full bench clean
 
 help:
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ setup: .venv/.installed  ## the environment: .venv with the project installed ed
 
 demo: setup  ## get a real model, pack it, run it on this repository's files
 	@$(BIN)/python examples/classify_files.py
+
+site: setup  ## the demo gallery: downloads its models (400 MB), packs them, serves them
+	@$(BIN)/webrt serve --gallery .cache/gallery
 
 system: setup  ## what the tests need besides Python: browsers, a software Vulkan driver, npm packages
 	@sh tests/install.sh vulkan browsers npm

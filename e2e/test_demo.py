@@ -12,7 +12,7 @@ from browsers import Chromium
 from playwright.sync_api import Page, expect
 from site_server import CACHE
 
-from webrt.cli.serve import Server
+from webrt.cli.serve import Server, Site
 
 
 @contextlib.contextmanager
@@ -20,7 +20,7 @@ def opened(
     chromium: Chromium, pack: Path, query: str = "", isolated: bool = True
 ) -> Iterator[Page]:
     """The demo page of a pack, in a phone's window; a console error fails the test."""
-    server = Server(pack, "127.0.0.1", 0, isolated)
+    server = Server(Site(pack), "127.0.0.1", 0, isolated)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = chromium.browser.new_page(viewport={"width": 390, "height": 844})
     errors: list[str] = []

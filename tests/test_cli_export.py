@@ -20,6 +20,7 @@ from webrt.cli import export as exporting
 from webrt.cli.export import PYODIDE_FILES, WHEEL, export
 from webrt.cli.main import run_app
 from webrt.errors import PackError, UsageError
+from webrt.version import __version__
 
 
 @pytest.fixture
@@ -94,15 +95,15 @@ def test_the_wheel_is_one(pack: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [*command, str(tmp_path / "installed")], check=True, capture_output=True, text=True
     )
-    assert done.stdout.strip() == exporting.__version__
+    assert done.stdout.strip() == __version__
 
 
 def test_pyodide_is_copied(pack: Path, tmp_path: Path) -> None:
     source = pyodide(tmp_path / "pyodide", "2.7.18")
     result = export(pack, tmp_path / "site", str(source), wheel=False)
-    assert {p.name for p in (tmp_path / "site" / "pyodide").iterdir()} == set(PYODIDE_FILES)
+    assert {p.name for p in (tmp_path / "site" / "webrt" / "pyodide").iterdir()} == set(PYODIDE_FILES)
     assert result["note"] == f"sources: this Python is {_here()}, Pyodide's 2.7.18"
-    assert 'pyodide: "./pyodide/"' in result["snippet"]
+    assert 'create("./pack", {tune: "background"})' in result["snippet"]
     (source / "python_stdlib.zip").unlink()
     with pytest.raises(UsageError, match=r"python_stdlib\.zip is missing"):
         export(pack, tmp_path / "site", str(source), wheel=False)
@@ -124,7 +125,7 @@ def test_the_wheel_is_compiled_where_the_pythons_agree(
     tool.write_text(
         f"#!{sys.executable}\nimport pathlib, sys\nassert sys.argv[1] == 'py-compile'\n"
         "p = pathlib.Path(sys.argv[2])\np.unlink()\n"
-        "p.with_name('webrt-0-cp3-none-any.whl').write_bytes(b'compiled')\n"
+        "p.with_name('webrt-cp3.whl').write_bytes(b'compiled')\n"
     )
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     result = export(pack, tmp_path / "site", str(source), wheel=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sample_pack import write_sample
 
-from webrt.cli.serve import Server, byte_range
+from webrt.cli.serve import Folder, Server, Site, byte_range
 from webrt.errors import PackError, UsageError
 
 
@@ -26,7 +26,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(pack: Path) -> Iterator[Server]:
-    with Server(pack, "127.0.0.1", 0) as server:
+    with Server(Site(pack), "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -45,7 +45,7 @@ def get(server: Server, path: str, **headers: str) -> tuple[int, bytes, dict[str
 
 
 def test_pages_need_not_be_isolated(pack: Path) -> None:
-    with Server(pack, "127.0.0.1", 0, isolated=False) as server:
+    with Server(Site(pack), "127.0.0.1", 0, isolated=False) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         status, _, headers = get(server, "pack/manifest.json")
@@ -115,10 +115,24 @@ def test_byte_ranges(header: str | None, expected: tuple[int, int] | None) -> No
 
 def test_serve_refuses_what_is_no_pack(tmp_path: Path) -> None:
     with pytest.raises(PackError, match="no such file; make a pack with `webrt pack`"):
-        Server(tmp_path, "127.0.0.1", 0)
+        Server(Site(tmp_path), "127.0.0.1", 0)
 
 
 def test_a_port_that_is_taken(server: Server, pack: Path) -> None:
     port = server.server_address[1]
     with pytest.raises(UsageError, match=f"can't listen on 127.0.0.1:{port}: "):
-        Server(pack, "127.0.0.1", port)
+        Server(Site(pack), "127.0.0.1", port)
+
+
+def test_a_folder_is_served_and_nothing_above_it(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    (site / "sub").mkdir(parents=True)
+    (site / "index.html").write_text("x")
+    (site / "sub" / "a.js").write_text("x")
+    (tmp_path / "secret.txt").write_text("x")
+    (site / "link.txt").symlink_to(tmp_path / "secret.txt")
+    folder = Folder(site)
+    assert folder.find("/") == folder.find("/index.html") == site.resolve() / "index.html"
+    assert folder.find("/sub/a.js?q=1") == site.resolve() / "sub" / "a.js"
+    for url in ("/../secret.txt", "/%2e%2e/secret.txt", "/link.txt", "/sub/", "/sub", "//a", "/.x"):
+        assert folder.find(url) is None, url

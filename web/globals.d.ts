@@ -9,3 +9,11 @@ declare const GPUBufferUsage: {
 };
 declare const GPUMapMode: { readonly READ: number };
 declare const GPUShaderStage: { readonly COMPUTE: number };
+
+// @huggingface/tokenizers, which the gallery's site has among its assets.
+declare module "*/assets/tokenizers.mjs" {
+  export class Tokenizer {
+    constructor(tokenizer: unknown, config: unknown);
+    encode(text: string): { ids: number[] };
+  }
+}

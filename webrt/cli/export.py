@@ -27,7 +27,9 @@ PYODIDE_FILES = (
 MARK = "integrity.json"
 """The list of hashes: a folder that has it is an export."""
 
-WHEEL = f"webrt-{__version__}-py3-none-any.whl"
+WHEEL = "webrt.whl"
+"""Beside the player, where it looks for it; `unpackArchive` takes any name."""
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -61,7 +63,7 @@ def export(folder: Path, out: Path, pyodide: str | None, wheel: bool) -> dict[st
         "integrity": integrity,
         "wheel": None if note is None else f"webrt/{WHEEL}",
         "note": note,
-        "snippet": snippet(integrity, pyodide, note is not None),
+        "snippet": snippet(integrity, pyodide),
     }
 
 
@@ -90,7 +92,7 @@ def _write(site: Path, pack: Path, pyodide: Path | None, wheel: bool) -> str | N
     _copy(web / "demo" / "index.html", site / "index.html")
     if pyodide is not None:
         for name in PYODIDE_FILES:
-            _copy(pyodide / name, site / "pyodide" / name)
+            _copy(pyodide / name, site / "webrt" / "pyodide" / name)
     return write_wheel(site / "webrt" / WHEEL, pyodide) if wheel else None
 
 
@@ -114,13 +116,13 @@ def integrity_of(path: Path) -> str:
     return "sha384-" + base64.b64encode(digest).decode()
 
 
-def snippet(integrity: dict[str, str], pyodide: str | None, wheel: bool) -> str:
+def snippet(integrity: dict[str, str], pyodide: str | None) -> str:
     """What a page of the site has to hold: an import map with integrity, and three lines."""
     imports = json.dumps({"integrity": {f"./{n}": i for n, i in integrity.items()}}, indent=1)
     options = ""
-    if wheel and pyodide is not None:
-        where = pyodide if "://" in pyodide else "./pyodide/"
-        options = f', {{tune: "background", pyodide: "{where}", wheel: "./webrt/{WHEEL}"}}'
+    if pyodide is not None:
+        place = f', pyodide: "{pyodide}"' if "://" in pyodide else ""
+        options = f', {{tune: "background"{place}}}'
     return (
         f'<script type="importmap">{imports}</script>\n'
         '<script type="module">\n'
@@ -152,7 +154,7 @@ def write_wheel(target: Path, pyodide: Path | None) -> str:
     if done.returncode:
         target.write_bytes(wheel_bytes())
         return f"sources: pyodide py-compile failed: {done.stderr.strip().splitlines()[-1:]}"
-    made = [p for p in target.parent.glob("webrt-*.whl") if p != target]
+    made = [p for p in target.parent.glob("*.whl") if p != target]
     if made:
         made[0].replace(target)
     return "byte code"

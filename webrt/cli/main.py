@@ -13,7 +13,7 @@ import typer
 
 from webrt import __version__
 from webrt.cli import output, records
-from webrt.errors import WebrtError
+from webrt.errors import UsageError, WebrtError
 
 app = typer.Typer(
     name="webrt",
@@ -164,7 +164,12 @@ def tune_command(
 
 @app.command("serve")
 def serve_command(
-    folder: Folder,
+    folder: Annotated[
+        Path | None, typer.Argument(help="A pack's folder; with --gallery, where the site is kept.")
+    ] = None,
+    gallery: Annotated[
+        bool, typer.Option("--gallery", help="The demo gallery: four models, 400 MB to download.")
+    ] = False,
     port: Annotated[int, typer.Option(help="0 picks a free one.", min=0, max=65535)] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     isolation: Annotated[
@@ -172,10 +177,19 @@ def serve_command(
     ] = True,
     json: Json = False,
 ) -> None:
-    """Serve a demo page for a pack; stop it with Ctrl-C."""
-    from webrt.cli.serve import Server
+    """Serve a demo page for a pack, or the demo gallery; stop it with Ctrl-C."""
+    from webrt.cli.serve import Server, Site, gallery_site
 
-    with Server(folder, host, port, isolation) as server:
+    if folder is None and not gallery:
+        raise UsageError("serve takes the folder of a pack, or --gallery")
+    if gallery:
+        with output.progress() as report:
+            folder, site = gallery_site(folder, report)
+        server = Server(site, host, port, isolation)
+    else:
+        assert folder is not None
+        server = Server(Site(folder), host, port, isolation)
+    with server:
         _show(json, {"url": server.url}, lambda r: f"{folder} at {r['url']}  (Ctrl-C stops it)")
         sys.stdout.flush()
         server.serve_forever()

@@ -1,4 +1,4 @@
-"""`webrt serve`: a small static server for a pack, the player and the demo page."""
+"""`webrt serve`: a small static server for a pack, the player and the demo page, or the gallery."""
 
 from __future__ import annotations
 
@@ -36,9 +36,14 @@ PAGE = "demo/index.html"
 
 
 class Site:
-    """Which file a URL names: `/pack/…`, `/webrt/…` (the player), and the demo page at `/`."""
+    """Which file a URL names: `/pack/…`, `/webrt/…` (the player), and the demo page at `/`.
 
-    def __init__(self, pack: Path, web: Path) -> None:
+    Raises PackError for a folder that is no pack.
+    """
+
+    def __init__(self, pack: Path, web: Path | None = None) -> None:
+        read_pack(pack)
+        web = web or web_dir()
         self.roots = {"pack": pack, "webrt": web}
         self.page = web / PAGE
 
@@ -56,6 +61,35 @@ class Site:
         if not path.is_file() or root.resolve() not in path.resolve().parents:
             return None
         return path
+
+
+class Folder:
+    """A whole site in a folder; a folder's page is its `index.html`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def find(self, url: str) -> Path | None:
+        """The file behind a request's path; None for anything that isn't plainly one of ours."""
+        parts = [unquote(p) for p in urlsplit(url).path.split("/")[1:]]
+        parts = [*parts[:-1], parts[-1] or "index.html"] if parts else []
+        if not parts or not all(_PART.fullmatch(p) for p in parts):
+            return None
+        path = self.root.joinpath(*parts)
+        return path if path.is_file() and self.root in path.resolve().parents else None
+
+
+def gallery_site(
+    folder: Path | None, report: Callable[[str, int, int], None]
+) -> tuple[Path, Folder]:
+    """The gallery, built in `folder` (the user's cache by default) unless it is there already."""
+    from platformdirs import user_cache_path
+
+    from webrt.cli.gallery import build_gallery
+
+    folder = folder or user_cache_path("webrt") / "gallery"
+    build_gallery(folder, report)
+    return folder, Folder(folder)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -145,14 +179,13 @@ def _copy(file: BinaryIO, write: Callable[[bytes], object], count: int) -> None:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one pack on this machine only; `isolated` pages may use wasm threads."""
+    """Serves a site on this machine only; `isolated` pages may use wasm threads."""
 
     daemon_threads = True
 
-    def __init__(self, pack: Path, host: str, port: int, isolated: bool = True) -> None:
-        read_pack(pack)
+    def __init__(self, site: Site | Folder, host: str, port: int, isolated: bool = True) -> None:
         self.headers = _HEADERS | (_ISOLATION if isolated else {})
-        self.site = Site(pack, web_dir())
+        self.site = site
         try:
             super().__init__((host, port), Handler)
         except (OSError, OverflowError) as error:
