@@ -101,7 +101,8 @@ def test_the_wheel_is_one(pack: Path, tmp_path: Path) -> None:
 def test_pyodide_is_copied(pack: Path, tmp_path: Path) -> None:
     source = pyodide(tmp_path / "pyodide", "2.7.18")
     result = export(pack, tmp_path / "site", str(source), wheel=False)
-    assert {p.name for p in (tmp_path / "site" / "webrt" / "pyodide").iterdir()} == set(PYODIDE_FILES)
+    copied = (tmp_path / "site" / "webrt" / "pyodide").iterdir()
+    assert {p.name for p in copied} == set(PYODIDE_FILES)
     assert result["note"] == f"sources: this Python is {_here()}, Pyodide's 2.7.18"
     assert 'create("./pack", {tune: "background"})' in result["snippet"]
     (source / "python_stdlib.zip").unlink()
