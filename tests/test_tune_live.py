@@ -116,6 +116,8 @@ def test_the_command_tunes_and_remembers(
     assert {"trials", "seconds", "before_ms", "after_ms", "problems", "dims"} <= result.keys()
     assert result["trials"] == sum(p["trials"] for p in result["problems"])
     for problem in result["problems"]:
+        wanted = {"id", "space", "trials", "default_ms", "best_ms", "speedup"}
+        assert wanted <= problem.keys()
         assert problem["best_ms"] <= problem["default_ms"]
         assert problem["speedup"] == pytest.approx(
             problem["default_ms"] / problem["best_ms"], rel=1e-3

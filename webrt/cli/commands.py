@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,17 @@ import numpy.typing as npt
 
 from webrt import api
 from webrt.cli import feeds as feeding
+from webrt.cli import report as reporting
 from webrt.cli.compare import Comparison, compare
 from webrt.cli.output import Report, finite
 from webrt.errors import UsageError
+from webrt.kernel.problem import symbols
 from webrt.pack.read import read_pack
 from webrt.plan.example import example_bindings
+from webrt.runtime.profile import KernelTime
 from webrt.runtime.session import Progress, Session
+from webrt.tune import ceilings
+from webrt.tune.records import Record, Records, cache_file, make_key
 
 Result = dict[str, Any]
 Device = tuple[str, int | None]
@@ -67,9 +72,20 @@ def save_npz(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
         raise UsageError(f"{path}: can't be written: {error.strerror or error}") from error
 
 
-def bench(folder: Path, device: Device, sizes: Sequence[str], runs: int, report: Report) -> Result:
+def bench(
+    folder: Path,
+    device: Device,
+    sizes: Sequence[str],
+    runs: int,
+    kernels: bool,
+    page: Path | None,
+    report: Report,
+) -> Result:
+    """Times, with `kernels` every kernel's too; `page` is where `--report` goes."""
     if runs < 1:
         raise UsageError(f"--runs {runs}: expected at least 1")
+    if page is not None:
+        reporting.require_matplotlib()
     plan = read_pack(folder).plan
     bindings = example_bindings(plan, feeding.parse_dims(sizes))
     feeds = feeding.random_feeds(plan, bindings, 0, {})
@@ -77,7 +93,7 @@ def bench(folder: Path, device: Device, sizes: Sequence[str], runs: int, report:
     with _load(folder, device, report) as session:
         load = time.perf_counter() - start
         first, *times = [_timed(session, feeds, report, j, runs) for j in range(runs + 1)]
-        return {
+        result: Result = {
             "adapter": session.adapter,
             "load_ms": round(load * 1e3, 3),
             "first_run_ms": round(first, 3),
@@ -86,6 +102,46 @@ def bench(folder: Path, device: Device, sizes: Sequence[str], runs: int, report:
             "runs": runs,
             "dims": {s.name: bindings[s.id] for s in plan.symbols},
         }
+        if kernels or page is not None:
+            found = session.profile(feeds)
+            result["kernels"] = [_kernel(k, found) for k in found]
+        if page is not None:
+            title = f"{folder.resolve().name}: webrt bench"
+            known = tuned(session, bindings)
+            roofs = ceilings.measure(session.device)
+            reporting.write(page, reporting.Figures(title, result, found, roofs, known))
+            result["ceilings"] = {"gflops": round(roofs.gflops, 3), "gbs": round(roofs.gbs, 3)}
+            result["report"] = str(page)
+    return result
+
+
+def _kernel(kernel: KernelTime, every: Sequence[KernelTime]) -> Result:
+    whole = sum(k.total_ms for k in every)
+    return {
+        "name": kernel.name,
+        "family": kernel.family,
+        "node": kernel.node,
+        "count": kernel.count,
+        "ms": round(kernel.ms, 6),
+        "share": round(kernel.total_ms / whole, 6),
+        "gflops": round(kernel.gflops, 4),
+        "gbs": round(kernel.gbs, 4),
+        "operations": kernel.operations,
+        "bytes": kernel.bytes,
+        "schedule": dict(kernel.schedule),
+    }
+
+
+def tuned(session: Session, bindings: Mapping[str, int]) -> list[tuple[str, Record]]:
+    """What the user's records hold of this pack's problems at these sizes, on this device."""
+    records = Records.read(cache_file())
+    found = []
+    for number, problem in enumerate(session.pack.plan.problems):
+        used = {name: bindings[name] for name in symbols(problem)}
+        record = records.get(make_key(session.device_info, problem, used))
+        if record is not None:
+            found.append((session.pack.kernels[number].name, record))
+    return found
 
 
 def _timed(session: Session, feeds: feeding.Feeds, report: Report, done: int, runs: int) -> float:

@@ -135,13 +135,19 @@ def bench_command(
     threads: Threads = None,
     dim: Dims = None,
     runs: Annotated[int, typer.Option(help="Runs after the first.")] = 10,
+    kernels: Annotated[bool, typer.Option("--kernels", help="Time every kernel too.")] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.html", help="Draw it all on one page."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Time loading, the first run and the following ones."""
     from webrt.cli import commands
 
     with output.progress() as report:
-        result = commands.bench(folder, (device, threads), dim or [], runs, report)
+        place = (device, threads)
+        result = commands.bench(folder, place, dim or [], runs, kernels, page, report)
     _show(json, result, _bench_text)
 
 
@@ -276,7 +282,21 @@ def _bench_text(result: dict[str, Any]) -> str:
         f"{result['adapter']}{' at ' + at if at else ''}: load {result['load_ms']:.0f} ms,"
         f" first run {result['first_run_ms']:.1f} ms, median {result['median_ms']:.1f} ms,"
         f" 90th percentile {result['p90_ms']:.1f} ms over {result['runs']} runs"
+        + "".join(f"\n{line}" for line in _kernel_lines(result.get("kernels", [])))
+        + (f"\nwritten to {result['report']}" if "report" in result else "")
     )
+
+
+def _kernel_lines(kernels: list[dict[str, Any]]) -> list[str]:
+    width = max((len(k["name"]) for k in kernels), default=0)
+    lines = [f"{'kernel':<{width}}  dispatches   ms each        ms   share   GFLOP/s      GB/s"]
+    for k in kernels:
+        total = k["count"] * k["ms"]
+        lines.append(
+            f"{k['name']:<{width}}  {k['count']:>10}  {k['ms']:>8.3f}  {total:>8.2f}"
+            f"  {100 * k['share']:>4.1f} %  {k['gflops']:>8.2f}  {k['gbs']:>8.2f}"
+        )
+    return lines if kernels else []
 
 
 def main() -> None:

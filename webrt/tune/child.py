@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from queue import SimpleQueue
@@ -45,6 +46,7 @@ class _Parent:
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     given = sys.stdin.buffer
     said = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no message
