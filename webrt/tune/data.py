@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from array import array
+from functools import lru_cache
 
 from webrt.dims import dim_min, symbol
 from webrt.dtypes import DType
@@ -34,23 +35,23 @@ class Noise:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self._tiles: dict[DType, bytes] = {}
 
     def fill(self, dtype: DType, count: int) -> bytes:
         """`count` elements: floats of -1 … 1; integers and bools 0 or 1, so that indices fit."""
-        if dtype.storage not in self._tiles:
-            draw = self._random.random
-            if dtype.is_float:
-                values = array("f", [2.0 * draw() - 1.0 for _ in range(TILE)])
-                data = memoryview(values).cast("B")
-                self._tiles[dtype.storage] = bytes(narrowed(data) if dtype is DType.F16 else data)
-            else:
-                bits = array("i", [int(draw() < 0.5) for _ in range(TILE)])
-                self._tiles[dtype.storage] = bits.tobytes()
-        tile = self._tiles[dtype.storage]
+        tile = _tile(dtype.storage)
         start = dtype.storage.bytes * self._random.randrange(TILE)
         size = dtype.storage.bytes * count
         return _padded(((tile[start:] + tile[:start]) * (size // len(tile) + 1))[:size])
+
+
+@lru_cache
+def _tile(dtype: DType) -> bytes:
+    """Drawn once: in Pyodide a call for each element takes longer than a trial."""
+    drawn = array("H", random.Random(1).randbytes(2 * TILE))
+    if not dtype.is_float:
+        return array("i", [value & 1 for value in drawn]).tobytes()
+    data = memoryview(array("f", [value / 32768.0 - 1.0 for value in drawn])).cast("B")
+    return bytes(narrowed(data) if dtype is DType.F16 else data)
 
 
 def poison(dtype: DType, count: int) -> bytes:

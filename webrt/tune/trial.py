@@ -6,12 +6,13 @@ import struct
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from webrt import dims
 from webrt.dtypes import DType
 from webrt.errors import CompileError, DeviceError, DeviceLostError
 from webrt.kernel.problem import Problem
-from webrt.runtime.device import Buffer, Device, Dispatch, Recording, Slice
+from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Recording, Slice
 from webrt.runtime.kernels import Candidate
 from webrt.runtime.memory import aligned, binding_size
 from webrt.runtime.timing import Timer
@@ -108,6 +109,14 @@ class Trials:
         finally:
             self._free(ready.own)
 
+    async def glance(self, candidate: Candidate) -> float:
+        """Milliseconds a dispatch, whatever it computes: nothing that is timed so may be served."""
+        ready = await self.ready(candidate, self._found)
+        try:
+            return await self._timer.dispatch(ready.dispatch)
+        finally:
+            self._free(ready.own)
+
     async def validate(self, candidate: Candidate) -> None:
         """Hold a candidate to the reference's results; raises RejectedError where they differ."""
         ready = await self.ready(candidate, self._found)
@@ -139,9 +148,7 @@ class Trials:
     async def _prepare_comparison(
         self, dtype: DType, size: int, found: Slice, wanted: Slice
     ) -> None:
-        problem = difference(dtype, size)
-        rows = dims.evaluate(problem.outputs[0].size, {})
-        candidate = default_candidate(problem, self.device.info)
+        candidate, rows = _comparison(dtype, size, self.device.info)
         (pipeline,) = await self.device.compile([candidate.code])
         counts = self._allocate(4 * rows)
         x, y, z = (dims.evaluate(extent, {}) for extent in candidate.grid)
@@ -179,6 +186,13 @@ class Trials:
         for recording, _, _ in self._compared:
             self.device.discard(recording)
         self._free(tuple(self._buffers))
+
+
+@lru_cache
+def _comparison(dtype: DType, size: int, info: DeviceInfo) -> tuple[Candidate, int]:
+    """What compares results, and the rows of its output; every problem of a size shares it."""
+    problem = difference(dtype, size)
+    return default_candidate(problem, info), dims.evaluate(problem.outputs[0].size, {})
 
 
 def _number(symbol: str) -> int:
