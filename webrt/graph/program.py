@@ -22,6 +22,8 @@ class ProblemNode:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     name: str
+    alone: bool = False
+    """Fusion moves it into no other: a step of many, each of which reads the last in two places."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +31,7 @@ class Program:
     """Problem nodes in topological order; `ranges` bounds integer inputs (see `plan.Port`).
 
     `longest` bounds symbols, by id: a model whose table of positions has 512 rows takes no longer
-    sequences.
+    sequences. `facts` are what the integers among the outputs are proven to be.
     """
 
     symbols: tuple[ModelSymbol, ...]
@@ -39,3 +41,4 @@ class Program:
     nodes: tuple[ProblemNode, ...]
     ranges: dict[Value, tuple[int, int]]
     longest: dict[str, int] = field(default_factory=dict)
+    facts: dict[Value, tuple[int, int]] = field(default_factory=dict)

@@ -288,6 +288,17 @@ def free_symbols(expr: Expr) -> set[str]:
     return {name for e in walk(expr) for d in own_dims(e) for name in dims.free_symbols(d)}
 
 
+def looks_up(expr: Expr) -> bool:
+    """Whether an index in `expr` depends on a reference: on what its own problem computes."""
+    return any(
+        isinstance(inner, Ref)
+        for e in walk(expr)
+        for dim in own_dims(e)
+        for value in _values(dim)
+        for inner in walk(value.expr)
+    )
+
+
 def loads(expr: Expr) -> list[Load]:
     """Every load in `expr`, those inside indices included, in order, with repetitions."""
     return [e for e in walk(expr) if isinstance(e, Load)]

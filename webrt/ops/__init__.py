@@ -26,13 +26,15 @@ from webrt.ops import (
     resize,
     rotary,
     sampling,
+    scan,
     scatter,
+    sort,
     transposed,
     views,
 )
 
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
-    attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, bitwise,
-    angles, rescale, heads, losses, rotary, quantise, qlinear,
+    attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, sort,
+    scan, bitwise, angles, rescale, heads, losses, rotary, quantise, qlinear,
 )  # fmt: skip

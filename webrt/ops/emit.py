@@ -119,9 +119,12 @@ class Emitter:
     def operands(self) -> Operands:
         return Operands(self)
 
-    def problem(self, problem: Problem, operands: Operands, outputs: Sequence[Value]) -> None:
+    def problem(
+        self, problem: Problem, operands: Operands, outputs: Sequence[Value], alone: bool = False
+    ) -> None:
         """Append a problem that computes `outputs` from the operands that were loaded."""
-        self.nodes.append(ProblemNode(problem, tuple(operands.values), tuple(outputs), self.name))
+        inputs = tuple(operands.values)
+        self.nodes.append(ProblemNode(problem, inputs, tuple(outputs), self.name, alone))
 
     def map(self, body: Callable[[Operands, tuple[Dim, ...]], Expr], output: int = 0) -> None:
         """A Map over the output's shape: `body(operands, index)` is the element there."""

@@ -1,4 +1,4 @@
-"""Reductions: sums, means, extremes and their kin over axes, arg-max, cumulative sums, softmax."""
+"""Reductions: sums, means, extremes and their kin over axes, arg-max, softmax."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel import expr as ex
-from webrt.kernel.expr import Const, Expr, Ref, call
+from webrt.kernel.expr import Expr, Ref, call
 from webrt.kernel.problem import Pass, Reduce
 from webrt.ops.emit import F32_MAX, I32_HIGH, Emitter, Operands, device_dtype, flat, index
 from webrt.ops.registry import Attr, operator
@@ -280,40 +280,6 @@ def _arg(name: str, combine: str, function: Callable[..., Tensor]) -> None:
 
 _arg("ArgMax", "max", np.argmax)
 _arg("ArgMin", "min", np.argmin)
-
-
-@operator("CumSum", Attr("exclusive", 0), Attr("reverse", 0), since=11)
-class CumSum:
-    """Each element sums a masked row: quadratic, and right for the lengths that masks have."""
-
-    @staticmethod
-    def infer(site: Site) -> tuple[Inferred, ...]:
-        return (Inferred(site.input(0).dtype, site.ranked(0, 1, 64)),)
-
-    @staticmethod
-    def reference(site: Site, x: Tensor, axis: Tensor) -> tuple[Tensor, ...]:
-        place = int(axis.reshape(-1)[0])
-        flipped = np.flip(x, place) if site.integer("reverse") else x
-        total = np.cumsum(flipped, place, dtype=x.dtype)
-        total = total - flipped if site.integer("exclusive") else total
-        return (np.flip(total, place) if site.integer("reverse") else total,)
-
-    @staticmethod
-    def lower(site: Site, emit: Emitter) -> None:
-        value = site.input(0)
-        axis = site.axis(int(site.constant(1, "its axis").reshape(-1)[0]), len(value.shape))
-        at = [index(j) for j in range(len(value.shape))]
-        operands = emit.operands()
-        r = dims.symbol("r0")
-        x = operands.at(value, [*at[:axis], r, *at[axis + 1 :]])
-        order = "ge" if site.integer("reverse") else "le"
-        order = {"ge": "gt", "le": "lt"}[order] if site.integer("exclusive") else order
-        included = call(order, ex.as_index(r), ex.as_index(at[axis]))
-        zero = Const(0.0 if x.dtype.is_float else 0, x.dtype)
-        stored = emit.stored(emit.outputs[0], flat(at, value.shape), Ref("p0", x.dtype))
-        passes = (Pass("sum", ex.select(included, x, zero)),)
-        problem = Reduce(value.shape, (value.shape[axis],), operands.declared(), passes, (stored,))
-        emit.problem(problem, operands, emit.outputs)
 
 
 def _softmax_axes(site: Site, rank: int) -> tuple[int, ...]:

@@ -153,7 +153,7 @@ def _moved(
         expr = ex.simplify(ex.substitute(output.expr, point), over)
         expr = tidy(ex.rewrite(expr, change), over)
         offset = dims.simplify(dims.substitute(output.offset, point), over)
-        if misplaced:
+        if misplaced or ex.looks_up(expr):  # a kernel looks nothing up by its own results
             return None
         moved.append(replace(output, expr=expr, offset=offset, each=each))
     return moved

@@ -134,7 +134,9 @@ def inline_cheap(bench: Workbench) -> bool:
 def _sole_readers(bench: Workbench, key: int) -> list[int] | None:
     """The readers of a Map's outputs; None where it isn't a Map or must be stored."""
     node = bench.nodes[key]
-    if not isinstance(node.problem, Map) or any(bench.is_result(n) for n in node.outputs):
+    if not isinstance(node.problem, Map) or node.alone:
+        return None
+    if any(bench.is_result(n) for n in node.outputs):
         return None
     return list(dict.fromkeys(r for name in node.outputs for r in bench.readers_of(name)))
 

@@ -25,7 +25,7 @@ def store_as_read(bench: Workbench) -> bool:
     """Give each intermediate tensor the layout in which its readers read it best."""
     changed = False
     for key in bench.in_order():
-        for name in bench.nodes[key].outputs:
+        for name in () if bench.nodes[key].alone else bench.nodes[key].outputs:
             if not bench.is_result(name):
                 changed |= _improve(bench, key, name)
     return changed

@@ -173,7 +173,7 @@ def _merged(bench: Workbench, key: int, other: int) -> Node | None:
 
     moved = map_expressions(two, lambda e: ex.rewrite(e, renumber))
     assert isinstance(moved, Reduce)
-    if misplaced:
+    if misplaced or any(ex.looks_up(e) for e in expressions(moved)):
         return None
     kept = [
         (n, o)

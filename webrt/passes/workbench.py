@@ -59,6 +59,7 @@ class Node:
     problem: Problem
     outputs: tuple[str, ...]
     name: str
+    alone: bool = False
 
 
 def reads_of(problem: Problem) -> tuple[str, ...]:
@@ -122,7 +123,7 @@ class Workbench:
 
         problem = map_expressions(node.problem, lambda e: ex.rewrite(e, opened))
         outputs = tuple(self.name_of(v) for v in node.outputs)
-        return Node(replace(problem, operands=()), outputs, node.name)
+        return Node(replace(problem, operands=()), outputs, node.name, node.alone)
 
     def bindings(self, problem: Problem) -> int:
         """How many storage buffers an open problem binds, a large constant once for each part."""
