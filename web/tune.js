@@ -94,11 +94,15 @@ export class Tuning {
       this.problems.set(key, [...(this.problems.get(key) ?? []), j]);
     }
     await this.#load(options.records, options.keepRecords !== false);
-    await Promise.all([...this.known.byId.values()].flatMap((record) => (
-      this.#isOurs(record) ? (this.problems.get(record.problem) ?? []).map(async (problem) => {
+    const ours = [...this.known.byId.values()].filter((record) => this.#isOurs(record));
+    const serve = async (/** @type {TuneRecord} */ record) => {
+      for (const problem of this.problems.get(record.problem) ?? []) {
         const tuned = await this.#compile(problem, record);
-        if (tuned) this.weights?.want(tuned.needs);
-      }) : [])));
+        if (tuned) weights.want(tuned.needs);
+      }
+    };
+    if (device.info.kind === "webgpu") await Promise.all(ours.map(serve));
+    else for (const record of ours) await serve(record); // its workers load one module at a time
   }
 
   /** @param {string | URL | undefined} url @param {boolean} keep */
