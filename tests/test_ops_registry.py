@@ -8,6 +8,9 @@ from webrt.frontend.onnx import NEWEST_OPSET, OLDEST_OPSET
 from webrt.graph.ir import Attribute
 from webrt.ops.registry import OpDef, all_operators, find
 
+RUNTIME_S = {"LayerNormalization": 17, "SimplifiedLayerNormalization": NEWEST_OPSET + 1}
+"""What ONNX Runtime's optimiser writes in ONNX's domain, and the opset that ONNX has it from."""
+
 OPERATORS = [d for d in all_operators() if d.domain == ""]
 
 REQUIRED = [
@@ -38,6 +41,8 @@ def _schema_defaults(name: str, version: int) -> dict[str, Attribute | None] | N
 @pytest.mark.parametrize("definition", OPERATORS, ids=lambda d: d.name)
 def test_attributes_are_those_of_the_schema(definition: OpDef) -> None:
     for version in range(OLDEST_OPSET, NEWEST_OPSET + 1):
+        if version < RUNTIME_S.get(definition.name, 0):
+            continue
         expected = _schema_defaults(definition.name, version)
         known = find(definition.name, "", version)
         assert (known is not None) == (expected is not None), version
@@ -58,7 +63,10 @@ def test_the_operators_of_the_required_models_are_there() -> None:
 
 def test_our_own_operators() -> None:
     ours = [d.name for d in all_operators() if d.domain == "webrt"]
-    assert ours == ["Attention", "RMSNorm"]
+    assert ours == [
+        "Attention", "Centre", "Dequantize", "Different", "FromRing", "If", "Loop", "Need",
+        "RMSNorm", "RotaryEmbedding", "ToRing", "Values",
+    ]  # fmt: skip
 
 
 def test_the_newest_opset_is_onnx_s() -> None:

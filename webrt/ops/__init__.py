@@ -6,6 +6,8 @@ from webrt.ops import (
     attention,
     bitwise,
     blocks,
+    contrib,
+    contrib_attention,
     conv,
     deform,
     elementwise,
@@ -15,6 +17,7 @@ from webrt.ops import (
     losses,
     matmul,
     movement,
+    nbits,
     norm,
     pad,
     pool,
@@ -36,5 +39,6 @@ from webrt.ops import (
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
     attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, sort,
-    scan, bitwise, angles, rescale, heads, losses, rotary, quantise, qlinear,
+    scan, bitwise, angles, rescale, heads, losses, rotary, quantise, qlinear, contrib, nbits,
+    contrib_attention,
 )  # fmt: skip

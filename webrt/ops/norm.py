@@ -28,11 +28,12 @@ def inverse_deviation(variance: Expr, epsilon: float) -> Expr:
     return call("inverse_sqrt", call("add", variance, f32(epsilon)))
 
 
-@operator(
-    "LayerNormalization", Attr("axis", -1), Attr("epsilon", 1e-5), Attr("stash_type", 1), since=17
-)
+@operator("LayerNormalization", Attr("axis", -1), Attr("epsilon", 1e-5), Attr("stash_type", 1))
 class LayerNormalization:
-    """Over the axes from `axis` on; mean and inverse deviation are optional outputs."""
+    """Over the axes from `axis` on; mean and inverse deviation are optional outputs.
+
+    ONNX has it since opset 17; ONNX Runtime's optimiser writes it into older models.
+    """
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:

@@ -1,0 +1,261 @@
+"""Attention as ONNX Runtime spells it: fused projections, padding masks, caches in place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.graph.ir import Value
+from webrt.ops.compose import Make, composite
+from webrt.ops.heads import (
+    Masks,
+    add_windows,
+    attend,
+    join_heads,
+    split_heads,
+)
+from webrt.ops.registry import Attr
+from webrt.ops.rotary import check_width, rotate
+from webrt.ops.site import Site, same_dim, shape_text
+
+MICROSOFT = "com.microsoft"
+
+
+def _scale(site: Site) -> float | None:
+    """The attribute, where it is given and isn't 0."""
+    value = site.attributes.get("scale", 0.0)
+    return float(value) if isinstance(value, int | float) and value else None
+
+
+def _flag(site: Site, name: str) -> bool:
+    return bool(site.attributes.get(name, 0))
+
+
+def _padding(
+    site: Site, make: Make, masks: Masks, given: Value | None, batch: Dim, columns: Dim
+) -> None:
+    """What a mask of keys allows: [B] lengths, or [B, T], [B, Q, T], [B, 1, Q, T] of 0 and 1."""
+    if given is None:
+        return
+    shape = given.shape
+    if len(shape) == 1:
+        if same_dim(shape[0], batch) is not True:
+            raise site.unsupported(f"a mask of {shape_text(shape)} isn't run")
+        lengths = make.cast(make.reshape(given, batch, 1, 1, 1), DType.I64)
+        masks.allowed.append(make("Less", make.range(columns), lengths))
+        return
+    flags = make.cast(given, DType.BOOL)
+    if len(shape) == 2:
+        flags = make.reshape(flags, shape[0], 1, 1, shape[1])
+    elif len(shape) == 3:
+        flags = make.reshape(flags, shape[0], 1, *shape[1:])
+    low = site.number("mask_filter_value")
+    added = make("Where", flags, _float(make, 0.0), _float(make, low))
+    masks.added = added if masks.added is None else make("Add", masks.added, added)
+
+
+def _float(make: Make, value: float) -> Value:
+    return make.constant(np.asarray(value, np.float32))
+
+
+def _biased(make: Make, masks: Masks, bias: Value | None) -> None:
+    if bias is not None:
+        masks.added = bias if masks.added is None else make("Add", masks.added, bias)
+
+
+def _with_past(make: Make, past: Value | None, new: Value) -> Value:
+    return new if past is None else make("Concat", past, new, axis=2)
+
+
+_MASKED = Attr("mask_filter_value", -10000.0)
+
+
+@composite(
+    "Attention", Attr("num_heads"), Attr("unidirectional", 0), Attr("qkv_hidden_sizes"),
+    Attr("scale", 0.0), _MASKED, Attr("do_rotary", 0), Attr("past_present_share_buffer", 0),
+    Attr("rotary_embedding_dim", 0), domain=MICROSOFT,
+)  # fmt: skip
+def attention(site: Site, make: Make) -> tuple[Value, ...]:
+    """One product projects to queries, keys and values: input, weights, bias, mask, past, bias."""
+    if _flag(site, "do_rotary") or _flag(site, "past_present_share_buffer"):
+        raise site.unsupported("rotary embeddings or a shared buffer of the past aren't run")
+    batch, rows, _ = site.ranked(0, 3)
+    heads, weights = site.positive("num_heads"), site.input(1)
+    width = site.ranked(1, 2)[1]
+    third = dims.floor_div(width, 3)
+    sizes: tuple[Dim, ...] = (third, third, third)
+    if site.attributes.get("qkv_hidden_sizes"):
+        sizes = site.integers("qkv_hidden_sizes")
+    projected = make("MatMul", site.input(0), weights)
+    if site.optional(2) is not None:
+        projected = make("Add", projected, site.input(2))
+    starts: list[Dim] = [0, sizes[0], sizes[0] + sizes[1], width]
+    parts = [make.part(projected, 2, starts[j], starts[j + 1]) for j in range(3)]
+    query, key, value = (split_heads(make, part, heads) for part in parts)
+    past = site.optional(4)
+    pasts: list[Value | None] = [None, None]
+    if past is not None:
+        pasts = [make("Gather", past, make.scalar(j), axis=0) for j in (0, 1)]
+    key, value = (_with_past(make, p, x) for p, x in zip(pasts, (key, value), strict=True))
+    masks, columns = Masks(), key.shape[2]
+    _padding(site, make, masks, site.optional(3), batch, columns)
+    _biased(make, masks, site.optional(5))
+    offset: Dim = 0 if pasts[0] is None else pasts[0].shape[2]
+    add_windows(make, masks, rows, columns, offset, _flag(site, "unidirectional"))
+    result = join_heads(make, attend(site, make, query, key, value, masks, _scale(site)))
+    if site.outputs < 2:
+        return (result,)
+    pair = [make("Unsqueeze", x, make.integers(0)) for x in (key, value)]
+    return result, make("Concat", *pair, axis=0)
+
+
+@composite(
+    "MultiHeadAttention", Attr("num_heads"), Attr("unidirectional", 0), Attr("scale", 0.0),
+    _MASKED, domain=MICROSOFT,
+)  # fmt: skip
+def multi_head_attention(site: Site, make: Make) -> tuple[Value, ...]:
+    """Inputs: query, key, value, bias, padding of keys, bias of scores, past key and value."""
+    heads = site.positive("num_heads")
+    if site.optional(8) is not None or site.optional(9) is not None:
+        raise site.unsupported("a shared buffer of the past isn't run")
+    query, key, value = _projected(site, make, heads)
+    batch, _, rows, _ = query.shape
+    offset: Dim = 0
+    if site.optional(6) is not None and site.optional(7) is not None:
+        offset = site.ranked(6, 4)[2]
+        key = make("Concat", site.input(6), key, axis=2)
+        value = make("Concat", site.input(7), value, axis=2)
+    masks, columns = Masks(), key.shape[2]
+    _padding(site, make, masks, site.optional(4), batch, columns)
+    _biased(make, masks, site.optional(5))
+    add_windows(make, masks, rows, columns, offset, _flag(site, "unidirectional"))
+    result = attend(site, make, query, key, value, masks, _scale(site))
+    return join_heads(make, result), key, value
+
+
+def _projected(site: Site, make: Make, heads: int) -> tuple[Value, Value, Value]:
+    """Queries, keys and values with heads, from the shapes that they may come in."""
+    query, key, value = site.input(0), site.optional(1), site.optional(2)
+    bias = site.optional(3)
+    if len(query.shape) == 5:  # [B, S, heads, 3, D]
+        q, k, v = (_picked(make, query, j) for j in range(3))
+        return q, k, v
+    site.ranked(0, 3)
+    if key is None:
+        raise site.shape_error("a key", "none")
+    if bias is not None:
+        width = query.shape[2]
+        parts = [make.part(bias, 0, width * j, width * (j + 1)) for j in (0, 1)]
+        parts.append(make.part(bias, 0, width * 2, bias.shape[0]))
+        query = make("Add", query, parts[0])
+        if len(key.shape) == 3 and value is not None:
+            key, value = make("Add", key, parts[1]), make("Add", value, parts[2])
+    query = split_heads(make, query, heads)
+    if len(key.shape) == 5:  # [B, S, heads, 2, D]
+        return query, _picked(make, key, 0), _picked(make, key, 1)
+    if value is None:
+        raise site.shape_error("a value", "none")
+    if len(key.shape) == 3:
+        key, value = (split_heads(make, x, heads) for x in (key, value))
+    return query, key, value
+
+
+def _picked(make: Make, packed: Value, position: int) -> Value:
+    """[B, heads, S, D], of [B, S, heads, parts, D]."""
+    return make.transpose(make("Gather", packed, make.scalar(position), axis=3), 0, 2, 1, 3)
+
+
+@composite(
+    "GroupQueryAttention", Attr("num_heads"), Attr("kv_num_heads"), Attr("scale", 0.0),
+    Attr("softcap", 0.0), Attr("do_rotary", 0), Attr("rotary_interleaved", 0),
+    Attr("local_window_size", -1), Attr("smooth_softmax", 0), Attr("qk_output", 0),
+    domain=MICROSOFT,
+)  # fmt: skip
+def group_query_attention(site: Site, make: Make) -> tuple[Value, ...]:
+    """New keys and values go into the cache behind what each sample holds already."""
+    heads, kept = site.positive("num_heads"), site.positive("kv_num_heads")
+    if _flag(site, "smooth_softmax") or site.optional(11) is not None:
+        raise site.unsupported("a softmax with a sink isn't run")
+    if site.outputs > 3:
+        raise site.unsupported("its scores as an output aren't run")
+    query, key, value = _grouped(site, make, heads, kept)
+    batch, _, rows, _ = query.shape
+    lengths = make.cast(make.reshape(site.input(5), batch), DType.I64)
+    before = make("Sub", lengths, make.scalar(rows - 1))
+    before = make("Max", before, make.scalar(0))  # a prompt may be padded
+    if _flag(site, "do_rotary"):
+        at = site.optional(9)
+        if at is None:
+            own = make.reshape(make.range(rows), 1, rows)
+            at = make("Add", own, make.reshape(before, batch, 1))
+        tables, together = (site.input(7), site.input(8)), _flag(site, "rotary_interleaved")
+        query, key = (rotate(make, x, *tables, at, together, 1) for x in (query, key))
+    key, value = (
+        _cached(site, make, site.optional(j), x, before, rows) for j, x in ((3, key), (4, value))
+    )
+    masks, columns = Masks(), key.shape[2]
+    window = site.integer("local_window_size")
+    left = window - 1 if window > 0 else -1
+    add_windows(make, masks, rows, columns, before, True, left)
+    _biased(make, masks, site.optional(10))
+    result = attend(
+        site, make, query, key, value, masks, _scale(site), site.number("softcap")
+    )  # fmt: skip
+    return join_heads(make, result), key, value
+
+
+def _grouped(site: Site, make: Make, heads: int, kept: int) -> tuple[Value, Value, Value]:
+    """Queries, keys and values with heads, from three inputs or one that holds all."""
+    query, key, value = site.input(0), site.optional(1), site.optional(2)
+    site.ranked(0, 3)
+    if key is None or value is None:
+        width = dims.floor_div(query.shape[2], heads + 2 * kept)
+        ends = [0, heads * width, (heads + kept) * width, (heads + 2 * kept) * width]
+        parts = [make.part(query, 2, ends[j], ends[j + 1]) for j in range(3)]
+        query, key, value = parts
+    return (
+        split_heads(make, query, heads), split_heads(make, key, kept),
+        split_heads(make, value, kept),
+    )  # fmt: skip
+
+
+def _cached(
+    site: Site, make: Make, past: Value | None, new: Value, before: Value, rows: Dim
+) -> Value:
+    """The cache with the new rows in it; it grows to the total length where it is shorter."""
+    if past is None:
+        return new
+    room = past.shape[2]
+    (total,) = site.known(6) or (None,)
+    if total is None:
+        raise site.unsupported("its total_sequence_length depends on data")
+    length = dims.dim_max(room, total)
+    if same_dim(length, room) is not True:
+        pads = make.integers(0, 0, 0, 0, 0, 0, length - room, 0)
+        past = make("Pad", past, pads, make.number(0, past))
+    return make("TensorScatter", past, new, before, axis=2)
+
+
+@composite(
+    "RotaryEmbedding", Attr("interleaved", 0), Attr("is_packed_batching", 0), Attr("num_heads", 0),
+    Attr("rotary_embedding_dim", 0), Attr("scale", 1.0), domain=MICROSOFT,
+)  # fmt: skip
+def rotary_embedding(site: Site, make: Make) -> tuple[Value, ...]:
+    """Input, positions, cos, sin; one position stands for the first row."""
+    shape = site.ranked(0, 3, 4)
+    if _flag(site, "is_packed_batching") or site.number("scale") != 1:
+        raise site.unsupported("packed batches or a scale aren't run")
+    check_width(site, site.input(2))
+    rows = shape[2] if len(shape) == 4 else shape[1]
+    heads: Dim = site.integer("num_heads")
+    if not heads and len(shape) == 3:
+        heads = dims.floor_div(shape[2], site.ranked(2, 2)[1] * 2)
+    if not isinstance(heads, int):
+        raise site.unsupported("a number of heads that isn't known")
+    at = make.cast(site.input(1), DType.I64)
+    if len(at.shape) == 1:
+        at = make.reshape(make("Add", make.range(rows), at), 1, rows)
+    together = bool(site.integer("interleaved"))
+    return (rotate(make, site.input(0), site.input(2), site.input(3), at, together, heads),)

@@ -1,0 +1,143 @@
+"""Products with weights of a few bits: MatMulNBits, unpacked where the product reads them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.graph.ir import Array, Value
+from webrt.kernel import expr as ex
+from webrt.kernel.expr import Expr, Ref, call, f32
+from webrt.kernel.problem import Contract
+from webrt.ops.emit import Emitter, Operands
+from webrt.ops.packed import field
+from webrt.ops.registry import Attr, operator
+from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
+
+M, N, K = dims.symbol("m"), dims.symbol("n"), dims.symbol("k")
+
+
+def _sizes(site: Site) -> tuple[int, int, int, int, int]:
+    """(K, N, bits, block, blocks in a row)."""
+    k, n, bits = site.positive("K"), site.positive("N"), site.positive("bits")
+    block = site.positive("block_size")
+    if bits not in (2, 4, 8):
+        raise site.unsupported(f"weights of {bits} bits: 2, 4 and 8 are run")
+    if block < 16 or block & (block - 1):
+        raise site.shape_error("a block_size that is a power of 2, at least 16", str(block))
+    return k, n, bits, block, -(-k // block)
+
+
+def _bytes_of(site: Site, position: int, wanted: int) -> Array:
+    """A constant of uint8 of so many bytes."""
+    data = site.constant(position, "its weight" if position == 1 else "its zero point")
+    if data.dtype != np.uint8 or data.size != wanted:
+        found = f"{data.dtype} of {shape_text(tuple(data.shape))}"
+        raise site.shape_error(f"{wanted} elements of uint8 as input {position}", found)
+    return data.reshape(-1)
+
+
+def _point_stride(bits: int, blocks: int) -> int:
+    """Zero points of a row start at whole bytes."""
+    return -(-blocks * bits // 8) * (8 // bits)
+
+
+def _fields(raw: Tensor, bits: int) -> Tensor:
+    """Bytes as numbers, the first ones in the lowest bits."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    return (raw[:, None] >> shifts & np.uint8((1 << bits) - 1)).reshape(-1)
+
+
+@operator(
+    "MatMulNBits", Attr("K"), Attr("N"), Attr("accuracy_level", 0), Attr("bits", 4),
+    Attr("block_size"), Attr("weight_prepacked", 0), domain="com.microsoft",
+)  # fmt: skip
+class MatMulNBits:
+    """A · Bᵀ, B [N, K] in blocks along K: scale · (number - zero point); then a bias."""
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        k, n, bits, block, blocks = _sizes(site)
+        shape = site.ranked(0, 1, 64)
+        if same_dim(shape[-1], k) is not True:
+            raise site.shape_error(f"a last dim of {k}", shape_text(shape))
+        if site.attributes.get("weight_prepacked", 0):
+            raise site.unsupported("weights that another runtime has packed aren't run")
+        _bytes_of(site, 1, n * blocks * block * bits // 8)
+        scales = site.input(2)
+        if dims.product(scales.shape) != n * blocks:
+            raise site.shape_error(f"{n * blocks} scales", shape_text(scales.shape))
+        if site.optional(4) is not None:
+            raise site.unsupported("an order of groups (g_idx) isn't run")
+        points = site.optional(3)
+        if points is not None and points.dtype is DType.U8:
+            _bytes_of(site, 3, n * _point_stride(bits, blocks) * bits // 8)
+        elif points is not None and dims.product(points.shape) != n * blocks:
+            raise site.shape_error(f"{n * blocks} zero points", shape_text(points.shape))
+        return (Inferred(site.input(0).dtype, (*shape[:-1], n)),)
+
+    @staticmethod
+    def reference(
+        site: Site, x: Tensor, raw: Tensor, scales: Tensor, points: Tensor | None = None,
+        _: Tensor | None = None, bias: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        k, n, bits, block, blocks = _sizes(site)
+        numbers = _fields(raw.reshape(-1), bits).reshape(n, blocks, block).astype(np.float32)
+        zero: Tensor = np.full((n, blocks), 1 << bits - 1, np.float32)
+        if points is not None and points.dtype == np.uint8:
+            stride = _point_stride(bits, blocks)
+            zero = _fields(points.reshape(-1), bits).reshape(n, stride)[:, :blocks]
+        elif points is not None:
+            zero = points.reshape(n, blocks)
+        step = scales.reshape(n, blocks, 1).astype(np.float32)
+        weight = ((numbers - zero.astype(np.float32)[..., None]) * step).reshape(n, -1)[:, :k]
+        result = np.matmul(x.astype(np.float32), weight.T)
+        return (result if bias is None else result + bias,)
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        x, output, bias = site.input(0), emit.outputs[0], site.optional(5)
+        k, n, bits, block, blocks = _sizes(site)
+        operands = emit.operands()
+        a = operands.load(x, M * k + K)
+        words = _words(site, 1)
+        number = _field(operands, words, N * (blocks * block) + K, bits)
+        place = N * blocks + dims.floor_div(K, block)
+        number = call("sub", number, _point(site, operands, place))
+        b = call("mul", number, operands.load(site.input(2), place))
+        result: Expr = Ref("acc", DType.F32)
+        if bias is not None:
+            result = call("add", result, operands.load(bias, N))
+        stored = emit.stored(output, M * n + N, result)
+        rows = dims.product(x.shape[:-1])
+        problem = Contract((), rows, n, k, operands.declared(), a, b, (stored,))
+        emit.problem(problem, operands, emit.outputs)
+
+
+def _words(site: Site, position: int) -> Value:
+    """The constant's bytes, four a word."""
+    value = site.input(position)
+    assert value.data is not None
+    raw = np.ascontiguousarray(value.data).reshape(-1)
+    data = np.pad(raw, (0, -raw.size % 4)).view(np.uint32) if raw.size % 4 else raw.view(np.uint32)
+    return Value(f"{value.name}.words", DType.U32, (data.size,), data)
+
+
+def _field(operands: Operands, words: Value, offset: Dim, bits: int) -> Expr:
+    """A number of a few bits, as f32."""
+    found = field(lambda place: operands.load(words, place), offset, bits, DType.U32)
+    return ex.cast(ex.cast(found, DType.I32), DType.F32)
+
+
+def _point(site: Site, operands: Operands, place: Dim) -> Expr:
+    """The zero point of a block."""
+    _, _, bits, block, blocks = _sizes(site)
+    points = site.optional(3)
+    if points is None:
+        return f32(1 << bits - 1)
+    if points.dtype is not DType.U8:
+        return operands.load(points, place)
+    offset = N * _point_stride(bits, blocks) + dims.floor_div(K, block)
+    return _field(operands, _words(site, 3), offset, bits)
