@@ -147,6 +147,15 @@ async def _open(
     return folder, await _native_device(device, threads)
 
 
+def open_device(kind: str = "auto", threads: int | None = None) -> Device:
+    """A device as `load` takes it, without a model; raises DeviceError."""
+    from webrt.runtime.sync import run_sync
+
+    if kind not in DEVICES:
+        raise DeviceError(f"unknown device {kind!r}: expected auto, webgpu or wasm")
+    return run_sync(_native_device(kind, threads))
+
+
 async def _native_device(kind: str, threads: int | None) -> Device:
     if kind != "wasm":
         from webrt.runtime.devices import wgpu

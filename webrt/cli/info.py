@@ -103,7 +103,7 @@ def _shown(plan: Plan, dim: Dim) -> int | str:
 def describe_kernel(folder: Path, wanted: str) -> Result:
     """One kernel by its name or number: problem, schedule, loop IR and WGSL; the CPU's too."""
     pack = read_pack(folder)
-    number = _find(pack, wanted)
+    number = find_kernel(pack, wanted)
     entry, problem = pack.kernels[number], pack.plan.problems[number]
     cpu = pack.wasm.kernels[number]
     try:
@@ -130,7 +130,8 @@ def describe_kernel(folder: Path, wanted: str) -> Result:
     }
 
 
-def _find(pack: Pack, wanted: str) -> int:
+def find_kernel(pack: Pack, wanted: str) -> int:
+    """A kernel's number by its name or number; raises UsageError."""
     for number, kernel in enumerate(pack.kernels):
         if wanted in (kernel.name, str(number)):
             return number

@@ -75,12 +75,23 @@ def info_command(
     kernel: Annotated[
         str | None, typer.Option(metavar="ID", help="Show this kernel: its name or number.")
     ] = None,
+    space: Annotated[
+        bool,
+        typer.Option("--space", help="Show what tuning would try on a device, and what not."),
+    ] = False,
+    device: DeviceName = "auto",
+    dim: Dims = None,
     json: Json = False,
 ) -> None:
-    """Show a pack's inputs, outputs and plan, or one of its kernels."""
+    """Show a pack's inputs, outputs and plan, one of its kernels, or what tuning would try."""
     from webrt.cli import info
 
-    if kernel is None:
+    if space:
+        from webrt.cli import space as spaces
+
+        result = spaces.describe_space(folder, kernel, device, dim or [], info.find_kernel)
+        _show(json, result, spaces.space_text)
+    elif kernel is None:
         _show(json, info.describe_pack(folder), info.pack_text)
     else:
         _show(json, info.describe_kernel(folder, kernel), info.kernel_text)

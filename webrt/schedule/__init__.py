@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Union, assert_never
+from typing import Union, assert_never, cast
 
 from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
 from webrt.schedule import attention, contract, map, reduce
@@ -17,12 +17,26 @@ from webrt.schedule.cpu.attention import CpuAttentionSchedule
 from webrt.schedule.cpu.contract import CpuContractSchedule
 from webrt.schedule.cpu.map import CpuMapSchedule
 from webrt.schedule.cpu.reduce import CpuReduceSchedule
+from webrt.schedule.explore import Explored
 from webrt.schedule.map import MapSchedule
 from webrt.schedule.reduce import ReduceSchedule
 
 GpuSchedule = Union[MapSchedule, ReduceSchedule, ContractSchedule, AttentionSchedule]
 CpuSchedule = Union[CpuMapSchedule, CpuReduceSchedule, CpuContractSchedule, CpuAttentionSchedule]
 Schedule = Union[GpuSchedule, CpuSchedule]
+
+_GpuSpace = Union[
+    Explored[MapSchedule],
+    Explored[ReduceSchedule],
+    Explored[ContractSchedule],
+    Explored[AttentionSchedule],
+]
+_CpuSpace = Union[
+    Explored[CpuMapSchedule],
+    Explored[CpuReduceSchedule],
+    Explored[CpuContractSchedule],
+    Explored[CpuAttentionSchedule],
+]
 
 _FAMILIES: dict[str, type[Schedule]] = {
     "map": MapSchedule,
@@ -47,32 +61,49 @@ def space(problem: Problem, limits: Limits | CpuLimits | None = None) -> tuple[S
 
     They are for a CPU where the limits are a CPU's, else for a GPU.
     """
+    return explain(problem, limits).kept
+
+
+def explain(problem: Problem, limits: Limits | CpuLimits | None = None) -> Explored[Schedule]:
+    """The space, and which rule dropped every other combination of the knobs."""
     limits = Limits() if limits is None else limits
-    if isinstance(limits, CpuLimits):
-        return _cpu_space(problem, limits)
+    found = (
+        _explain_cpu(problem, limits)
+        if isinstance(limits, CpuLimits)
+        else _explain(problem, limits)
+    )
+    return cast("Explored[Schedule]", found)
+
+
+def allows(problem: Problem, schedule: Schedule, limits: Limits | CpuLimits | None = None) -> bool:
+    """Whether `schedule` is legal for `problem`, in its space or not."""
+    return explain(problem, limits).allows(schedule)
+
+
+def _explain(problem: Problem, limits: Limits) -> _GpuSpace:
     match problem:
         case Map():
-            return map.space(problem, limits)
+            return map.explain(problem, limits)
         case Reduce():
-            return reduce.space(problem, limits)
+            return reduce.explain(problem, limits)
         case Contract():
-            return contract.space(problem, limits)
+            return contract.explain(problem, limits)
         case Attention():
-            return attention.space(problem, limits)
+            return attention.explain(problem, limits)
         case _:
             assert_never(problem)
 
 
-def _cpu_space(problem: Problem, limits: CpuLimits) -> tuple[CpuSchedule, ...]:
+def _explain_cpu(problem: Problem, limits: CpuLimits) -> _CpuSpace:
     match problem:
         case Map():
-            return cpu_map.space(problem, limits)
+            return cpu_map.explain(problem, limits)
         case Reduce():
-            return cpu_reduce.space(problem, limits)
+            return cpu_reduce.explain(problem, limits)
         case Contract():
-            return cpu_contract.space(problem, limits)
+            return cpu_contract.explain(problem, limits)
         case Attention():
-            return cpu_attention.space(problem, limits)
+            return cpu_attention.explain(problem, limits)
         case _:
             assert_never(problem)
 
@@ -91,4 +122,7 @@ def from_json(data: object) -> Schedule:
     return cls(**fields_from_json(cls, rest))  # type: ignore[arg-type]
 
 
-__all__ = ["CpuLimits", "Limits", "Schedule", "default", "from_json", "space", "to_json"]
+__all__ = [
+    "CpuLimits", "Limits", "Schedule", "allows", "default", "explain", "from_json", "space",
+    "to_json",
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from webrt import dims
 from webrt.dims import Dim
@@ -10,6 +11,7 @@ from webrt.kernel.axes import collapse_map
 from webrt.kernel.expr import loads
 from webrt.kernel.problem import Map
 from webrt.schedule.base import Limits
+from webrt.schedule.explore import Explored, Order, Rules, explore
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +33,72 @@ class MapSchedule:
 
 
 def space(problem: Map, limits: Limits) -> tuple[MapSchedule, ...]:
-    """Every legal schedule, best guess first.
+    """Every legal schedule, best guess first."""
+    return explain(problem, limits).kept
+
+
+def explain(problem: Map, limits: Limits) -> Explored[MapSchedule]:
+    """The space, and which rule dropped each other raw candidate.
 
     Flat comes first: on 2026-11-21 it was never slower than rows beyond the noise, on lavapipe
     and SwiftShader, divisions included; rows that don't fill their workgroups cost up to 70 times.
     """
     merged = collapse_map(problem)
+    widths = _widths(merged)
+    width = 1 if 0 < limits.quads < 0.9 else widths[0]
+    return explore(
+        MapSchedule(min(128, limits.lanes), widths[0]),
+        raw(),
+        _rules(merged, limits),
+        Order(lambda s: cost(s, merged, width), lambda s: (s.width, s.flat), 8),
+    )
+
+
+@cache
+def raw() -> tuple[MapSchedule, ...]:
+    """Every combination of knobs, whatever the problem and the device."""
     return tuple(
         MapSchedule(lanes, width, items, flat)
-        for width in _widths(merged)
+        for width in (4, 1)
         for flat in (True, False)
-        for items in (1, 4)
-        for lanes in (128, 64, 256, 32)
-        if lanes <= limits.lanes and (flat or _fills(merged, lanes * items * width))
+        for items in (1, 2, 4, 8)
+        for lanes in (32, 64, 128, 256)
+    )
+
+
+def _rules(problem: Map, limits: Limits) -> Rules[MapSchedule]:
+    widths = _widths(problem)
+    count = dims.product(problem.axes)
+    elements = count if isinstance(count, int) else 1 << 30
+    return Rules(
+        must=(
+            ("fours divide the innermost axis", lambda s: s.width in widths),
+            (f"at most {limits.lanes} lanes", lambda s: s.lanes <= limits.lanes),
+            (
+                "rows that fill their workgroups",
+                lambda s: s.flat or _fills(problem, s.lanes * s.items * s.width),
+            ),
+        ),
+        should=(
+            (
+                "a workgroup that isn't far larger than the problem",
+                lambda s: s.lanes * s.items * s.width < 2 * max(elements, 128),
+            ),
+        ),
+    )
+
+
+def cost(schedule: MapSchedule, problem: Map, width: int) -> float:
+    """About how long a schedule takes beside others: they are tried in this order."""
+    count = dims.product(problem.axes)
+    elements = count if isinstance(count, int) else 1 << 20
+    busy = 16 * schedule.lanes * schedule.items * schedule.width / elements
+    return (
+        2 * (schedule.width != width)
+        + (not schedule.flat)
+        + schedule.items / 8
+        + abs(schedule.lanes.bit_length() - 8) / 16
+        + max(0.0, busy - 1)
     )
 
 

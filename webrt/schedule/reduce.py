@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from webrt import dims
 from webrt.kernel.axes import collapse_reduce
 from webrt.kernel.expr import loads
 from webrt.kernel.problem import Reduce, expressions
+from webrt.schedule.adapters import gpu_class
 from webrt.schedule.base import Limits
+from webrt.schedule.explore import Explored, Order, Rules, explore
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +34,67 @@ class ReduceSchedule:
 
 def space(problem: Reduce, limits: Limits) -> tuple[ReduceSchedule, ...]:
     """Every legal schedule, best guess first."""
+    return explain(problem, limits).kept
+
+
+def explain(problem: Reduce, limits: Limits) -> Explored[ReduceSchedule]:
+    """The space, and which rule dropped each other raw candidate."""
     merged = collapse_reduce(problem)
-    candidates = [
+    width = _widths(merged)[0]
+    lanes, rows = _preferred(merged, Limits(limits.lanes))
+    return explore(
+        ReduceSchedule(lanes, rows, width),
+        raw(),
+        _rules(merged, limits),
+        Order(lambda s: cost(s, merged, limits), lambda s: (s.lanes, s.width), 4),
+    )
+
+
+@cache
+def raw() -> tuple[ReduceSchedule, ...]:
+    """Every combination of knobs, whatever the problem and the device."""
+    return tuple(
         ReduceSchedule(lanes, total // lanes, width)
-        for width in _widths(merged)
-        for lanes in (1, 4, 8, 16, 32, 64, 128, 256)
-        for total in (16, 32, 64, 128, 256)
-        if lanes <= total <= limits.lanes
-    ]
-    best = _preferred(merged, limits)
-    order = sorted(candidates, key=lambda s: (s.width != candidates[0].width, _distance(s, best)))
-    return tuple(order[:64])
+        for width in (4, 1)
+        for lanes in (1, 2, 4, 8, 16, 32, 64, 128, 256)
+        for total in (1, 2, 4, 8, 16, 32, 64, 128, 256)
+        if lanes <= total
+    )
+
+
+def _rules(problem: Reduce, limits: Limits) -> Rules[ReduceSchedule]:
+    known = gpu_class(limits.adapter_class)
+    widths = _widths(problem)
+    rows, length = dims.product(problem.axes), dims.product(problem.reduced)
+    most = rows if isinstance(rows, int) else 1 << 20
+    longest = length if isinstance(length, int) else 1 << 20
+    least = min(known.least, most)
+    return Rules(
+        must=(
+            ("fours divide the innermost reduced axis", lambda s: s.width in widths),
+            (f"at most {limits.lanes} lanes", lambda s: s.lanes * s.rows <= limits.lanes),
+        ),
+        should=(
+            (f"at least {least} lanes", lambda s: s.lanes * s.rows >= least),
+            ("no more rows than there are", lambda s: s.rows < 2 * max(most, 1)),
+            (
+                "no more lanes a row than it has elements",
+                lambda s: s.lanes == 1 or s.lanes * s.width < 2 * longest,
+            ),
+            (
+                "fours where they are legal, one lane a row apart",
+                lambda s: s.width == widths[0] or s.lanes <= 4,
+            ),
+        ),
+    )
+
+
+def cost(schedule: ReduceSchedule, problem: Reduce, limits: Limits) -> float:
+    """About how long a schedule takes beside others: they are tried in this order."""
+    lanes, rows = _preferred(problem, limits)
+    apart = abs(schedule.lanes.bit_length() - lanes.bit_length())
+    group = abs(schedule.rows.bit_length() - rows.bit_length())
+    return apart + group / 8 + 2 * (schedule.width != _widths(problem)[0])
 
 
 def _preferred(problem: Reduce, limits: Limits) -> tuple[int, int]:
@@ -53,19 +106,14 @@ def _preferred(problem: Reduce, limits: Limits) -> tuple[int, int]:
     hardware needs. One row of 65536 is best with 16 to 64 lanes on both.
     """
     rows, length = dims.product(problem.axes), dims.product(problem.reduced)
+    alone = limits.sharing < 0.9 if limits.sharing else limits.adapter_class == "cpu"
+    if alone and not (isinstance(rows, int) and rows <= 16):
+        return 1, min(32, limits.lanes)
     if (isinstance(length, int) and length <= 64) or not reads_neighbours(problem):
         return 1, min(64, limits.lanes)
     if isinstance(rows, int) and rows <= 16:
         return min(64, limits.lanes), 1
     return 4, min(16, limits.lanes // 4)
-
-
-def _distance(schedule: ReduceSchedule, best: tuple[int, int]) -> tuple[int, int]:
-    lanes, rows = best
-    return (
-        abs(schedule.lanes.bit_length() - lanes.bit_length()),
-        abs(schedule.rows.bit_length() - rows.bit_length()),
-    )
 
 
 def _widths(problem: Reduce) -> list[int]:

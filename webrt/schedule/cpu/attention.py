@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 
 from webrt.dims import Dim
 from webrt.kernel.problem import Attention
 from webrt.schedule.base import CpuLimits
+from webrt.schedule.explore import Explored, Order, Rules, explore
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +69,93 @@ time are up to a quarter slower, 32 up to a third; 2 × 16 tiles a tenth, 4 × 1
 a unit a tenth at 384, nothing below."""
 
 
+_RAW_TILES = ((4, 8), (4, 16), (2, 16), (3, 8), (2, 8), (4, 4), (8, 4), (1, 16))
+"""Best first. Natively (wasmtime 50) of 12 heads at 128 with d = 32, 2026-11-21: 4 × 16 takes 1.50
+ms, 4 × 8 1.55, 3 × 8 1.60; with d = 64 2.54, 2.58 and 2.74. Four steps a turn take a fifth longer
+there than two, in Chromium as long."""
+_RAW_BLOCKS = (64, 96, 128, 48, 32, 16, 24)
+_RAW_KEYS = (128, 64, 96, 256, 512, 32)
+_ROW_BY_ROW = (128, 64, 256)
+
+
 def space(problem: Attention, limits: CpuLimits) -> tuple[CpuAttentionSchedule, ...]:
     """Every legal schedule, best guess first."""
-    width = _width(problem.e)
-    row_by_row = [CpuAttentionSchedule(1, 4, 1, 1, keys, width, 1) for keys in (128, 64, 256)]
-    if not (isinstance(problem.d, int) and problem.d <= MAX_DEPTH):
-        return tuple(row_by_row)
-    turning = [
-        CpuAttentionSchedule(rows, columns, unroll, row_block, keys, width, 0)
-        for unroll in (4, 2)
-        for rows, columns in _TILES
-        for row_block in _ROW_BLOCKS
-        for keys in _KEYS
-    ]
-    if isinstance(problem.q, int) and problem.q <= FEW:
-        return tuple(row_by_row + turning)
-    both = [replace(schedule, few=FEW) for schedule in turning[:6]]
-    return tuple(turning + both + row_by_row)
+    return explain(problem, limits).kept
+
+
+def explain(problem: Attention, limits: CpuLimits) -> Explored[CpuAttentionSchedule]:
+    """The space, and which rule dropped each other raw candidate."""
+    raw = _raw(_width(problem.e))
+    few = isinstance(problem.q, int) and problem.q <= FEW
+    deep = not (isinstance(problem.d, int) and problem.d <= MAX_DEPTH)
+    row_by_row = few or deep
+    first = CpuAttentionSchedule(
+        *((1, 4, 1, 1) if row_by_row else (*_TILES[0], 4, _ROW_BLOCKS[0])),
+        _KEYS[0], _width(problem.e), int(row_by_row),
+    )  # fmt: skip
+    order: Order[CpuAttentionSchedule] = Order(
+        lambda s: cost(s, row_by_row), lambda s: (s.rows, s.columns, s.unroll), 12
+    )
+    return explore(first, raw, _rules(problem, limits), order)
+
+
+@cache
+def _raw(width: int) -> tuple[CpuAttentionSchedule, ...]:
+    """Every combination of knobs, for units of so many value columns."""
+    found = [CpuAttentionSchedule(1, 4, 1, 1, keys, width, FEW) for keys in _ROW_BY_ROW]
+    for rows, columns in _RAW_TILES:
+        for row_block in _RAW_BLOCKS:
+            if row_block % rows == 0:
+                found += [
+                    CpuAttentionSchedule(rows, columns, unroll, row_block, keys, width, few)
+                    for unroll in (4, 2, 1, 8)
+                    for keys in _RAW_KEYS
+                    for few in (0, FEW)
+                ]
+    return tuple(found)
+
+
+def _rules(problem: Attention, limits: CpuLimits) -> Rules[CpuAttentionSchedule]:
+    deep = not (isinstance(problem.d, int) and problem.d <= MAX_DEPTH)
+    depth = 64 if deep else int(str(problem.d))
+    most = limits.registers + limits.registers // 2
+    t = problem.t if isinstance(problem.t, int) else 1 << 20
+    q = problem.q if isinstance(problem.q, int) else 1 << 20
+    return Rules(
+        must=(
+            (f"d of at most {MAX_DEPTH} where keys are turned", lambda s: not s.turns or not deep),
+        ),
+        should=(
+            (
+                f"a tile of at most {most} vector registers",
+                lambda s: s.rows * s.columns // 4 + s.rows + s.columns // 4 <= most,
+            ),
+            (
+                "units and blocks of keys that aren't far larger than the problem",
+                lambda s: s.row_block < 2 * max(q, 16) and s.keys < 2 * max(t, 128),
+            ),
+            (
+                f"keys, values and scores in {limits.l2_bytes} bytes",
+                lambda s: (
+                    4 * (s.keys * (depth + s.width) + s.row_block * s.keys) <= limits.l2_bytes
+                ),
+            ),
+            (
+                "code for few rows, where rows aren't known",
+                lambda s: not s.few or not s.turns or q > 1 << 19,
+            ),
+        ),
+    )
+
+
+def cost(schedule: CpuAttentionSchedule, row_by_row: bool) -> float:
+    """About how long a schedule takes beside others: they are tried in this order."""
+    tile = _RAW_TILES.index((schedule.rows, schedule.columns)) if schedule.turns else 0
+    unroll = {2: 0.0, 4: 0.15, 1: 0.1, 8: 0.3}[schedule.unroll]
+    block = _RAW_BLOCKS.index(schedule.row_block) if schedule.turns else 0
+    keys = _RAW_KEYS.index(schedule.keys)
+    wrong = 4.0 * (schedule.turns == row_by_row)
+    return 0.07 * tile + unroll + 0.03 * block + 0.05 * keys + schedule.few / 20 + wrong
 
 
 def _width(e: Dim) -> int:

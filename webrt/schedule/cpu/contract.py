@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webrt import dims
 from webrt.dims import Dim
@@ -11,6 +11,7 @@ from webrt.kernel.axes import stride
 from webrt.kernel.expr import Call, Expr, Load, Value, free_symbols, loads
 from webrt.kernel.problem import Contract, extents
 from webrt.schedule.base import CpuLimits
+from webrt.schedule.explore import Explored, Order, Rules, explore
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ _THIN = {1: ((1, 32), (1, 24), (1, 16)), 2: ((2, 16), (2, 8)), 3: ((3, 12), (3, 
 any of them (2026-11-21)."""
 
 _UNROLLS = (2, 4, 1)
-"""Alike in Chromium: 46 or 47 GFLOP/s, measured as above. Natively (wasmtime 50) MiniLM-L6 takes 115,
-149 and 132 ms with 4 × 8 tiles."""
+"""Alike in Chromium: 46 or 47 GFLOP/s, measured as above. Natively (wasmtime 50) MiniLM-L6 takes
+115, 149 and 132 ms with 4 × 8 tiles."""
 
 _DEPTHS = (0, 512, 256)
 """Blocks of k where nothing is packed. All of k at once is within 3 % of 256 and of 512, for 768
@@ -113,20 +114,118 @@ _UNITS = 24
 """Blocks of columns that a matrix is cut in at least: full rounds for 2, 3, 4, 6 or 8 threads."""
 
 
+_RAW_TILES = (
+    (4, 8), (2, 16), (2, 12), (3, 12), (4, 16), (3, 16), (4, 12), (3, 8), (6, 8), (6, 12), (5, 8),
+    (5, 16), (7, 4), (2, 24), (8, 4), (8, 8), (4, 20), (5, 4), (6, 4), (4, 4), (3, 4), (2, 8),
+    (2, 4), (1, 32), (1, 24), (1, 16), (1, 8), (1, 4),
+)  # fmt: skip
+"""Best first: of 128 × 1152 × 384 natively (wasmtime 50), 4 × 16, 5 × 16, 2 × 12 and 3 × 16 take
+3.7 ms, 4 × 8 3.9, 3 × 12 4.0, 2 × 16 4.2 (2026-11-21). Engines differ in how tiles beyond the 16
+registers do: Chromium runs 4 × 12 at half the speed of 4 × 8."""
+
+_RAW_UNROLLS = (2, 1, 4, 8)
+"""Natively 4 takes up to 1.8 times as long as 2, in Chromium all are alike."""
+
+_RAW_BLOCKS = ((128, 128), (32, 256), (64, 16), (64, 64), (32, 32), (128, 32), (16, 32))
+"""Rows × columns of a unit, best first."""
+
+
 def space(problem: Contract, limits: CpuLimits) -> tuple[CpuContractSchedule, ...]:
     """Every legal schedule, best guess first."""
+    return explain(problem, limits).kept
+
+
+def explain(problem: Contract, limits: CpuLimits) -> Explored[CpuContractSchedule]:
+    """The space, and which rule dropped each other raw candidate."""
+    least = CpuLimits()
+    tile, packing = _tiles(problem, least)[0], _packings(problem)[0]
+    first = _schedule(problem, least, tile, _UNROLLS[0], 0, packing)
+    return explore(
+        first,
+        _raw(problem, limits),
+        _rules(problem, limits),
+        Order(lambda s: cost(s, limits, first), lambda s: (s.rows, s.columns), 9),
+    )
+
+
+def _packings(problem: Contract) -> list[tuple[bool, bool, bool]]:
+    """Panels, packing of a, packing of b: the ways that are legal, best first."""
     panels = panel_load(problem) is not None
     plain = panels and reads_plainly(problem.b, "k")
     in_place = _reads_rows(problem.b) and isinstance(problem.m, int) and problem.m in _THIN
     pack_a = not reads_plainly(problem.a, "k")
-    candidates = [
-        _schedule(problem, limits, tile, unroll, depth, (panels, pack_a, pack_b))
-        for depth in _DEPTHS
-        for unroll in _UNROLLS
-        for tile in _tiles(problem, limits)
-        for pack_b in ([False] if plain else [not in_place, in_place])
-    ]
-    return tuple(dict.fromkeys(candidates))[:64]
+    ways = [False] if plain else [not in_place, in_place]
+    return [(panels, pack_a, pack_b) for pack_b in ways]
+
+
+def _raw(problem: Contract, limits: CpuLimits) -> list[CpuContractSchedule]:
+    """Every combination of knobs, for how operands lie; blocks where k isn't split."""
+    found = []
+    for packing in _packings(problem):
+        for tile in _RAW_TILES:
+            for unroll in _RAW_UNROLLS:
+                made = [
+                    _schedule(problem, limits, tile, unroll, depth, packing) for depth in _DEPTHS
+                ]
+                found += made
+                found += [
+                    replace(
+                        made[0],
+                        row_block=_multiple(rows, tile[0]),
+                        column_block=_multiple(columns, tile[1]),
+                    )
+                    for rows, columns in _RAW_BLOCKS
+                ]
+    return found
+
+
+def _rules(problem: Contract, limits: CpuLimits) -> Rules[CpuContractSchedule]:
+    n = problem.n if isinstance(problem.n, int) else 1 << 20
+    m = problem.m if isinstance(problem.m, int) else 1 << 20
+    most = limits.registers + limits.registers // 2
+    least = 3 if m <= 3 else limits.registers // 2
+    return Rules(
+        must=(
+            (
+                "a tile that isn't far larger than the problem",
+                lambda s: s.rows <= m and s.columns < 2 * max(n, 4),
+            ),
+        ),
+        should=(
+            (f"a tile of at most {most} vector registers", lambda s: s.vectors <= most),
+            (f"a tile of at least {least} vector registers", lambda s: s.vectors >= least),
+            (
+                "blocks that aren't far larger than the problem",
+                lambda s: s.row_block < 2 * max(m, 64) and s.column_block < 2 * max(n, 32),
+            ),
+            (
+                f"sums and what is packed in {limits.l2_bytes} bytes",
+                lambda s: _scratch(s) <= limits.l2_bytes,
+            ),
+        ),
+    )
+
+
+def _scratch(schedule: CpuContractSchedule) -> int:
+    """Bytes that a unit keeps beside its operands."""
+    packed = schedule.pack_a * schedule.row_block + schedule.pack_b * schedule.columns
+    return 4 * (schedule.row_block * schedule.column_block + packed * schedule.k_block)
+
+
+def cost(schedule: CpuContractSchedule, limits: CpuLimits, first: CpuContractSchedule) -> float:
+    """About how long a schedule takes beside others of the problem: they are tried in this order.
+
+    Tiles and unrolling matter most, then blocks; what differs in several of them comes late.
+    """
+    tile = _RAW_TILES.index((schedule.rows, schedule.columns))
+    spilled = max(0, schedule.vectors - limits.registers) / limits.registers
+    unroll = {2: 0.0, 1: 0.14, 4: 0.16}.get(schedule.unroll, 0.8)
+    changed = (schedule.row_block // schedule.rows, schedule.column_block // schedule.columns) != (
+        first.row_block // schedule.rows, first.column_block // schedule.columns
+    )  # fmt: skip
+    depth = 0.15 * _DEPTHS.index(schedule.k_block) if schedule.k_block in _DEPTHS else 0.0
+    packed = 0.5 * (schedule.pack_b != first.pack_b)
+    return 0.03 * tile + 0.1 * spilled + unroll + 0.15 * changed + depth + packed
 
 
 def _reads_rows(b: Expr) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from webrt.dims import Dim
 from webrt.kernel.axes import collapse_reduce, stride
 from webrt.kernel.expr import loads
 from webrt.kernel.problem import Reduce, expressions
 from webrt.schedule.base import CpuLimits
+from webrt.schedule.explore import Explored, Order, Rules, explore
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +33,56 @@ class CpuReduceSchedule:
 
 
 def space(problem: Reduce, limits: CpuLimits) -> tuple[CpuReduceSchedule, ...]:
-    """Every legal schedule, best guess first.
+    """Every legal schedule, best guess first."""
+    return explain(problem, limits).kept
 
-    Chromium on an x86-64, 2026-11-21, with 4, 2 and 1 fours a turn: a layer norm of [384, 768] took
-    101, 140 and 236 µs, an arg-max over [128, 1000] 69, 95 and 171 µs; the sums of the columns of
-    [512, 512] 38, 50 and 115 µs across rows, 754 µs and more along them.
-    """
+
+def explain(problem: Reduce, limits: CpuLimits) -> Explored[CpuReduceSchedule]:
+    """The space, and which rule dropped each other raw candidate."""
     merged = collapse_reduce(problem)
-    across = prefers_across(merged)
-    fours = (1, 2, 4) if _jumps(merged, across) else (4, 2, 1)
-    ways = [(4, unroll, across) for unroll in fours]
-    ways += [(1, 1, False), (4, 4, not across), (4, 1, not across)]
+    across, jumps = prefers_across(merged), _jumps(merged, prefers_across(merged))
+    unrolls = _JUMPING if jumps else _UNROLLS
+    return explore(
+        CpuReduceSchedule(4096, 4, unrolls[0], across),
+        raw(),
+        Rules(
+            must=(("rows, for four at a time", lambda s: bool(merged.axes) or not s.across),),
+            should=(
+                (
+                    "at most four fours a turn, where indices are computed",
+                    lambda s: not jumps or s.unroll <= 4,
+                ),
+            ),
+        ),
+        Order(
+            lambda s: (
+                8.0 * (s.across != across)
+                + 4.0 * (s.width == 1)
+                + unrolls.index(s.unroll)
+                + _ELEMENTS.index(s.elements) / 8
+            ),
+            lambda s: (s.across, s.width, s.unroll),
+        ),
+    )
+
+
+_UNROLLS, _JUMPING = (4, 2, 8, 1), (1, 2, 4, 8)
+"""Fours a turn, best first. Chromium on an x86-64, 2026-11-21, with 4, 2 and 1: a layer norm of
+[384, 768] took 101, 140 and 236 µs, an arg-max over [128, 1000] 69, 95 and 171 µs; the sums of the
+columns of [512, 512] 38, 50 and 115 µs across rows, 754 µs and more along them."""
+
+_ELEMENTS = (4096, 16384, 1024, 2048)
+
+
+@cache
+def raw() -> tuple[CpuReduceSchedule, ...]:
+    """Every combination of knobs, whatever the problem."""
     return tuple(
-        CpuReduceSchedule(elements, width, unroll, over)
-        for width, unroll, over in ways
-        for elements in (4096, 16384, 1024)
-        if merged.axes or not over
+        CpuReduceSchedule(elements, width, unroll, across)
+        for across in (False, True)
+        for width, unroll in [(4, 1), (4, 2), (4, 4), (4, 8), (1, 1)]
+        for elements in _ELEMENTS
+        if width == 4 or not across
     )
 
 

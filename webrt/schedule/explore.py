@@ -1,0 +1,96 @@
+"""How a space is made: raw candidates, rules that drop some by name, an order, a bound."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+S = TypeVar("S")
+
+MOST = 64
+"""Candidates of a space: what can be tried in seconds."""
+
+BEYOND = f"behind the {MOST} best guesses"
+
+Rule = tuple[str, Callable[[S], bool]]
+"""What it asks for, and whether a schedule does it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules(Generic[S]):
+    """`must`: what a device or a lowering needs. `should`: what isn't worth trying otherwise."""
+
+    must: tuple[Rule[S], ...]
+    should: tuple[Rule[S], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explored(Generic[S]):
+    """A space, best guess first, and every other raw candidate with the rule that dropped it.
+
+    Those that are `refused` can't run here; those that are `left` can.
+    """
+
+    kept: tuple[S, ...]
+    left: tuple[tuple[S, str], ...]
+    refused: tuple[tuple[S, str], ...]
+
+    def allows(self, schedule: S) -> bool:
+        """Whether it may be served: the space is what is tried, not all that is legal."""
+        return schedule in self.kept or any(schedule == other for other, _ in self.left)
+
+
+@dataclass(frozen=True, slots=True)
+class Order(Generic[S]):
+    """In which order candidates are tried, and how many of those that hardly differ.
+
+    `cost` is about what a schedule takes, in any unit. At most `alike` schedules of one `kind` are
+    kept; none of more than `slack` times the least cost.
+    """
+
+    cost: Callable[[S], float]
+    kind: Callable[[S], object]
+    alike: int = MOST
+    slack: float = math.inf
+
+
+def explore(first: S, raw: Iterable[S], rules: Rules[S], order: Order[S]) -> Explored[S]:
+    """`first`, then the raw candidates that keep all rules, the cheapest first.
+
+    `first` is what a kernel gets where nothing is known of the device: it is in every space.
+    """
+    legal: list[tuple[float, S]] = []
+    left: list[tuple[S, str]] = []
+    refused: list[tuple[S, str]] = []
+    for schedule in dict.fromkeys(raw):
+        if schedule == first:
+            continue
+        if broken := _broken(rules.must, schedule):
+            refused.append((schedule, broken))
+        elif broken := _broken(rules.should, schedule):
+            left.append((schedule, broken))
+        else:
+            legal.append((order.cost(schedule), schedule))
+    legal.sort(key=lambda pair: pair[0])
+    most = order.slack * legal[0][0] if legal else 0.0
+    kept = [first]
+    kinds: Counter[object] = Counter()
+    for cost, schedule in legal:
+        kinds[order.kind(schedule)] += 1
+        if cost > most:
+            left.append((schedule, f"guessed at more than {order.slack:g} times the best guess"))
+        elif kinds[order.kind(schedule)] > order.alike:
+            left.append((schedule, f"behind the {order.alike} best guesses of its kind"))
+        elif len(kept) >= MOST:
+            left.append((schedule, BEYOND))
+        else:
+            kept.append(schedule)
+    return Explored(tuple(kept), tuple(left), tuple(refused))
+
+
+def _broken(rules: Sequence[Rule[S]], schedule: S) -> str | None:
+    """The first rule that a schedule doesn't keep."""
+    return next((name for name, keeps in rules if not keeps(schedule)), None)
