@@ -105,6 +105,24 @@ def test_positions_from_a_mask_hold_the_mask() -> None:
     assert _ranges(text) == {"mask": (-32, 32)}  # 2^20 · 32 · 32 fits
 
 
+def test_a_row_and_the_place_of_its_maximum_index_a_tensor() -> None:
+    text = """g (int64[b, s] ids, float[b, s, 8] x) => (float[b, 8] y) {
+        zero = Constant <value_int = 0> ()
+        one = Constant <value_int = 1> ()
+        shape = Shape (x)
+        rows = Gather (shape, zero)
+        length = Gather (shape, one)
+        row = Range (zero, rows, one)
+        start = Mul (row, length)
+        place = ArgMax <axis = -1, keepdims = 0> (ids)
+        at = Add (start, place)
+        flat = Constant <value_ints = [-1, 8]> ()
+        all = Reshape (x, flat)
+        y = Gather <axis = 0> (all, at)
+    }"""
+    assert _ranges(text) == {}
+
+
 def test_int32_wraps_around_and_is_held_to_nothing() -> None:
     assert _ranges("g (int32[b] x) => (int32[b] y) { y = Mul (x, x) }") == {}
 

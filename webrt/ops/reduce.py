@@ -13,7 +13,7 @@ from webrt.dtypes import DType
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Ref, call
 from webrt.kernel.problem import Pass, Reduce
-from webrt.ops.emit import F32_MAX, I32_HIGH, Emitter, Operands, device_dtype, flat, index
+from webrt.ops.emit import F32_MAX, Emitter, Operands, device_dtype, flat, index
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor
 
@@ -269,7 +269,9 @@ def _arg(name: str, combine: str, function: Callable[..., Tensor]) -> None:
             last = bool(site.attributes.get("select_last_index", 0))
             here = call("eq", x, Ref("p0", x.dtype))
             place = ex.as_index(dims.symbol("r0"))
-            found = ex.select(here, place, ex.i32(-1 if last else I32_HIGH))
+            # What no element equals (NaN) gets an index that there is.
+            other = ex.i32(0) if last else ex.as_index(value.shape[axis] - 1)
+            found = ex.select(here, place, other)
             passes = [Pass(combine, x), Pass("max" if last else "min", found)]
             lower_rows(emit, rows, operands, passes, [(0, Ref("p1", DType.I32))])
 
