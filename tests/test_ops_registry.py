@@ -33,9 +33,15 @@ def _schema_defaults(name: str, version: int) -> dict[str, Attribute | None] | N
     for attribute in schema.attributes.values():
         given = attribute.default_value
         value = get_attribute_value(given) if given.name else None
-        value = value.decode() if isinstance(value, bytes) else value
-        found[attribute.name] = tuple(value) if isinstance(value, list) else value
+        found[attribute.name] = _decoded(value)
     return found
+
+
+def _decoded(value: object) -> Attribute | None:
+    """As the front end gives attributes."""
+    if isinstance(value, list):
+        return tuple(map(_decoded, value))  # type: ignore[arg-type]
+    return value.decode() if isinstance(value, bytes) else value  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("definition", OPERATORS, ids=lambda d: d.name)

@@ -35,7 +35,7 @@ def _pooled(site: Site) -> tuple[Dim, ...]:
     *WINDOW_ATTRIBUTES,
     Attr("ceil_mode", 0, since=10),
     Attr("dilations", None, since=10),
-    Attr("storage_order", 0),
+    Attr("storage_order", 0, since=8),
 )
 class MaxPool:
     """The largest of a window and, as the second output, its place in the flattened input."""
@@ -54,7 +54,7 @@ class MaxPool:
         if site.outputs == 1:
             return (rows.max(axis=-1),)
         spots = np.arange(x[0, 0].size).reshape(1, 1, *x.shape[2:])
-        if site.integer("storage_order"):
+        if site.attributes.get("storage_order", 0):
             spots = spots.reshape(x.shape[:1:-1]).transpose()[None, None]
         places = windows(spots, window, -1, rows.shape[2:-1])
         places = np.broadcast_to(places.reshape(1, 1, *rows.shape[2:]), rows.shape)
@@ -99,7 +99,7 @@ def _place(site: Site, emit: Emitter, at: tuple[Dim, ...]) -> Output:
     x, result = site.input(0), emit.outputs[1]
     pixels = x.shape[2:]
     found: Expr = Ref("p1", DType.I32)
-    if site.integer("storage_order"):
+    if site.attributes.get("storage_order", 0):
         by_columns = reversed(digits(ex.as_dim(found), pixels))
         found = ex.as_index(flat(tuple(by_columns), tuple(reversed(pixels))))
     plane = (at[0] * x.shape[1] + at[1]) * dims.product(pixels)
