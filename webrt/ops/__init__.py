@@ -10,6 +10,7 @@ from webrt.ops import (
     contrib_attention,
     conv,
     deform,
+    einsum,
     elementwise,
     gather,
     generate,
