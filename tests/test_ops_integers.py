@@ -123,6 +123,16 @@ def test_a_row_and_the_place_of_its_maximum_index_a_tensor() -> None:
     assert _ranges(text) == {}
 
 
+@pytest.mark.parametrize("rows", ["b", "90"])
+def test_indices_of_several_dims_are_held_to_the_widest(rows: str) -> None:
+    text = f"""g (float[{rows}, 7] x, int64[n, 2] at) => (float[n] y) {{ y = GatherND (x, at) }}"""
+    assert _ranges(text) == ({} if rows == "b" else {"at": (-90, 89)})
+    text = f"""g (float[{rows}, 7] x, int64[n, 2] at, float[n] u) => (float[{rows}, 7] y) {{
+        y = ScatterND (x, at, u)
+    }}"""
+    assert _ranges(text) == ({} if rows == "b" else {"at": (-90, 89)})
+
+
 def test_int32_wraps_around_and_is_held_to_nothing() -> None:
     assert _ranges("g (int32[b] x) => (int32[b] y) { y = Mul (x, x) }") == {}
 

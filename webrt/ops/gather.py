@@ -15,8 +15,18 @@ from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor, Undecided, same_dim, shape_text
 
 
-def row_index(emit: Emitter, operands: Operands, indices: Value, at: Dim, extent: Dim) -> Dim:
-    """The index at flat offset `at` of `indices`, made 0 … extent - 1 where that isn't proven."""
+def row_index(
+    emit: Emitter,
+    operands: Operands,
+    indices: Value,
+    at: Dim,
+    extent: Dim,
+    held: Dim | None = None,
+) -> Dim:
+    """The index at flat offset `at` of `indices`, made 0 … extent - 1 where that isn't proven.
+
+    `held`: what all of `indices` is held to, where not all of it indexes a dim of `extent`.
+    """
     found = operands.load(indices, at)
     if isinstance(found, Const):
         number = int(found.value)
@@ -25,7 +35,7 @@ def row_index(emit: Emitter, operands: Operands, indices: Value, at: Dim, extent
         space = {s: dims.MAX_SYMBOL for s in dims.free_symbols(found.dim) if not s.startswith("s")}
         if dims.is_nonnegative(found.dim, space):
             return found.dim
-    emit.limit(indices, extent)
+    emit.limit(indices, extent if held is None else held)
     low, high = emit.interval(indices)
     if low < 0:
         shifted = call("add", found, ex.as_index(extent))
@@ -137,6 +147,7 @@ class GatherND:
         data, indices = site.input(0), site.input(1)
         width, batch = _gather_nd(site)
         lead = len(indices.shape) - 1
+        held = widest(data.shape[batch : batch + width])
 
         def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
             place = list(at[:batch])
@@ -144,10 +155,19 @@ class GatherND:
                 offset = spread((*at[:lead], j), indices.shape) if width > 1 else spread(
                     (*at[:lead], 0), indices.shape
                 )  # fmt: skip
-                place.append(row_index(emit, operands, indices, offset, data.shape[batch + j]))
+                extent = data.shape[batch + j]
+                place.append(row_index(emit, operands, indices, offset, extent, held))
             return operands.at(data, [*place, *at[lead:]])
 
         emit.map(body)
+
+
+def widest(shape: tuple[Dim, ...]) -> Dim:
+    """What indices of several dims at once are held to: a symbolic dim where there is one."""
+    literal = [d for d in shape if isinstance(d, int)]
+    return max(literal) if len(literal) == len(shape) else next(
+        d for d in shape if not isinstance(d, int)
+    )  # fmt: skip
 
 
 def _gather_nd(site: Site) -> tuple[int, int]:

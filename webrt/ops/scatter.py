@@ -28,6 +28,7 @@ from webrt.ops.emit import (
     indices,
     strides,
 )
+from webrt.ops.gather import widest
 from webrt.ops.registry import Attr, operator
 from webrt.ops.sampling import both
 from webrt.ops.site import Inferred, Site, Tensor, compare, same_dim, shape_text
@@ -59,9 +60,11 @@ def _identity(combine: str, dtype: DType) -> Const:
     return Const(low if combine == "max" else high, dtype)
 
 
-def _from_start(emit: Emitter, operands: Operands, at: Value, offset: Dim, extent: Dim) -> Expr:
-    """An index, counted from the start of a dim of `extent`."""
-    emit.limit(at, extent)
+def _from_start(
+    emit: Emitter, operands: Operands, at: Value, offset: Dim, extent: Dim, held: Dim
+) -> Expr:
+    """An index, counted from the start of a dim of `extent`; all of `at` is held to `held`."""
+    emit.limit(at, held)
     found = operands.load(at, offset)
     low, _ = emit.interval(at)
     if low >= 0:
@@ -289,9 +292,10 @@ def _targets(site: Site, emit: Emitter) -> Value:
         return Value(f"{emit.outputs[0].name}.targets", DType.I32, (count,), found)
     targets = emit.temporary("targets", DType.I32, (count,))
     operands = emit.operands()
+    held = widest(lead)
     total: Expr = ex.i32(0)
     for j, (extent, step) in enumerate(zip(lead, strides(lead), strict=True)):
-        one = _from_start(emit, operands, at, index(0) * width + j, extent)
+        one = _from_start(emit, operands, at, index(0) * width + j, extent, held)
         part = one if step == 1 else call("mul", one, ex.as_index(step))
         total = part if j == 0 else call("add", total, part)
     stored = emit.stored(targets, index(0), total)
