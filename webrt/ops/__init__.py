@@ -12,6 +12,7 @@ from webrt.ops import (
     deform,
     einsum,
     elementwise,
+    fourier,
     gather,
     generate,
     heads,
@@ -33,6 +34,7 @@ from webrt.ops import (
     scan,
     scatter,
     sort,
+    spectral,
     transposed,
     views,
 )
@@ -40,6 +42,6 @@ from webrt.ops import (
 FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
     attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, sort,
-    scan, bitwise, angles, rescale, heads, losses, rotary, quantise, qlinear, contrib, nbits,
-    contrib_attention,
+    scan, einsum, fourier, spectral, bitwise, angles, rescale, heads, losses, rotary, quantise,
+    qlinear, contrib, nbits, contrib_attention,
 )  # fmt: skip
