@@ -27,6 +27,7 @@ TUNE = """async ({InferenceSession, Tensor}, {url, options, ids, visits}) => {
       onProgress: (p) => {
         if (p.stage !== "tune") return;
         events.push(p);
+        console.debug(p.state, p.trials, p.problem ?? "", p.reason ?? "");
         if (p.rejected >= (options._trials.enough ?? Infinity)) stop.abort();
       },
     });
@@ -187,3 +188,15 @@ def test_bad_kernels_are_rejected_and_the_page_goes_on(
         assert any(REASONS[fault] in reason for reason in reasons), (fault, reasons)
     assert found["outcome"]["rejected"] >= len(faults)
     assert "failed" not in states(found)
+
+
+def test_a_gpu_that_a_trial_hangs_is_left_for_the_cpu(site: Site, sample: str, wheel: str) -> None:
+    """No browser takes a software GPU back from a kernel that never ends: so one of its own."""
+    trials = {"planted": planted("webgpu", "endless"), "silence": 3000}
+    with open_chromium() as browser:
+        page = Chromium(site, browser)
+        found = tune(page, sample, wheel, device="webgpu", budget=60, _trials=trials)
+    reasons = [e["reason"] for e in found["events"] if e["state"] in ("rejected", "failed")]
+    assert any(REASONS["endless"] in reason for reason in reasons), found["events"]
+    assert any("the GPU doesn't answer any more" in reason for reason in reasons)
+    assert found["kind"] == "wasm"

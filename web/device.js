@@ -77,14 +77,11 @@ export class Device {
     this.failure = null;
     /** @type {{recording: Recording, start: number} | null} */
     this.replayed = null;
-    this.closed = false;
     /** @type {DeviceLostError | null} */
     this.lostError = null;
     /** @type {Promise<never>} */
     this.lost = gpu.lost.then((info) => {
-      const reason = this.closed ? "it was closed" : info.message || info.reason;
-      this.lostError = new DeviceLostError(
-        `the GPU device is lost: ${reason}; create the session again`);
+      this.lostError ??= lostError(info.message || info.reason);
       throw this.lostError;
     });
     this.lost.catch(() => {});
@@ -352,10 +349,14 @@ export class Device {
 
   /** Give everything back; the device can't be used afterwards. */
   close() {
-    this.closed = true;
+    this.lostError ??= lostError("it was closed"); // what is under way may end in other words
     this.gpu.destroy();
   }
 }
+
+/** @param {string} reason */
+const lostError = (reason) =>
+  new DeviceLostError(`the GPU device is lost: ${reason}; create the session again`);
 
 /** @param {GPUAdapter} adapter @param {GPUDevice} gpu
  * @returns {import("./protocol.js").DeviceInfo} */

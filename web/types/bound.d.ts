@@ -12,6 +12,8 @@ export type Bound = {
     recording: any;
     dims: Map<string, number[]>;
 };
+/** A slow software adapter's speed (2026-11): what a kernel's `work` is divided by for its cost. */
+export declare const OPERATIONS_PER_MS = 2000000;
 /** Every shape's recording, over memory that they share and that grows with the largest. */
 export declare class Shapes {
     #private;
@@ -39,6 +41,20 @@ export declare class Shapes {
     /** What these symbols' values need, made when they are first seen.
      * @param {Bindings} bindings @returns {Bound} */
     get(bindings: Bindings): Bound;
+    /** Run once and read the tensors of `outputs`. @param {Bindings} bindings
+     * @param {Uint8Array<ArrayBuffer>[]} data of the inputs
+     * @param {readonly import("./manifest.js").Port[]} outputs
+     * @returns {Promise<{bytes: ArrayBuffer[], dims: Map<string, number[]>}>} */
+    run(bindings: Bindings, data: Uint8Array<ArrayBuffer>[], outputs: readonly import("./manifest.js").Port[]): Promise<{
+        bytes: ArrayBuffer[];
+        dims: Map<string, number[]>;
+    }>;
     /** Give back all but the weights: the device had no room for it. */
     clear(): void;
 }
+/** Whether all of `dims` have these values in `bindings`.
+ * @param {Bindings} dims @param {Bindings} bindings */
+export declare const agree: (dims: Bindings, bindings: Bindings) => boolean;
+/** @param {Kernels["problems"][number]} kernel @param {Device} device @param {Bindings} bindings
+ * @returns {number[]} */
+export declare function gridOf({ name, grid }: Kernels["problems"][number], { info }: Device, bindings: Bindings): number[];

@@ -59,7 +59,6 @@ export declare class Device {
         recording: Recording;
         start: number;
     } | null;
-    closed: boolean;
     /** @type {DeviceLostError | null} */
     lostError: DeviceLostError | null;
     /** @type {Promise<never>} */

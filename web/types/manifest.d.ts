@@ -1,12 +1,17 @@
 export type Dim = import("./dims.js").Dim;
 export type Type = import("./tensor.js").Type;
 export type Storage = import("./tensor.js").Storage;
-export type Home = "input" | "output" | "arena" | "constant";
+export type Home = "input" | "output" | "arena" | "constant" | "window";
 export type Place = {
     shard: number;
     offset: number;
     bytes: number;
     held: number;
+};
+export type Window = {
+    ring: number;
+    shift: Dim;
+    loop: number | null;
 };
 export type PlanTensor = {
     storage: Storage;
@@ -14,6 +19,7 @@ export type PlanTensor = {
     shape: Dim[];
     home: Home;
     place: Place | null;
+    window: Window | null;
 };
 export type Port = {
     name: string;
@@ -52,6 +58,7 @@ export type Pack = {
     tensors: PlanTensor[];
     kernels: Kernel[];
     steps: Step[];
+    flow: import("./flow-read.js").Item[];
     shards: Shard[];
     generator: string;
     wasm: import("./modules.js").WasmPart;
@@ -62,11 +69,13 @@ export type Pack = {
 /** @typedef {import("./dims.js").Dim} Dim */
 /** @typedef {import("./tensor.js").Type} Type */
 /** @typedef {import("./tensor.js").Storage} Storage */
-/** @typedef {"input" | "output" | "arena" | "constant"} Home */
+/** @typedef {"input" | "output" | "arena" | "constant" | "window"} Home */
 /** Where a constant's bytes stand, and how many it has on a device (widen.js).
  * @typedef {{shard: number, offset: number, bytes: number, held: number}} Place */
+/** Slot (shift + the turn of the loop) modulo the slots of a ring.
+ * @typedef {{ring: number, shift: Dim, loop: number | null}} Window */
 /** @typedef {{storage: Storage, dtype: "bool" | Storage, shape: Dim[], home: Home,
- *   place: Place | null}} PlanTensor */
+ *   place: Place | null, window: Window | null}} PlanTensor */
 /** @typedef {{name: string, type: Type, shape: Dim[], tensor: number, low: number | null,
  *   high: number | null}} Port */
 /** @typedef {{name: string, grid: Dim[], workgroup: number[], work: Dim, wgsl: string,
@@ -74,7 +83,8 @@ export type Pack = {
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
 /** @typedef {import("./modules.js").File} Shard */
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
- *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
+ *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], flow: import("./flow-read.js").Item[],
+ *   shards: Shard[],
  *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],
  *   sha256: string}} Pack */
 export declare const MANIFEST = "manifest.json";

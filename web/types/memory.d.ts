@@ -11,3 +11,9 @@ export declare const elementBytes: (dtype: string) => 2 | 4;
  * @returns {Placement}
  */
 export declare function place(pack: import("./manifest.js").Pack, bindings: import("./dims.js").Bindings): Placement;
+/**
+ * The same for tensors that live as `lives` tells: those of one epoch (flow.js).
+ * @param {import("./manifest.js").Pack} pack @param {Map<number, [number, number]>} lives
+ * @param {import("./dims.js").Bindings} bindings @returns {Placement}
+ */
+export declare function placeLives(pack: import("./manifest.js").Pack, lives: Map<number, [number, number]>, bindings: import("./dims.js").Bindings): Placement;

@@ -31,6 +31,7 @@ export type TuneRecord = {
     problem: string;
     dims: Bindings;
     default: number;
+    shape?: number[];
     trials: Trial[];
 };
 export type Outcome = {
@@ -50,7 +51,7 @@ export type Outcome = {
 /** One schedule: milliseconds of a dispatch, or why it can't be used.
  * @typedef {{schedule: Record<string, unknown>, ms?: number, failed?: string, code?: Code}} Trial */
 /** @typedef {{device: string, codegen: string, problem: string, dims: Bindings, default: number,
- *   trials: Trial[]}} TuneRecord */
+ *   shape?: number[], trials: Trial[]}} TuneRecord */
 /** What tuning a pack at one shape came to. @typedef {{trials: number, rejected: number,
  *   seconds: number, beforeMs: number, afterMs: number}} Outcome */
 /** The version of the code generator: webrt/version.py. */
@@ -90,6 +91,7 @@ export declare class Records {
             problem: string;
             dims: Bindings;
             default: number;
+            shape?: number[];
             trials: {
                 schedule: Record<string, unknown>;
                 ms?: number;

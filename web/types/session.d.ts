@@ -1,6 +1,5 @@
 import { bind } from "./bind.js";
 import { Tensor } from "./tensor.js";
-import { Weights } from "./weights.js";
 export type Pack = import("./manifest.js").Pack;
 export type Port = import("./manifest.js").Port;
 export type Device = import("./protocol.js").Device;
@@ -19,7 +18,7 @@ export type Loaded = {
     pack: Pack;
     device: Device;
     kernels: Kernels;
-    weights: Weights;
+    shapes: import("./bound.js").Shapes | import("./flow.js").FlowShapes;
     float16: "native" | "widened" | null;
 };
 export type Bound = ReturnType<typeof bind>;
@@ -43,7 +42,7 @@ export type Metadata = {
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
  *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
 /** A pack on a device, as that device runs it. @typedef {{pack: Pack, device: Device,
- *   kernels: Kernels, weights: Weights, float16: "native" | "widened" | null}} Loaded */
+ *   kernels: Kernels, shapes: import("./bound.js").Shapes | import("./flow.js").FlowShapes, float16: "native" | "widened" | null}} Loaded */
 /** @typedef {ReturnType<typeof bind>} Bound */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
@@ -70,7 +69,7 @@ export declare class InferenceSession {
     /** Kernels that were ever compiled: after loading, only tuning adds to it. */
     compiledKernels: number;
     /** Use `InferenceSession.create`. @param {Loaded} loaded */
-    constructor({ pack, device, kernels, weights, float16 }: Loaded);
+    constructor({ pack, device, kernels, shapes, float16 }: Loaded);
     /**
      * Load a pack: kernels compile while the weights download and are verified.
      * @param {string | URL} url the pack's folder @param {Options} [options]

@@ -12,7 +12,7 @@ export type Heard = import("./tune-trials.js").Heard;
 export type TuneOptions = import("./tune-options.js").TuneOptions;
 export type TuneProgress = import("./tune-options.js").TuneProgress;
 export type Session = {
-    shapes: Shapes;
+    shapes: Pick<Shapes, "install">;
     between: (work: () => void) => Promise<void>;
     swapped: () => void;
 };
