@@ -104,7 +104,7 @@ export class Weights {
    * Throws a DeviceError where there is no room. @param {Needs} needs @returns {Uses} */
   want({ direct, packed }) {
     /** @param {number} index */
-    const bytesOf = (index) => this.pack.tensors[index].place?.bytes ?? 0;
+    const bytesOf = (index) => this.pack.tensors[index].place?.held ?? 0;
     const fresh = new Set(direct.filter((t) => this.pack.tensors[t].place && !this.direct.has(t)));
     const sizes = [...fresh].map(bytesOf).concat(packed.map((p) => p.bytes));
     const raw = Math.max(0, ...packed.map((p) => aligned(bindingSize(bytesOf(p.tensor)))));
