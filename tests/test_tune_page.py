@@ -1,15 +1,17 @@
-"""Tuning for a page, without one: what its worker says, what its records carry, and what it obeys."""
+"""Tuning for a page, without one: what its worker says and obeys, what its records carry."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sample_pack import write_sample
 
+from webrt.cli.main import run_app
 from webrt.errors import RecordsError
 from webrt.kernel.problem import specialise
 from webrt.pack.read import parse_manifest
@@ -19,7 +21,16 @@ from webrt.runtime.sync import run_sync
 from webrt.tune.candidate import candidates, generate
 from webrt.tune.code import CpuCode, GpuCode, code_from_json, code_of, code_to_json
 from webrt.tune.page import serve
-from webrt.tune.records import Records, device_key, make_key, problem_key
+from webrt.tune.records import (
+    Record,
+    Records,
+    Trial,
+    cache_file,
+    device_file,
+    device_key,
+    make_key,
+    problem_key,
+)
 
 DIMS = {"s0": 2, "s1": 9}
 ROOT = Path(__file__).resolve().parent
@@ -158,6 +169,23 @@ def test_malformed_code_is_refused(code: object) -> None:
     form = {"format": "webrt records", "version": 1, "records": [record]}
     with pytest.raises(RecordsError, match="not webrt's records"):
         Records.from_json(json.dumps(form), "x")
+
+
+def test_a_folder_has_a_file_a_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: Device, manifest: bytes
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (problem, *_) = parse_manifest(manifest).plan.problems
+    key = make_key(device.info, problem, {"s0": 1, "s1": 1})
+    trial = Trial(candidates(specialise(problem, DIMS), device.info)[0], 1.0)
+    records = Records(Record(replace(key, device=name), 1.0, (trial,)) for name in ("a", "b"))
+    records.write(cache_file())
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert run_app(["records", "export", str(folder)]) == 0
+    assert {p.name for p in folder.iterdir()} == {device_file("a"), device_file("b")}
+    (kept,) = Records.read(folder / device_file("a"))
+    assert kept.key.device == "a"
 
 
 def test_keys_are_those_of_the_shared_vectors() -> None:

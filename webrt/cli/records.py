@@ -44,14 +44,21 @@ def list_command(
 
 @app.command("export")
 def export_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Written; - prints.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Written; - prints; a folder gets a file a device, for pages."
+        ),
+    ],
 ) -> None:
-    """Write all records to a file."""
+    """Write all records to a file, or to a folder that pages can be served from."""
     from webrt.tune.records import Records, cache_file
 
     records = Records.read(cache_file())
     if str(file) == "-":
         sys.stdout.write(records.to_json() + "\n")
+    elif file.is_dir():
+        records.write_folder(file)
     else:
         records.write(file)
 

@@ -84,6 +84,11 @@ def device_key(info: DeviceInfo) -> str:
     return "/".join(part.replace("/", "_") for part in parts)
 
 
+def device_file(device: str) -> str:
+    """Where pages look for a device's records in a folder of them (`web/records.js`)."""
+    return f"{hashlib.sha256(device.encode()).hexdigest()[:16]}.json"
+
+
 def problem_key(problem: Problem) -> str:
     """The problem by family and by a hash of its text: dtypes, dims, index maps and epilogue."""
     digest = hashlib.sha256(print_problem(problem).encode()).hexdigest()[:32]
@@ -154,6 +159,11 @@ class Records:
         if device is None:
             return Records()
         return Records(r for r in self if r.key.device != device)
+
+    def write_folder(self, folder: Path) -> None:
+        """A file a device, as pages ask for them. Raises RecordsError."""
+        for device in dict.fromkeys(r.key.device for r in self):
+            Records(r for r in self if r.key.device == device).write(folder / device_file(device))
 
     def to_json(self) -> str:
         records = [record_to_json(r) for r in self]
