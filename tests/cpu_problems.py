@@ -110,6 +110,13 @@ _REDUCES = {
   in x0: f32[s0]
   p0 = sum of x0.f32[i0 + r0]
   each x1: f32[s0] at i0 + r0 = x0.f32[i0 + r0] - p0.f32""",
+    "windows at places that are looked up, below zero too": """reduce
+  over i0 < 8
+  row r0 < 4
+  in x0: f32[8]
+  in x1: f32[6]
+  p0 = sum of x1.f32[min(max([i32(floor(x0.f32[i0] * 2.0))] + r0 - 1, 0), 5)]
+  out x2: f32[8] at i0 = p0.f32""",
     "one row": """reduce
   row r0 < 1003
   in x0: f32[1003]

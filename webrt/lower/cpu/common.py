@@ -217,7 +217,8 @@ def at_outer(
             return None
         if atom not in known:
             index = inside.keep(substitute(atom.expr, outer), scope.extents, True)
-            known[atom] = symbol(scope.let("index", index).name)
+            # No symbol: of one without an extent it would be taken for granted that it is positive.
+            known[atom] = as_dim(scope.let("index", index))
         return known[atom]
 
     return [map_dims(e, lambda d: dims.rebuild(d, change)) for e in exprs]
