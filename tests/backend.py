@@ -16,7 +16,7 @@ import tempfile
 import time
 import traceback
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,15 @@ from typing import Any
 import adapters
 import drivers
 import numpy as np
+import onnx
+from onnx import TensorProto
 from onnx_cases import SUITES, Array, Case, all_cases
 
 import webrt
 from webrt.dtypes import DType
 from webrt.errors import UnsupportedOpError, WebrtError
+from webrt.frontend.tensors import ELEMENT_TYPES
+from webrt.ops.table import CASES
 from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Recording
 from webrt.runtime.session import Session
 from webrt.runtime.source import FolderSource
@@ -37,6 +41,8 @@ from webrt.runtime.sync import run_sync
 assert drivers.DRIVERS  # imported for what it does
 DEVICES = {"wasm": ("wasm-1", "wasm-2", "wasm-plain-1"), "webgpu": ("llvmpipe",)}
 """By kind, the devices of `adapters` that share its cases: each case has its own, always that."""
+SHORT = {TensorProto.DataType.Name(n): str(d) for n, d in ELEMENT_TYPES.items() if n != 11}
+"""Our names of ONNX's element types; DOUBLE is narrowed where a model's inside holds it."""
 LOANS = 300
 """A device is opened anew after so many sessions: a wasm device never forgets a module."""
 
@@ -236,6 +242,32 @@ def _survey_one(case: Case, tallies: dict[str, Tally], devices: Devices, out: Pa
         tally.constants += bool(packed.constants)
 
 
+def record(cases: Sequence[Case], passed: Mapping[str, Collection[str]]) -> dict[str, object]:
+    """What `webrt/ops/cases.json` holds: of each operator, and of the counted node cases.
+
+    `passed` maps a device's kind to the ids of the cases that pass there.
+    """
+    operators: dict[str, dict[str, Any]] = {}
+    for case in cases:
+        for name in case.operators:
+            one = operators.setdefault(name, {"cases": 0, "passed": dict.fromkeys(passed, 0)})
+            one["cases"] += 1
+            one.setdefault("dtypes", set())
+            for kind, ids in passed.items():
+                one["passed"][kind] += case.id in ids
+            if all(case.id in ids for ids in passed.values()) and len(case.operators) == 1:
+                one["dtypes"] |= {SHORT[t] for t in case.types if t in SHORT}
+    for one in operators.values():
+        one["dtypes"] = [d for d in SHORT.values() if d in one["dtypes"]]
+    counted = [c.id for c in cases if c.is_in_scope]
+    counts = {kind: sum(id in ids for id in counted) for kind, ids in passed.items()}
+    return {
+        "onnx": onnx.__version__,
+        "node_cases": {"cases": len(counted), "passed": counts},
+        "operators": dict(sorted(operators.items())),
+    }
+
+
 def _line(error: BaseException) -> str:
     """The error as one short line, with its place where it wasn't raised on purpose."""
     place = ""
@@ -252,6 +284,7 @@ def main() -> None:
     parser.add_argument("--suite", nargs="+", default=list(SUITES[:4]), choices=SUITES)
     parser.add_argument("--missing", action="store_true", help="list operators that aren't there")
     parser.add_argument("--json", type=Path, help="write passes and failures here")
+    parser.add_argument("--record", action="store_true", help="renew webrt/ops/cases.json")
     arguments = parser.parse_args()
     cases = [c for c in all_cases() if c.suite in arguments.suite]
     if arguments.globs:
@@ -264,6 +297,9 @@ def main() -> None:
     for kind, tally in tallies.items():
         print_tally(kind, tally, cases)
     print(f"{len(cases)} cases in {time.perf_counter() - start:.0f} s")
+    if arguments.record:
+        passed = {kind: {c.id for c in t.passed} for kind, t in tallies.items()}
+        CASES.write_text(json.dumps(record(cases, passed), indent=1) + "\n")
     if arguments.json:
         arguments.json.write_text(
             json.dumps(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from backend import DEVICES, Devices, Packed, check_case, pack_case
+from backend import DEVICES, Devices, Packed, check_case, pack_case, record
 from conformance_expected import EXPECTED, OPERATORS, TYPES
 from onnx_cases import Case, all_cases
 
 from webrt.errors import UnsupportedOpError
+from webrt.ops.table import CASES as RECORD
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -67,6 +69,12 @@ def test_as_many_pass_as_ever() -> None:
     counted = [c for c in CASES if c.is_in_scope]
     passing = [c for c in counted if not c.reasons]
     assert len(passing) >= PASSING, f"{len(passing)} of {len(counted)}"
+
+
+def test_the_recorded_cases_are_those_that_are_expected_to_pass() -> None:
+    passing = {c.id for c in CASES if not c.reasons}
+    wanted = record(CASES, dict.fromkeys(DEVICES, passing))
+    assert json.loads(RECORD.read_text()) == wanted, "run: python tests/backend.py --record"
 
 
 def test_no_reason_is_left_over() -> None:

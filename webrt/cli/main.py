@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from webrt import __version__
-from webrt.cli import output, records
+from webrt.cli import ops, output, records
 from webrt.errors import UsageError, WebrtError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 
 app.add_typer(records.app, name="records")
+app.command("ops")(ops.ops_command)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A pack, made by `webrt pack`.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The ONNX model.")]
