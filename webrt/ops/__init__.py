@@ -12,6 +12,7 @@ from webrt.ops import (
     deform,
     einsum,
     elementwise,
+    features,
     fourier,
     gather,
     generate,
@@ -35,6 +36,7 @@ from webrt.ops import (
     scatter,
     sort,
     spectral,
+    training,
     transposed,
     views,
 )
@@ -43,5 +45,5 @@ FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
     attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, sort,
     scan, einsum, fourier, spectral, bitwise, angles, rescale, heads, losses, rotary, quantise,
-    qlinear, contrib, nbits, contrib_attention,
+    qlinear, contrib, nbits, contrib_attention, training, features,
 )  # fmt: skip

@@ -48,21 +48,19 @@ def applied(
     version: int = 0,
 ) -> tuple[list[Node], tuple[Value, ...]]:
     """The nodes that an operator becomes, and its outputs: `registry.apply`, composites too."""
-    definition = find(op, domain, version or NEWEST)
-    if definition is None or definition.expand is None:
-        node = apply(
-            op, inputs, attributes, name=name, outputs=outputs, domain=domain, version=version
-        )
-        return [node], node.outputs
-    filled = {k: v for k, v in definition.defaults(version or NEWEST).items() if v is not None}
-    site = Site(
-        op, name, tuple(inputs), filled | attributes, version or NEWEST, len(outputs), domain
-    )
-    make = Make(name)
-    made = definition.expand(site, make)
-    if len(made) < len(outputs):
-        raise site.unsupported(f"its output {len(made)} isn't run")
-    return make.nodes, made
+    newest = version or NEWEST
+    definition = find(op, domain, newest)
+    if definition is not None and definition.expand is not None:
+        filled = {k: v for k, v in definition.defaults(newest).items() if v is not None}
+        site = Site(op, name, tuple(inputs), filled | attributes, newest, len(outputs), domain)
+        make = Make(name)
+        made = definition.expand(site, make)
+        if made is not None:
+            if len(made) < len(outputs):
+                raise site.unsupported(f"its output {len(made)} isn't run")
+            return make.nodes, made
+    node = apply(op, inputs, attributes, name=name, outputs=outputs, domain=domain, version=version)
+    return [node], node.outputs
 
 
 class Make:

@@ -10,6 +10,7 @@ from webrt.dtypes import DType
 from webrt.graph.ir import Value
 from webrt.kernel.expr import Expr, Ref, call, f32
 from webrt.kernel.problem import Output, Pass, Reduce
+from webrt.ops.compose import Make
 from webrt.ops.emit import Emitter, Operands, flat
 from webrt.ops.reduce import Rows
 from webrt.ops.registry import Attr, operator
@@ -147,6 +148,31 @@ _rms("RMSNorm", "webrt", Attr("epsilon", 1e-5))
 )  # fmt: skip
 class BatchNormalization:
     """At inference: a scale and a shift a channel, or before opset 9 perhaps each pixel of it."""
+
+    @staticmethod
+    def expand(site: Site, make: Make) -> tuple[Value, ...] | None:
+        """Training: statistics of this batch, and what they make of the running ones."""
+        if not site.attributes.get("training_mode", 0):
+            return None
+        x = site.input(0)
+        axes = make.integers(0, *range(2, len(x.shape)))
+        wide = make("ReduceMean", x, axes, keepdims=1)
+        away = make("Sub", x, wide)
+        squares = make("ReduceMean", make("Mul", away, away), axes, keepdims=1)
+        mean, variance = (make.reshape(v, x.shape[1]) for v in (wide, squares))
+        result = make(
+            "BatchNormalization", x, site.input(1), site.input(2), mean, variance,
+            epsilon=site.number("epsilon"),
+        )  # fmt: skip
+        kept = site.number("momentum")
+        running = (
+            make(
+                "Add", make("Mul", old, make.number(kept, old)),
+                make("Mul", new, make.number(1 - kept, new)),
+            )
+            for old, new in ((site.input(3), mean), (site.input(4), variance))
+        )  # fmt: skip
+        return result, *running
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:

@@ -57,7 +57,8 @@ class Rules(Protocol):
 class OpDef:
     """One operator; `symbolic` is `reference` over object arrays of dims, or None.
 
-    `expand` stands for all of them where the operator is others put together (`compose.py`).
+    `expand` stands for all of them where the operator is others put together (`compose.py`), or
+    where it answers anything but None.
     """
 
     name: str
@@ -69,7 +70,7 @@ class OpDef:
     reference: Callable[..., tuple[Array, ...]]
     lower: Callable[[Site, Emitter], None]
     symbolic: Callable[..., tuple[Array, ...]] | None
-    expand: Callable[[Site, Any], tuple[Value, ...]] | None = None
+    expand: Callable[[Site, Any], tuple[Value, ...] | None] | None = None
 
     def defaults(self, version: int) -> dict[str, Attribute | None]:
         return {a.name: a.default for a in self.attributes if a.since <= version <= a.until}
@@ -93,7 +94,7 @@ def operator(
         register(
             OpDef(
                 name, domain, since, until, attributes,
-                rules.infer, rules.reference, rules.lower, symbolic,
+                rules.infer, rules.reference, rules.lower, symbolic, getattr(rules, "expand", None),
             )
         )  # fmt: skip
         return rules

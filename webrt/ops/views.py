@@ -108,11 +108,13 @@ class Identity(_View):
 
 @operator("Dropout", Attr("ratio", 0.5, until=11), Attr("seed", None, since=12))
 class Dropout:
-    """At inference it does nothing; the mask is all true."""
+    """At inference, and where nothing is dropped, it does nothing; the mask is all true."""
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
-        if site.optional(2) is not None and any(site.needed(2, "training_mode")):
+        ratio = site.optional(1)
+        nothing = ratio is not None and ratio.data is not None and not ratio.data.any()
+        if site.optional(2) is not None and any(site.needed(2, "training_mode")) and not nothing:
             raise site.unsupported("training_mode is true")
         shape = site.input(0).shape
         return (Inferred(site.input(0).dtype, shape), Inferred(DType.BOOL, shape))[: site.outputs]
