@@ -15,7 +15,7 @@ from webrt.frontend.onnx import load_model
 from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
 from webrt.kernel.widen import widened
 from webrt.lower import lower
-from webrt.pack.format import KernelEntry, Pack
+from webrt.pack.format import KernelEntry, Pack, weights_by_dtype
 from webrt.pack.wasm import plan_wasm
 from webrt.pack.write import check_target, write_pack
 from webrt.passes import pipeline
@@ -26,11 +26,14 @@ from webrt.schedule import default, to_json
 
 @dataclass(frozen=True, slots=True)
 class PackReport:
-    """What `pack` made. Bytes of activations are those at the symbol values `at`."""
+    """What `pack` made. Bytes of activations are those at the symbol values `at`; `weights` are the
+    bytes of weights by dtype.
+    """
 
     path: str
     dispatches: int
     weight_bytes: int
+    weights: dict[str, int]
     peak_bytes: int
     peak_lower_bound_bytes: int
     at: dict[str, int]
@@ -111,6 +114,7 @@ def _report(pack: Pack, out: Path, seconds: float) -> PackReport:
         path=str(out),
         dispatches=len(plan.steps),
         weight_bytes=sum(p.bytes for p in pack.placements.values()),
+        weights=weights_by_dtype(pack),
         peak_bytes=placed.peak,
         peak_lower_bound_bytes=placed.lower_bound,
         at={s.name: bindings[s.id] for s in plan.symbols},

@@ -42,13 +42,5 @@ export function makeTensor(input, dims, fill, values) {
     random: () => random(input), zeros: () => 0, ones: () => 1,
     values: (j) => given[j % given.length] });
   const numbers = Array.from({ length: size }, (_, j) => makers[fill](j));
-  if (input.type === "float16") return new Tensor(input.type, halves(numbers), dims);
   return new Tensor(input.type, numbers, dims);
-}
-
-/** The bits of half-precision floats, where the browser can make them. @param {number[]} numbers */
-function halves(numbers) {
-  const Half = /** @type {any} */ (globalThis).Float16Array;
-  if (!Half) throw new UsageError("this browser has no Float16Array to fill float16 inputs with");
-  return new Uint16Array(Half.from(numbers).buffer);
 }

@@ -43,11 +43,12 @@ def run(
         start = time.perf_counter()
         outputs = session.run(feeds)
         seconds = time.perf_counter() - start
-        adapter = session.adapter
+        adapter, float16 = session.adapter, session.float16
     if output is not None:
         save_npz(output, outputs)
     return {
         "adapter": adapter,
+        "float16": float16,
         "ms": round(seconds * 1e3, 3),
         "outputs": [
             {"name": n, "dtype": a.dtype.name, "shape": list(a.shape)} for n, a in outputs.items()
@@ -95,6 +96,7 @@ def bench(
         first, *times = [_timed(session, feeds, report, j, runs) for j in range(runs + 1)]
         result: Result = {
             "adapter": session.adapter,
+            "float16": session.float16,
             "load_ms": round(load * 1e3, 3),
             "first_run_ms": round(first, 3),
             "median_ms": round(float(np.median(times)), 3),
@@ -170,16 +172,19 @@ def check(
     expected = oracle.expected_outputs(model, feeds)
     with _load(folder, device, report) as session:
         found = session.run(feeds)
-        parts = {name: compare(found[name], expected[name]) for name in expected if name in found}
+        half = session.float16 is not None
+        parts = {n: compare(found[n], expected[n], half) for n in expected if n in found}
         missing = sorted(set(expected) ^ set(found))
         if missing:
             raise UsageError(f"{folder} was not packed from {model}: output {missing[0]!r} differs")
         ok = all(part.ok for part in parts.values())
         wrong = None
         if not ok:
-            wrong = oracle.first_divergence(model, session.pack.plan, feeds, session.trace(feeds))
+            traced = session.trace(feeds)
+            wrong = oracle.first_divergence(model, session.pack.plan, feeds, traced, half)
         result = _verdict(parts, ok) | {
             "adapter": session.adapter,
+            "float16": session.float16,
             "dims": {s.name: bindings[s.id] for s in plan.symbols},
             "seed": seed,
             "kernels": session.compiled_kernels,

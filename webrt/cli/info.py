@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from webrt import dims
+from webrt.cli.output import weights_text
 from webrt.dims import Dim
 from webrt.errors import PackError, UsageError
 from webrt.kernel.text import print_kernel, print_problem
 from webrt.kernel.widen import widened
 from webrt.lower import lower
 from webrt.lower.cpu.panels import repack
-from webrt.pack.format import MANIFEST, Pack
+from webrt.pack.format import MANIFEST, Pack, weights_by_dtype
 from webrt.pack.read import read_pack
+from webrt.pack.widen import for_device, widened_pack
 from webrt.plan.example import example_bindings
 from webrt.plan.memory import place
 from webrt.plan.plan import Plan
@@ -37,6 +39,7 @@ def describe_pack(folder: Path) -> Result:
         "dispatches": len(plan.steps),
         "kernels": len({(k.wgsl, k.bindings) for k in pack.kernels}),
         "weight_bytes": sum(p.bytes for p in pack.placements.values()),
+        "weights": weights_by_dtype(pack),
         "shards": len(pack.shards),
         "wasm": {
             "modules": [{"file": m.file, "bytes": m.bytes} for m in pack.wasm.modules],
@@ -46,7 +49,19 @@ def describe_pack(folder: Path) -> Result:
         "peak_bytes": placed.peak,
         "peak_lower_bound_bytes": placed.lower_bound,
         "at": {s.name: bindings[s.id] for s in plan.symbols},
+        "float16": _float16(pack, bindings),
         "plan": [_step(pack, index) for index in range(len(plan.steps))],
+    }
+
+
+def _float16(pack: Pack, bindings: dict[str, int]) -> Result | None:
+    """What a pack with f16 in it takes where the device has none, and it is widened."""
+    if for_device(pack, ())[1] is None:
+        return None
+    wide = widened_pack(pack)
+    return {
+        "widened_weight_bytes": sum(p.held for p in wide.placements.values()),
+        "widened_peak_bytes": place(wide.plan, bindings).peak,
     }
 
 
@@ -144,7 +159,7 @@ def pack_text(result: Result) -> str:
     """What `webrt info` prints for people."""
     lines = [
         f"{result['generator']}: {result['dispatches']} dispatches, {result['kernels']} kernels,"
-        f" {result['weight_bytes']:,} bytes of weights in {result['shards']} shards",
+        f" {weights_text(result)} in {result['shards']} shards",
         f"wasm: {_wasm_text(result['wasm'])}",
         f"symbols: {', '.join(result['symbols']) or 'none'}",
         f"memory: {result['peak_bytes']:,} bytes (at least {result['peak_lower_bound_bytes']:,})"
@@ -154,6 +169,13 @@ def pack_text(result: Result) -> str:
             else ""
         ),
     ]
+    if result["float16"]:
+        wide = result["float16"]
+        lines.append(
+            "float16: as it is where the adapter has shader-f16; widened to float32 elsewhere,"
+            f" {wide['widened_weight_bytes']:,} bytes of weights and"
+            f" {wide['widened_peak_bytes']:,} of memory there"
+        )
     for kind in ("inputs", "outputs"):
         lines += [f"{kind}:", *(f"  {_port_text(p)}" for p in result[kind])]
     lines.append("plan:")

@@ -256,15 +256,20 @@ def _pack_text(result: dict[str, Any]) -> str:
     at = ", ".join(f"{name} = {value}" for name, value in result["at"].items())
     return (
         f"{result['path']}: {result['dispatches']} dispatches,"
-        f" {result['weight_bytes']:,} bytes of weights,"
+        f" {output.weights_text(result)},"
         f" {result['peak_bytes']:,} bytes of activations"
         f" (at least {result['peak_lower_bound_bytes']:,}){' at ' + at if at else ''},"
         f" {result['seconds']:.1f} s"
     )
 
 
+def _device_text(result: dict[str, Any]) -> str:
+    mode = result["float16"]
+    return str(result["adapter"]) + (f", float16 {mode}" if mode else "")
+
+
 def _run_text(result: dict[str, Any]) -> str:
-    lines = [f"on {result['adapter']} in {result['ms']:.1f} ms"]
+    lines = [f"on {_device_text(result)} in {result['ms']:.1f} ms"]
     lines += [
         f"  {o['name']}: {o['dtype']} [{', '.join(map(str, o['shape']))}]"
         for o in result["outputs"]
@@ -275,7 +280,7 @@ def _run_text(result: dict[str, Any]) -> str:
 def _check_text(result: dict[str, Any]) -> str:
     at = ", ".join(f"{name} = {value}" for name, value in result["dims"].items())
     lines = [
-        f"{'ok' if result['ok'] else 'NOT OK'} on {result['adapter']}{' at ' + at if at else ''}"
+        f"{'ok' if result['ok'] else 'NOT OK'} on {_device_text(result)}{' at ' + at if at else ''}"
     ]
     for name, part in result["outputs"].items():
         lines.append(
@@ -291,7 +296,7 @@ def _check_text(result: dict[str, Any]) -> str:
 def _bench_text(result: dict[str, Any]) -> str:
     at = ", ".join(f"{name} = {value}" for name, value in result["dims"].items())
     return (
-        f"{result['adapter']}{' at ' + at if at else ''}: load {result['load_ms']:.0f} ms,"
+        f"{_device_text(result)}{' at ' + at if at else ''}: load {result['load_ms']:.0f} ms,"
         f" first run {result['first_run_ms']:.1f} ms, median {result['median_ms']:.1f} ms,"
         f" 90th percentile {result['p90_ms']:.1f} ms over {result['runs']} runs"
         + "".join(f"\n{line}" for line in _kernel_lines(result.get("kernels", [])))

@@ -57,7 +57,11 @@ def _run(runtime: Any, model: str | bytes, path: Path, feeds: Arrays, names: Any
 
 
 def first_divergence(
-    model: Path, plan: Plan, feeds: Arrays, traced: Mapping[int, npt.NDArray[Any]]
+    model: Path,
+    plan: Plan,
+    feeds: Arrays,
+    traced: Mapping[int, npt.NDArray[Any]],
+    half: bool = False,
 ) -> Divergence | None:
     """The first step whose result differs from the model's; None where none that compares does.
 
@@ -74,7 +78,7 @@ def first_divergence(
             expected = values.get(name)
             if expected is None or expected.size != found.size:
                 continue
-            comparison = same_elements(found, expected)
+            comparison = same_elements(found, expected, half)
             if not comparison.ok:
                 return Divergence(index, node, name, comparison)
             break

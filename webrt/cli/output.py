@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -31,6 +32,13 @@ def one_line(message: str) -> str:
 def finite(value: float) -> float | str:
     """A float that JSON can say; an infinity or a NaN by its name."""
     return value if value - value == 0 else str(value)
+
+
+def weights_text(result: dict[str, Any]) -> str:
+    """The weights of a pack: their dtypes too, where they aren't all float32."""
+    parts = [f"{name} {size:,}" for name, size in result["weights"].items()]
+    shown = f" ({', '.join(parts)})" if {*result["weights"]} - {"float32"} else ""
+    return f"{result['weight_bytes']:,} bytes of weights{shown}"
 
 
 class _OneLineHandler(logging.Handler):

@@ -174,3 +174,12 @@ class Pack:
     placements: dict[int, Placement]
     generator: str
     wasm: WasmPart
+
+
+def weights_by_dtype(pack: Pack) -> dict[str, int]:
+    """Bytes of the constants, by the type that they are stored in."""
+    found: dict[str, int] = {}
+    for index, placed in sorted(pack.placements.items()):
+        name = pack.plan.tensors[index].dtype.storage.onnx_name
+        found[name] = found.get(name, 0) + placed.bytes
+    return found

@@ -96,7 +96,7 @@ def _softmax(value: Value | None, view: View) -> tuple[Node, Node | None] | None
     if scalar(guard.inputs[1]) != 0 or condition is None:
         return None
     is_nan = view.maker(condition, "IsNaN")
-    if is_nan is not None and is_nan.inputs[0] is guard.inputs[2]:
+    if is_nan is not None and view.same(is_nan.inputs[0], guard.inputs[2]):
         return node, None
     by_row = condition.shape[-1:] == (1,) or not condition.shape
     return (node, guard) if by_row else None
@@ -123,7 +123,7 @@ def _scores(value: Value | None, view: View, parts: _Parts, name: str) -> bool:
     if node.op == "Where":
         condition, kept, filled = node.inputs
         fill = scalar(filled)
-        least = MASKED_F16 if value.dtype is DType.F16 else MASKED
+        least = MASKED_F16 if node.outputs[0].dtype is DType.F16 else MASKED
         if fill is None or not fill <= least or condition is None:
             return False
         if not _scores(kept, view, parts, name):

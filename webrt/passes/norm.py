@@ -82,18 +82,18 @@ def _root_mean_square(value: Value | None, x: Value | None, view: View) -> float
         if epsilon is None or node is None or not _keeps_last(node, x):
             continue
         square = view.maker(node.inputs[0], "Pow", "Mul")
-        if square is None or square.inputs[0] is not x:
+        if square is None or not view.same(square.inputs[0], x):
             continue
         if square.op == "Pow" and is_scalar(square.inputs[1], 2):
             return epsilon
-        if square.op == "Mul" and square.inputs[1] is x:
+        if square.op == "Mul" and view.same(square.inputs[1], x):
             return epsilon
     return None
 
 
 def _is_mean_of(value: Value | None, x: Value | None, view: View) -> bool:
     node = view.maker(value, "ReduceMean")
-    return node is not None and node.inputs[0] is x and _keeps_last(node, x)
+    return node is not None and view.same(node.inputs[0], x) and _keeps_last(node, x)
 
 
 def _keeps_last(node: Node, x: Value | None) -> bool:

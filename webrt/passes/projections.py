@@ -15,7 +15,7 @@ from webrt.graph.ir import Array, Graph, Node, Value
 from webrt.ops.registry import apply
 from webrt.passes.rewrite import View, with_outputs, without_dead
 
-_THROUGH = ("Reshape", "Transpose", "Add", "Mul", "Div", "Unsqueeze", "Squeeze", "Expand")
+_THROUGH = ("Reshape", "Transpose", "Add", "Mul", "Div", "Unsqueeze", "Squeeze", "Expand", "Cast")
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,9 +27,23 @@ class View:
                 self.users.setdefault(value, []).append(node)
 
     def maker(self, value: Value | None, *ops: str) -> Node | None:
-        """The node that makes a value, if it is one of `ops` (any where none is given)."""
+        """The node that makes a value, if it is one of `ops` (any where none is given).
+
+        Casts between f16 and f32 are looked through: kernels compute in f32 either way.
+        """
         node = self.makers.get(value) if value is not None else None
+        if ops and node is not None and node.op not in ops and is_float_cast(node):
+            return self.maker(node.inputs[0], *ops)
         return node if node is not None and (not ops or node.op in ops) else None
+
+    def same(self, left: Value | None, right: Value | None) -> bool:
+        """Whether two values are one, casts between f16 and f32 aside."""
+        return self._source(left) is self._source(right)
+
+    def _source(self, value: Value | None) -> Value | None:
+        while value in self.makers and is_float_cast(self.makers[value]):
+            value = self.makers[value].inputs[0]
+        return value
 
     def readers(self, value: Value) -> Sequence[Node]:
         return self.users.get(value, ())
@@ -37,6 +51,18 @@ class View:
     def is_private(self, value: Value) -> bool:
         """Whether one node only reads the value, and the model doesn't give it."""
         return len(self.readers(value)) == 1 and value not in self.results
+
+
+def is_float_cast(node: Node) -> bool:
+    """Whether a node only changes f16 to f32, or the other way."""
+    source = node.inputs[0] if node.inputs else None
+    return (
+        node.op in ("Cast", "CastLike")
+        and not node.domain
+        and source is not None
+        and source.dtype.is_float
+        and node.outputs[0].dtype.is_float
+    )
 
 
 def rewrite(graph: Graph, rule: Rule) -> Graph:
