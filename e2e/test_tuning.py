@@ -1,63 +1,66 @@
-"""Tuning in a page: answers stay while kernels are swapped, bad ones are never served, records stay."""
+"""Tuning in a page: answers stay, bad kernels are never served, the next visit knows the best."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import json
+import queue
+from pathlib import Path
 from typing import Any
 
 import pytest
 from browsers import Chromium, open_chromium
-from sample_pack import _declarations
+from sample_pack import _declarations, sample_plan
 from site_server import Site
-from test_player import expected, rows
+from test_player import CREATE, expected, rows
 
 from webrt.codegen import abi
 from webrt.codegen.encoder import Module
 from webrt.codegen.wasm_replay import replay
+from webrt.kernel.problem import specialise, symbols
+from webrt.runtime.device import DeviceInfo, Limits
+from webrt.tune.candidate import candidates, generate
+from webrt.tune.code import code_of
+from webrt.tune.records import Key, Record, Records, Trial, problem_key, record_to_json
+from webrt.version import __version__
 
-TUNE = """async ({InferenceSession, Tensor}, {url, options, ids, visits}) => {
-  const found = [];
-  for (let visit = 0; visit < visits; visit++) {
-    const events = [];
-    const stop = new AbortController();
-    const session = await InferenceSession.create(url, {
-      tune: "background", budget: 3, pyodide: "/pyodide/", ...options,
-      signal: stop.signal,
-      onProgress: (p) => {
-        if (p.stage !== "tune") return;
-        events.push(p);
-        console.debug(p.state, p.trials, p.problem ?? "", p.reason ?? "");
-        if (p.rejected >= (options._trials.enough ?? Infinity)) stop.abort();
-      },
+TUNE = """async ({InferenceSession, Tensor}, {url, options, ids}) => {
+  const events = [];
+  const stop = new AbortController();
+  const session = await InferenceSession.create(url, {
+    tune: "background", budget: 3, pyodide: "/pyodide/", ...options, signal: stop.signal,
+    onProgress: (p) => {
+      if (p.stage !== "tune") return;
+      events.push(p);
+      console.debug(p.state, p.trials, p.problem ?? "", p.reason ?? "");
+      if (p.rejected >= (options._trials.enough ?? Infinity)) stop.abort();
+    },
+  });
+  const loaded = session.compiledKernels;
+  const results = [];
+  const run = async (batch) => {
+    const outputs = await session.run({
+      ids: new Tensor("int64", batch.flat(), [batch.length, batch[0].length]),
+      scale: new Tensor("float32", [1, 2, 3, 4], [4]),
     });
-    const loaded = session.compiledKernels;
-    const results = [];
-    const run = async (batch) => {
-      const outputs = await session.run({
-        ids: new Tensor("int64", batch.flat(), [batch.length, batch[0].length]),
-        scale: new Tensor("float32", [1, 2, 3, 4], [4]),
-      });
-      results.push({batch, outputs: Object.fromEntries(Object.entries(outputs).map(
-        ([name, tensor]) => [name, {type: tensor.type, dims: tensor.dims,
-          data: Array.from(tensor.data, Number)}]))});
-    };
-    await run(ids[0]);
-    const early = events.length;
-    let over = false;
-    session.tuned.then(() => { over = true; });
-    for (let j = 0; !over; j++) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      await run(ids[j % ids.length]);
-    }
-    for (const batch of ids) await run(batch);
-    const {kind, threads} = session.deviceInfo;
-    const outcome = await session.tuned;
-    await session.release();
-    found.push({results, early, events, kind, threads, outcome, loaded,
-      swapped: session.compiledKernels - loaded});
+    results.push({batch, outputs: Object.fromEntries(Object.entries(outputs).map(
+      ([name, tensor]) => [name, {type: tensor.type, dims: tensor.dims,
+        data: Array.from(tensor.data, Number)}]))});
+  };
+  await run(ids[0]);
+  const early = events.length;
+  let over = false;
+  session.tuned.then(() => { over = true; });
+  for (let j = 0; !over; j++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await run(ids[j % ids.length]);
   }
-  return found;
+  for (const batch of ids) await run(batch);
+  const {kind, threads} = session.deviceInfo;
+  const outcome = await session.tuned;
+  await session.release();
+  return {results, early, events, kind, threads, outcome, loaded,
+    swapped: session.compiledKernels - loaded};
 }"""
 
 IDS = [rows(2, 33), rows(1, 5)]
@@ -66,23 +69,16 @@ IDS = [rows(2, 33), rows(1, 5)]
 DEVICES = [("webgpu", None), ("wasm", 1), ("wasm", 2)]
 
 
-@pytest.fixture
-def visitor(chromium: Chromium) -> Iterator[Chromium]:
-    """Somebody who comes back: pages share storage."""
-    context = chromium.browser.new_context()
-    yield Chromium(chromium.site, context)  # type: ignore[arg-type]
-    context.close()
-
-
-def tune(page: Chromium, url: str, wheel: str, visits: int = 1, **options: Any) -> Any:
+def tune(
+    page: Chromium, url: str, wheel: str, csp: str | None = None, **options: Any
+) -> dict[str, Any]:
+    """Run until tuning is over; every answer is held to what it should be."""
     trials = {"pause": 1} | options.pop("_trials", {})
     options |= {"wheel": wheel, "_trials": trials}
-    args = {"url": url, "ids": IDS, "visits": visits, "options": options}
-    found = page.run(TUNE, args)
-    for visit in found:
-        for result in visit["results"]:
-            assert result["outputs"] == expected(result["batch"])
-    return found if visits > 1 else found[0]
+    found: dict[str, Any] = page.run(TUNE, {"url": url, "ids": IDS, "options": options}, csp=csp)
+    for result in found["results"]:
+        assert result["outputs"] == expected(result["batch"])
+    return found
 
 
 def states(visit: dict[str, Any]) -> list[str]:
@@ -200,3 +196,154 @@ def test_a_gpu_that_a_trial_hangs_is_left_for_the_cpu(site: Site, sample: str, w
     assert any(REASONS["endless"] in reason for reason in reasons), found["events"]
     assert any("the GPU doesn't answer any more" in reason for reason in reasons)
     assert found["kind"] == "wasm"
+
+
+KEY = """async ({InferenceSession}, {url, options}) => {
+  const {deviceKey, fileOf} = await import("/web/records.js");
+  const session = await InferenceSession.create(url, options);
+  const key = await deviceKey(session.deviceInfo);
+  const {features} = session.deviceInfo;
+  await session.release();
+  return {key, file: await fileOf(key), features};
+}"""
+WASM = {"device": "wasm", "threads": 1}
+
+
+def shipped(page: Chromium, url: str) -> tuple[str, list[dict[str, Any]]]:
+    """Records of the sample's problems for the page's CPU, and the file that they belong in."""
+    found = page.run(KEY, {"url": url, "options": WASM})
+    limits = Limits(1, 1, 1, 1, 1, (1, 1, 1), 1, 1)
+    features = tuple(found["features"])
+    info = DeviceInfo("wasm", "", "", "", "cpu", features, limits)
+    dims = {"s0": len(IDS[0]), "s1": len(IDS[0][0])}
+    records = []
+    for problem in sample_plan().problems:
+        here = specialise(problem, dims)
+        schedule = candidates(here, info)[0]
+        code = code_of(generate(here, schedule, info), here)
+        used = tuple((name, dims[name]) for name in symbols(problem))
+        key = Key(found["key"], __version__, problem_key(problem), used)
+        records.append(record_to_json(Record(key, 2.0, (Trial(schedule, 1.0, code=code),))))
+    return found["file"], records
+
+
+def publish(folder: Path, file: str, records: object) -> None:
+    folder.mkdir(exist_ok=True)
+    form = {"format": "webrt records", "version": 1, "records": records}
+    (folder / file).write_text(json.dumps(form))
+
+
+def test_a_folder_of_records_serves_devices_that_it_knows(
+    chromium: Chromium, packs: Path, sample: str, wheel: str
+) -> None:
+    file, records = shipped(chromium, sample)
+    publish(packs / "records", file, records)
+    chromium.site.requests.clear()
+    for url, tuning in (("/packs/records", "background"), (f"/packs/records/{file}", "off")):
+        found = tune(chromium, sample, wheel, records=url, tune=tuning, **WASM)
+        assert (found["events"], found["outcome"]) == ([], None)
+        assert found["loaded"] == 5 + len(records)  # four kernels and a packer, and these
+    assert not [r for r in chromium.site.requests if "pyodide" in r or r.endswith(".whl")]
+
+
+def test_records_that_dont_fit_are_left_alone(
+    chromium: Chromium, packs: Path, sample: str, wheel: str
+) -> None:
+    file, records = shipped(chromium, sample)
+    first, second, third, other = (r["trials"][0]["code"] for r in records)
+    first["panels"], first["packers"] = [[1, 0]], [
+        {"name": "packer_0", "units": 1, "scratch": 0, "reads": 164, "bytes": 164}]  # fmt: skip
+    second["module"] = base64.b64encode(b"\0asm\1\0\0\0").decode()
+    third["module"] = "AAAA" * 4
+    other["panels"], other["packers"] = [[0, 0]], first["packers"]
+    publish(packs / "unfit", file, records)
+    found = tune(chromium, sample, wheel, records="/packs/unfit", tune="off", **WASM)
+    reasons = sorted(e["reason"] for e in found["events"])
+    assert [e["state"] for e in found["events"]] == ["rejected"] * 4
+    assert reasons[0].startswith("kernel pool: WebAssembly.compile(): ")
+    assert reasons[1:] == [
+        "kernel scale: the module lacks the table or the function that webrt's export",
+        "the record of kernel embed: a packer reads 164 bytes of tensor 2, not 160",
+        "the record of kernel positive: operand 0 is no constant",
+    ]
+    publish(packs / "unfit", file, [records[0] | {"default": -1}])
+    found = tune(chromium, sample, wheel, records="/packs/unfit", tune="off", **WASM)
+    (event,) = found["events"]
+    assert event["state"] == "failed"
+    assert event["reason"].endswith(
+        f"/packs/unfit/{file}: records[0].default: expected milliseconds, found -1"
+    )
+
+
+def test_what_was_found_is_posted_where_the_page_asks_for_it(
+    chromium: Chromium, site: Site, sample: str, wheel: str
+) -> None:
+    site.results["records"] = queue.Queue()
+    options = {"postRecords": "/results/records", "keepRecords": False, "tune": "now", **WASM}
+    found = tune(chromium, sample, wheel, dims={"batch": 2, "length": 33}, **options)
+    assert states(found)[-1] == "done"
+    posted = Records.from_json(json.dumps(site.results["records"].get(timeout=10)), "posted")
+    assert sum(len(r.trials) for r in posted) == found["outcome"]["trials"]
+    assert {value for r in posted for value in r.key.dims} <= {("s0", 2), ("s1", 33)}
+    assert all(r.best is not None and r.best.code is not None for r in posted)
+
+
+@pytest.mark.parametrize("missing", ["pyodide", "wheel"])
+def test_without_pyodide_the_defaults_go_on(
+    chromium: Chromium, sample: str, wheel: str, missing: str
+) -> None:
+    options: dict[str, Any] = {"pyodide": "/nowhere/"} if missing == "pyodide" else {}
+    wheel = "/nowhere.whl" if missing == "wheel" else wheel
+    found = tune(chromium, sample, wheel, **options, **WASM)
+    assert states(found) == ["loading", "failed"]
+    assert "/nowhere" in found["events"][-1]["reason"]
+    assert found["outcome"]["trials"] == found["swapped"] == 0
+
+
+def test_a_strict_content_security_policy_lets_cpus_tune(
+    chromium: Chromium, sample: str, wheel: str
+) -> None:
+    csp = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+    found = tune(chromium, sample, wheel, csp=csp, **WASM)
+    assert states(found)[-1] == "done"
+
+
+def test_release_ends_it(chromium: Chromium, sample: str, wheel: str) -> None:
+    script = """async ({InferenceSession}, {url, wheel}) => {
+      let ended = 0;
+      const {terminate} = Worker.prototype;
+      Worker.prototype.terminate = function () { terminate.call(this); ended += 1; };
+      const states = [];
+      const session = await InferenceSession.create(url, {
+        device: "wasm", threads: 1, tune: "now", pyodide: "/pyodide/", wheel, keepRecords: false,
+        onProgress: ({state}) => states.push(state),
+      });
+      while (!states.includes("loading")) await new Promise((resolve) => setTimeout(resolve, 5));
+      await session.release();
+      const outcome = await session.tuned;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return {ended, trials: outcome.trials, last: states.at(-1)};
+    }"""
+    found = chromium.run(script, {"url": sample, "wheel": wheel})
+    assert (found["trials"], found["last"]) == (0, "loading")
+    assert found["ended"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tune": "soon"}, "tune: expected off, background or now, found 'soon'"),
+        ({"tune": "now", "budget": 0}, "budget: expected some seconds, found 0"),
+        ({"tune": "now", "dims": {"n": 3}}, "dims: unknown 'n': this model's are batch, length"),
+        ({"tune": "now", "dims": {"batch": 0}}, "dims: expected batch from 1 to 1048576, found 0"),
+        (
+            {"tune": "now", "dims": {"length": 4097}},
+            "dims: expected length from 1 to 4096, found 4097",
+        ),
+    ],
+)
+def test_options_are_checked(
+    chromium: Chromium, sample: str, options: dict[str, Any], message: str
+) -> None:
+    error = chromium.run(CREATE, {"url": sample, "options": options})
+    assert (error["name"], error["message"]) == ("UsageError", message)

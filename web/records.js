@@ -16,7 +16,7 @@ import { sha256 } from "./sha256.js";
 /** One schedule: milliseconds of a dispatch, or why it can't be used.
  * @typedef {{schedule: Record<string, unknown>, ms?: number, failed?: string, code?: Code}} Trial */
 /** @typedef {{device: string, codegen: string, problem: string, dims: Bindings, default: number,
- *   trials: Trial[]}} TuneRecord */
+ *   shape?: number[], trials: Trial[]}} TuneRecord */
 /** What tuning a pack at one shape came to. @typedef {{trials: number, rejected: number,
  *   seconds: number, beforeMs: number, afterMs: number}} Outcome */
 
@@ -138,6 +138,8 @@ function readRecord(field) {
     device, codegen, problem,
     dims: Object.fromEntries(names.map((name) => [name, dims.member(name).integer(1, 2 ** 20)])),
     default: readTime(field.member("default")),
+    ...(field.has("shape") ? { shape: field.member("shape").items(0, 8).map(
+      (extent) => extent.integer(1, 2 ** 31 - 1)) } : {}),
     trials: field.member("trials").items(0, MAX_TRIALS).map(readTrial),
   };
 }

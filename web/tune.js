@@ -1,7 +1,7 @@
 // Tuning in a page: what is known of this device serves at once, the rest is tried in a worker while
 // the session answers, and what was found is swapped in between two runs.
 
-import { DeviceLostError, messageOf } from "./errors.js";
+import { DeviceLostError, UsageError, messageOf } from "./errors.js";
 import {
   CODEGEN, Records, Store, bestOf, deviceKey, fetchRecords, idOf, postRecords, problemKey, symbolsOf,
 } from "./records.js";
@@ -19,7 +19,7 @@ import { Trials, Turns } from "./tune-trials.js";
 /** @typedef {import("./tune-trials.js").Heard} Heard */
 /** @typedef {import("./tune-options.js").TuneOptions} TuneOptions */
 /** @typedef {import("./tune-options.js").TuneProgress} TuneProgress */
-/** What the session lets the tuner do. @typedef {{shapes: Shapes,
+/** What the session lets the tuner do. @typedef {{shapes: Pick<Shapes, "install">,
  *   between: (work: () => void) => Promise<void>, swapped: () => void}} Session */
 
 const BUDGET_SECONDS = 30;
@@ -42,6 +42,7 @@ export class Tuning {
    * @param {TuneOptions & import("./devices.js").DeviceOptions & {signal?: AbortSignal}} options
    * @param {(progress: TuneProgress) => void} report */
   constructor(pack, files, options, report) {
+    checkOptions(pack, options);
     this.pack = pack;
     this.files = files;
     this.options = options;
@@ -82,7 +83,9 @@ export class Tuning {
    * @param {Device} device @param {Weights} weights
    */
   async serveKnown(device, weights) {
-    const { pack, options } = this;
+    const { options } = this;
+    const { pack } = weights; // as this device runs it
+    this.pack = pack;
     this.gpu = device;
     this.weights = weights;
     this.pack = weights.pack; // widened where the device has no float16
@@ -393,6 +396,23 @@ const absolute = (url) => new URL(url, globalThis.document?.baseURI ?? globalThi
 /** A URL of what lies beside the player, where it isn't absolute. @param {string | URL} url */
 const beside = (url) => new URL(url, url === "./pyodide/" || url === "./webrt.whl"
   ? import.meta.url : globalThis.document?.baseURI ?? globalThis.location?.href).href;
+
+/** @param {Pack} pack @param {TuneOptions} options */
+function checkOptions({ symbols }, { budget, dims = {} }) {
+  if (budget !== undefined && !(budget > 0)) {
+    throw new UsageError(`budget: expected some seconds, found ${budget}`);
+  }
+  for (const [name, value] of Object.entries(dims)) {
+    const symbol = symbols.find((s) => s.name === name);
+    if (!symbol) {
+      const known = symbols.map((s) => s.name).join(", ") || "none";
+      throw new UsageError(`dims: unknown '${name}': this model's are ${known}`);
+    }
+    if (!(Number.isInteger(value) && value >= 1 && value <= symbol.most)) {
+      throw new UsageError(`dims: expected ${name} from 1 to ${symbol.most}, found ${value}`);
+    }
+  }
+}
 
 /** Values for the symbols: those given by the model's names, else a batch of 1 and 128 of the rest
  * (webrt/plan/example.py). @param {Pack} pack @param {Record<string, number>} [given]
