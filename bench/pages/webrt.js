@@ -1,9 +1,10 @@
-// webrt's side of the comparison; bench/browser.py calls `bench`.
+// webrt's side of the comparison; bench/*.py call `bench`.
 
 import { Shapes } from "../../web/bound.js";
 import { Device } from "../../web/device.js";
 import { Files } from "../../web/fetch.js";
 import { compileKernels } from "../../web/kernels.js";
+import { Store, deviceKey } from "../../web/records.js";
 import { Weights } from "../../web/weights.js";
 import { InferenceSession, Tensor } from "../../web/webrt.js";
 import { bertFeeds, timed } from "./feeds.js";
@@ -61,4 +62,25 @@ async function hostCost(url, repeats) {
   return { dispatches, submissions: recording.ends?.length, first, microseconds };
 }
 
-Object.assign(globalThis, { bench: { load, run, hostCost } });
+/**
+ * Load, run once, and let the page tune that shape: returns when it has, with what was tried.
+ * @param {string} url @param {"webgpu" | "wasm"} device @param {number} threads
+ * @param {number} batch @param {number} length
+ * @param {import("../../web/tune-options.js").TuneOptions} options
+ */
+async function tune(url, device, threads, batch, length, options) {
+  session = await InferenceSession.create(url, { device, threads, tune: "background", ...options });
+  const first = await run(batch, length);
+  const outcome = await session.tuned;
+  const store = await Store.open();
+  const records = await store?.load(await deviceKey(session.deviceInfo)) ?? [];
+  const problems = records.map(({ problem, default: before, trials }) => {
+    const timed = trials.filter((t) => t.ms !== undefined).sort((a, b) => (a.ms ?? 0) - (b.ms ?? 0));
+    const { family: _, ...knobs } = timed[0].schedule;
+    return { problem, default: before, best: Math.min(before, timed[0].ms ?? before),
+      trials: trials.length, schedule: Object.values(knobs).join(" ") };
+  });
+  return { first: first.ms, outcome, problems };
+}
+
+Object.assign(globalThis, { bench: { load, run, tune, hostCost } });
