@@ -47,7 +47,8 @@ class Hardmax:
             found = (np.arange(moved.shape[-1]) == first).astype(x.dtype)
             return (np.moveaxis(found, -1, axes[0]),)
         rows = x.reshape(int(np.prod(x.shape[: x.ndim - len(axes)], dtype=int)), -1)
-        return ((np.arange(rows.shape[1]) == np.argmax(rows, -1)[:, None]).astype(x.dtype),)
+        found = np.arange(rows.shape[1]) == np.argmax(rows, -1)[:, None]
+        return (found.reshape(x.shape).astype(x.dtype),)
 
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
