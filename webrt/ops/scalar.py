@@ -176,5 +176,8 @@ def _float_power(x: Expr, y: Expr) -> Expr:
         ex.call("neg", size),
         size,
     )
+    broken = ex.call("ne", ex.call("mod", y, one), zero)
+    undefined = ex.call("and", ex.call("lt", x, zero), broken)
+    signed = ex.select(undefined, ex.f32(math.nan), signed)
     at_zero = ex.call("and", ex.call("eq", x, zero), ex.call("gt", y, zero))
     return ex.select(ex.call("eq", y, zero), one, ex.select(at_zero, zero, signed))
