@@ -158,7 +158,7 @@ export class WasmDevice {
   #widen(bytes) {
     const size = Math.ceil(bytes / 256) * 256 * this.info.threads;
     if (size <= this.scratch.size) return;
-    this.free(this.scratch);
+    if (this.scratch.size) this.free(this.scratch); // the first one lies where another buffer may
     this.scratch = this.#take(size, "scratch memory").buffer;
   }
 
