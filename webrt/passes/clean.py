@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from webrt.graph.ir import Attribute, Graph, Node, Value
+from webrt.ops.registry import apply
 from webrt.passes.rewrite import substituted, without_dead
 
 SMALL_CONSTANT = 1 << 20  # bytes up to which constants are compared by content
@@ -19,13 +20,26 @@ def clean(graph: Graph) -> Graph:
 
 
 def without_identities(graph: Graph) -> Graph:
-    """Readers read what goes into an Identity, a Dropout at inference, a Cast to the same type."""
+    """Readers read what goes into an Identity, a Dropout at inference, a Cast to the same type.
+
+    A CastLike of a constant is one, whatever it is like.
+    """
     names: dict[Value, Value] = {}
     for node in graph.nodes:
         source = node.inputs[0] if node.inputs else None
         if source is not None and _is_identity(node, source):
             names[node.outputs[0]] = source
+        elif source is not None and node.op == "CastLike" and not node.domain:
+            source = names.get(source, source)
+            if source.data is not None and node.outputs[0].data is None:
+                names[node.outputs[0]] = _converted(node, source)
     return substituted(graph, names)
+
+
+def _converted(node: Node, source: Value) -> Value:
+    result = node.outputs[0]
+    to = str(result.dtype)
+    return apply("Cast", [source], {"to": to}, name=node.name, outputs=[result.name]).outputs[0]
 
 
 def _is_identity(node: Node, source: Value) -> bool:

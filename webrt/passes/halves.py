@@ -26,11 +26,11 @@ and sums of squares overflow f16."""
 
 def store_halves(program: Program, outputs: tuple[Value, ...]) -> Program:
     """The program over f16 tensors; `outputs` are the model's own, with the ports' dtypes."""
-    wide = _kept_wide(program, outputs)
-    if not wide and not any(v.dtype is DType.F16 for n in program.nodes for v in _values(n)):
+    changed = _changed(program, outputs)
+    if not changed and not any(v.dtype is DType.F16 for n in program.nodes for v in _values(n)):
         return program
-    nodes = tuple(_with_halves(_renamed(node, wide)) for node in program.nodes)
-    results = tuple(wide.get(v, v) for v in program.outputs)
+    nodes = tuple(_with_halves(_renamed(node, changed)) for node in program.nodes)
+    results = tuple(changed.get(v, v) for v in program.outputs)
     return replace(program, nodes=nodes, outputs=results)
 
 
@@ -38,17 +38,24 @@ def _values(node: ProblemNode) -> tuple[Value, ...]:
     return (*node.inputs, *node.outputs)
 
 
-def _kept_wide(program: Program, outputs: tuple[Value, ...]) -> dict[Value, Value]:
-    """f16 values that kernels make and that are kept as f32, with what takes their places."""
-    ports = zip(program.outputs, outputs, strict=True)
-    results = {stored for stored, port in ports if port.dtype is not DType.F16}
-    others = set(program.outputs) - results
+def _changed(program: Program, outputs: tuple[Value, ...]) -> dict[Value, Value]:
+    """What kernels make and is stored in another dtype than its own, with what takes its place.
+
+    The model's outputs have their ports' dtypes; inside, sums over long rows are kept in f32.
+    """
+    ports: dict[Value, set[DType]] = {}
+    for stored, port in zip(program.outputs, outputs, strict=True):
+        ports.setdefault(stored, set()).add(port.dtype)
+    read = {v for node in program.nodes for v in node.inputs}
     found: dict[Value, Value] = {}
     for node in program.nodes:
         for value, output in zip(node.outputs, node.problem.outputs, strict=True):
-            sums = _sums_long_rows(node, output) and value not in others
-            if value.dtype is DType.F16 and (sums or value in results):
+            wanted = ports.get(value, set())
+            sums = not wanted and _sums_long_rows(node, output)
+            if value.dtype is DType.F16 and (sums or wanted - {DType.F16}):
                 found[value] = replace(value, dtype=DType.F32)
+            elif value.dtype is DType.F32 and wanted == {DType.F16} and value not in read:
+                found[value] = replace(value, dtype=DType.F16)
     return found
 
 
@@ -62,8 +69,8 @@ def _sums_long_rows(node: ProblemNode, output: Output) -> bool:
     )
 
 
-def _renamed(node: ProblemNode, wide: dict[Value, Value]) -> ProblemNode:
-    inputs, outputs = (tuple(wide.get(v, v) for v in vs) for vs in (node.inputs, node.outputs))
+def _renamed(node: ProblemNode, changed: dict[Value, Value]) -> ProblemNode:
+    inputs, outputs = (tuple(changed.get(v, v) for v in vs) for vs in (node.inputs, node.outputs))
     return replace(node, inputs=inputs, outputs=outputs)
 
 
