@@ -123,3 +123,14 @@ def test_what_is_no_dim_is_refused(text: str) -> None:
 def test_what_is_no_json_dim_is_refused(data: object) -> None:
     with pytest.raises(ValueError, match="not a"):
         dims.from_json(data)
+
+
+def test_a_name_may_stand_for_anything() -> None:
+    """A loaded index that a kernel names has no extent: it may be negative."""
+    name, size = dims.symbol("index_1"), dims.symbol("s0")
+    assert not dims.is_nonnegative(name, {})
+    assert dims.is_nonnegative(name, {"index_1": size})
+    assert dims.is_nonnegative(size - 1, {})
+    clamped = dims.dim_max(name, 0)
+    assert dims.simplify(clamped, {}) == clamped
+    assert dims.simplify(clamped, {"index_1": size}) == name

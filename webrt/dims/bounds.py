@@ -20,7 +20,6 @@ from webrt.dims.algebra import (
     modulo,
     rebuild,
     sum_terms,
-    symbol,
     terms_of,
 )
 
@@ -77,16 +76,20 @@ def _largest(atoms: tuple[Atom, ...], extents: Mapping[str, Dim]) -> Dim | None:
 
 
 def is_nonnegative(dim: Dim, extents: Mapping[str, Dim]) -> bool:
-    """Whether `dim` is proven to be >= 0; symbols without an extent are taken as >= 1."""
+    """Whether `dim` is proven to be >= 0; the model's symbols are taken as >= 1.
+
+    A name that is neither theirs nor an index's may stand for a loaded value, of any sign.
+    """
     if isinstance(dim, int):
         return dim >= 0
     shifted: Dim = 0
     for atoms, coefficient in dim.terms:
         factor: Dim = coefficient
         for atom in atoms:
-            if isinstance(atom, Symbol):
-                base = 0 if atom.name in extents else 1
-                factor = factor * (symbol(atom.name) + base)
+            if isinstance(atom, Symbol) and atom.name in extents:
+                factor = factor * atom_dim(atom)
+            elif isinstance(atom, Symbol) and _is_models(atom.name):
+                factor = factor * (atom_dim(atom) + 1)
             elif isinstance(atom, Operation) and (any if atom.op == "max" else all)(
                 is_nonnegative(part, extents) for part in atom.parts()
             ):
@@ -95,6 +98,11 @@ def is_nonnegative(dim: Dim, extents: Mapping[str, Dim]) -> bool:
                 return False
         shifted = shifted + factor
     return all(coefficient >= 0 for _, coefficient in terms_of(shifted))
+
+
+def _is_models(name: str) -> bool:
+    """`s0`, `s1` …: a symbol of the model."""
+    return name[0] == "s" and name[1:].isdecimal()
 
 
 def is_below(dim: Dim, limit: Dim, extents: Mapping[str, Dim]) -> bool:
@@ -121,7 +129,7 @@ def is_at_most(left: Dim, right: Dim, extents: Mapping[str, Dim]) -> bool:
         return True
     largest = 0
     for atoms, coefficient in terms_of(top):
-        if not all(isinstance(a, Symbol) for a in atoms):
+        if not all(isinstance(a, Symbol) and _is_models(a.name) for a in atoms):
             return False
         largest += coefficient * (MAX_SYMBOL ** len(atoms) if coefficient > 0 else 1)
     return largest <= 0
