@@ -5,7 +5,9 @@
 import { MAX_SYMBOL, elements } from "./dims.js";
 import { Field } from "./field.js";
 import { elementBytes } from "./memory.js";
-import { checkFile, checkHash, readName, readSha256, readWasm } from "./modules.js";
+import {
+  checkFile, checkHash, readName, readRecordsFile, readSha256, readWasm,
+} from "./modules.js";
 import { TYPES } from "./tensor.js";
 
 /** @typedef {import("./dims.js").Dim} Dim */
@@ -25,7 +27,7 @@ import { TYPES } from "./tensor.js";
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
  *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],
- *   sha256: string}} Pack */
+ *   sha256: string, records: import("./modules.js").File | null}} Pack */
 
 export const MANIFEST = "manifest.json";
 const VERSION = 1;
@@ -70,10 +72,11 @@ export async function parseManifest(data, file = MANIFEST) {
   const inputs = readPorts(root.member("inputs"), tensors, known, true);
   const outputs = readPorts(root.member("outputs"), tensors, known, false);
   checkInputs(root.member("inputs"), tensors, inputs);
+  const records = root.has("records") ? readRecordsFile(root.member("records")) : null;
   const wasm = readWasm(root.member("wasm"), { kernels, steps, tensors }, known);
   const sha256 = root.member("sha256").text(64);
   return { symbols, inputs, outputs, tensors, kernels, steps, shards, generator, wasm,
-    problems: texts, wideProblems: wideTexts, sha256 };
+    problems: texts, wideProblems: wideTexts, sha256, records };
 }
 
 /** The JSON of a manifest whose seal (its own sha256) holds.

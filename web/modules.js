@@ -16,6 +16,7 @@ import { sha256 } from "./sha256.js";
 const MODULES = ["kernels.wasm", "kernels-relaxed.wasm"];
 const MIB = 2 ** 20;
 const MAX_MODULE_BYTES = 64 * MIB;
+const MAX_RECORDS_BYTES = 16 * MIB;
 const MAX_UNITS = 2 ** 31 - 1;
 const MAX_SCRATCH_BYTES = 16 * MIB;
 const MAX_PANEL_BYTES = 1024 * MIB;
@@ -68,6 +69,13 @@ function readModule(field, index) {
 export function readSha256(field) {
   const text = field.text(64, 64);
   return /^[0-9a-f]{64}$/.test(text) ? text : field.expected("64 hex digits");
+}
+
+/** The file of tuning records that a pack ships. @param {Field} field @returns {File} */
+export function readRecordsFile(field) {
+  const file = field.member("file").choice("records.json");
+  const bytes = field.member("bytes").integer(1, MAX_RECORDS_BYTES);
+  return { file, bytes, sha256: readSha256(field.member("sha256")) };
 }
 
 /** A kernel's name. @param {Field} field @returns {string} */

@@ -2,8 +2,10 @@
 // the session answers, and what was found is swapped in between two runs.
 
 import { DeviceLostError, UsageError, messageOf } from "./errors.js";
+import { checkFile } from "./modules.js";
 import {
-  CODEGEN, Records, Store, bestOf, deviceKey, fetchRecords, idOf, postRecords, problemKey, symbolsOf,
+  CODEGEN, Records, Store, bestOf, deviceKey, fetchRecords, idOf, postRecords, problemKey, readRecords,
+  symbolsOf,
 } from "./records.js";
 import { compileTuned, isRefusal, warm } from "./tune-swap.js";
 import { Trials, Turns } from "./tune-trials.js";
@@ -113,16 +115,27 @@ export class Tuning {
     if (keep) this.store ??= await Store.open();
     const own = await this.store?.load(this.device).catch(() => []);
     for (const record of own ?? []) this.known.add(record);
-    if (url === undefined) return;
+    const { records: shipped } = this.pack;
+    if (url === undefined && !shipped) return;
     try {
-      const signal = this.files.signal;
-      for (const record of await fetchRecords(absolute(url), this.device, signal)) {
+      const given = url !== undefined
+        ? await fetchRecords(absolute(url), this.device, this.files.signal)
+        : await this.#shipped(/** @type {import("./modules.js").File} */ (shipped));
+      for (const record of given) {
         if (this.#isOurs(record)) this.shipped.add(idOf(record));
         if (!this.known.get(record)) this.known.add(record);
       }
     } catch (error) {
       this.#say("failed", { reason: messageOf(error) });
     }
+  }
+
+  /** What the pack brings along. @param {import("./modules.js").File} part */
+  async #shipped(part) {
+    const data = await this.files.file(part, async (found, name) => {
+      await checkFile(part, found, name);
+    }, () => {});
+    return readRecords(JSON.parse(new TextDecoder().decode(data)), part.file);
   }
 
   /** @param {TuneRecord} record */

@@ -31,17 +31,22 @@ def pack(
     *,
     progress: Callable[[str, int, int], None] | None = None,
     dump_after: str | None = None,
+    records: str | os.PathLike[str] | None = None,
 ) -> PackReport:
     """Pack the ONNX model at `path` into the folder `out`, and report what was made.
 
     `strict` refuses a model of which some part can't run on a device. `dump_after` names a pass:
-    the IR after it goes to standard error. Raises ModelError,
-    UnsupportedOpError, ShapeError or PackError; `out` is then as it was before.
+    the IR after it goes to standard error. `records`, a file or a URL of tuning records, travel
+    in the pack: they serve at once on the devices that they are of, and order the trials of
+    others. Raises ModelError, UnsupportedOpError, ShapeError, PackError or RecordsError; `out` is
+    then as it was before.
     """
     from webrt.builder import build_pack
+    from webrt.tune.start import records_at
 
     del strict  # there is no partial pack yet: what can't run on a device is always refused
-    return build_pack(Path(path), Path(out), progress, dump_after)
+    known = None if records is None else records_at(records)
+    return build_pack(Path(path), Path(out), progress, dump_after, known)
 
 
 def load(

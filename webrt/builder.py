@@ -11,6 +11,7 @@ from typing import assert_never
 from webrt import dims
 from webrt.codegen.wgsl import generate
 from webrt.dims import Dim
+from webrt.errors import RecordsError
 from webrt.frontend.onnx import load_model
 from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
 from webrt.kernel.widen import widened
@@ -21,7 +22,10 @@ from webrt.pack.write import check_target, write_pack
 from webrt.passes import pipeline
 from webrt.plan.example import example_bindings
 from webrt.plan.memory import place
+from webrt.plan.plan import Plan
 from webrt.schedule import default, to_json
+from webrt.tune.records import Records, problem_key
+from webrt.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,15 @@ def build_pack(
     out: Path,
     progress: Callable[[str, int, int], None] | None = None,
     dump_after: str | None = None,
+    records: Records | None = None,
 ) -> PackReport:
     """Pack `model` into the folder `out`; `progress` gets a stage and how much of it is done.
 
-    `dump_after` names a pass after which the IR is printed (`passes/pipeline.py`).
+    `dump_after` names a pass after which the IR is printed (`passes/pipeline.py`). Of `records`,
+    those of this model's kernels travel along.
 
-    Raises ModelError, UnsupportedOpError, ShapeError or PackError; then `out` is as it was.
+    Raises ModelError, UnsupportedOpError, ShapeError or PackError, RecordsError where no record is
+    of this model; then `out` is as it was.
     """
     start = time.perf_counter()
     report = progress or (lambda stage, done, total: None)
@@ -72,8 +79,21 @@ def build_pack(
         plan_wasm([widened(p) for p in built.plan.problems]),
         built.constants,
         lambda done, total: report("weights", done, total),
+        None if records is None else _shipped(built.plan, records),
     )
     return _report(pack, out, time.perf_counter() - start)
+
+
+def _shipped(plan: Plan, records: Records) -> bytes:
+    """The records of a plan's problems, as they are stored and as they are widened."""
+    keys = {problem_key(p) for problem in plan.problems for p in (problem, widened(problem))}
+    ours = Records(r for r in records if r.key.problem in keys and r.key.codegen == __version__)
+    if not len(ours):
+        raise RecordsError(
+            f"none of the {len(records)} records is of this model's kernels and of webrt"
+            f" {__version__}: tune a pack of this model first"
+        )
+    return ours.to_json().encode()
 
 
 def default_kernel(problem: Problem, index: int) -> KernelEntry:

@@ -31,8 +31,16 @@ Device = tuple[str, int | None]
 """The device's kind, and the threads asked for."""
 
 
-def pack(model: Path, out: Path, strict: bool, dump_after: str | None, report: Report) -> Result:
-    return asdict(api.pack(model, out, strict, progress=report, dump_after=dump_after))
+def pack(
+    model: Path,
+    out: Path,
+    strict: bool,
+    dump_after: str | None,
+    records: str | None,
+    report: Report,
+) -> Result:
+    made = api.pack(model, out, strict, progress=report, dump_after=dump_after, records=records)
+    return asdict(made)
 
 
 def run(

@@ -60,13 +60,17 @@ def pack_command(
         str | None,
         typer.Option(metavar="PASS", help="Print the IR after this pass to standard error."),
     ] = None,
+    tuned: Annotated[
+        str | None,
+        typer.Option("--records", metavar="FILE|URL", help="Tuning records that travel along."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Pack a model: plan, kernels and weights as static files."""
     from webrt.cli import commands
 
     with output.progress() as report:
-        result = commands.pack(model, out, strict, dump_after, report)
+        result = commands.pack(model, out, strict, dump_after, tuned, report)
     _show(json, result, _pack_text)
 
 

@@ -4,6 +4,7 @@
     DIR/weights-00000.safetensors     weight shards in the safetensors format, at most 64 MiB
     DIR/kernels.wasm                  every kernel for CPUs, in one module (codegen/abi.py)
     DIR/kernels-relaxed.wasm          the same with relaxed SIMD
+    DIR/records.json                  maybe: tuning records that travel along (tune/records.py)
 
 manifest.json is one JSON object, UTF-8:
 
@@ -27,6 +28,7 @@ manifest.json is one JSON object, UTF-8:
                  "kernels": one a problem: [{"name", "schedule": {…}, "units": Dim,
                    "scratch": bytes, "panels": [[operand, packer], …]}, …],
                  "packers": [{"name", "units": n, "scratch": bytes, "reads": n, "bytes": n}, …]}
+    records?    {"file": "records.json", "bytes": n, "sha256": "…"}: what tuning found elsewhere
     shards      [{"file": "weights-00000.safetensors", "bytes": n, "sha256": "…"}, …]
     sha256      of this file's bytes with these 64 hex digits replaced by zeros; the file ends in
                 `"sha256":"<64 hex digits>"}` and a newline
@@ -76,6 +78,8 @@ MAX_WGSL_BYTES = 1 << 20
 MODULES = ("kernels.wasm", "kernels-relaxed.wasm")
 """The files of `wasm.modules`, in this order: without relaxed SIMD and with it."""
 MAX_MODULE_BYTES = 64 << 20
+RECORDS = "records.json"
+MAX_RECORDS_BYTES = 16 << 20
 MAX_UNITS = (1 << 31) - 1
 MAX_SCRATCH_BYTES = 16 << 20
 MAX_PANEL_BYTES = 1 << 30
@@ -147,6 +151,15 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsFile:
+    """The file of tuning records."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Where a constant's bytes stand: `offset` counts from the start of the shard's file.
 
@@ -174,6 +187,7 @@ class Pack:
     placements: dict[int, Placement]
     generator: str
     wasm: WasmPart
+    records: RecordsFile | None = None
 
 
 def weights_by_dtype(pack: Pack) -> dict[str, int]:

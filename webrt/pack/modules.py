@@ -13,11 +13,14 @@ from webrt.pack.format import (
     MAX_CONSTANT_BYTES,
     MAX_MODULE_BYTES,
     MAX_PANEL_BYTES,
+    MAX_RECORDS_BYTES,
     MAX_SCRATCH_BYTES,
     MAX_UNITS,
     MODULES,
+    RECORDS,
     KernelEntry,
     Packer,
+    RecordsFile,
     Shard,
     WasmKernel,
     WasmModule,
@@ -117,7 +120,14 @@ def _check_step(field: Field, step: Step, tensors: tuple[Tensor, ...], part: Was
             )
 
 
-def check_file(part: Shard | WasmModule, data: memoryview, folder: str = "") -> Field:
+def read_records(field: Field) -> RecordsFile:
+    """The file of records that the pack ships; what is in it is checked where it is used."""
+    file = field.member("file").choice(RECORDS)
+    size = field.member("bytes").integer(1, MAX_RECORDS_BYTES)
+    return RecordsFile(file, size, read_sha256(field.member("sha256")))
+
+
+def check_file(part: Shard | WasmModule | RecordsFile, data: memoryview, folder: str = "") -> Field:
     """Hold a file's bytes against the manifest: length and sha256; raises PackError."""
     field = Field(None, "", f"{folder}/{part.file}" if folder else part.file)
     if data.nbytes != part.bytes:

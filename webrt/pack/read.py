@@ -33,7 +33,14 @@ from webrt.pack.format import (
     Placement,
     Shard,
 )
-from webrt.pack.modules import altered, check_file, read_name, read_sha256, read_wasm
+from webrt.pack.modules import (
+    altered,
+    check_file,
+    read_name,
+    read_records,
+    read_sha256,
+    read_wasm,
+)
 from webrt.pack.problems import check_kernel, check_wide, read_problem
 from webrt.plan.plan import Home, ModelSymbol, Plan, Port, Step, Tensor, Window
 
@@ -109,7 +116,8 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> Pack:
     plan = replace(plan, flow=reader.read(root))
     check_windows(root.member("tensors"), tensors, reader.loops)
     wasm = read_wasm(root.member("wasm"), kernels, plan, known)
-    return Pack(plan, kernels, shards, placements, generator, wasm)
+    records = read_records(root.member("records")) if root.has("records") else None
+    return Pack(plan, kernels, shards, placements, generator, wasm, records)
 
 
 def _sealed_json(data: bytes, file: str) -> object:

@@ -26,12 +26,14 @@ from webrt.pack.format import (
     MANIFEST,
     MAX_SHARD_BYTES,
     MODULES,
+    RECORDS,
     SEAL,
     SHARD_NAME,
     VERSION,
     KernelEntry,
     Pack,
     Placement,
+    RecordsFile,
     Shard,
     WasmKernel,
     WasmModule,
@@ -53,8 +55,11 @@ def write_pack(
     wasm: WasmPlan,
     constants: Mapping[int, object],
     progress: Callable[[int, int], None] | None = None,
+    records: bytes | None = None,
 ) -> Pack:
     """Write the folder `target`; `constants` maps a tensor's index to its bytes (a buffer).
+
+    `records` are tuning records that travel along, in the form of a file.
 
     The folder appears when it is complete: everything is written beside it and renamed. A folder
     in its place is replaced only if it is a pack or empty; raises PackError otherwise.
@@ -74,7 +79,8 @@ def write_pack(
                 progress(number + 1, len(groups))
         generator = f"webrt {__version__}"
         part = WasmPart(_write_modules(scratch, wasm), wasm.kernels, wasm.packers)
-        pack = Pack(plan, tuple(kernels), tuple(shards), placements, generator, part)
+        shipped = None if records is None else _write_records(scratch, records)
+        pack = Pack(plan, tuple(kernels), tuple(shards), placements, generator, part, shipped)
         manifest = manifest_bytes(pack)
         parse_manifest(manifest, MANIFEST)  # what no reader would take is not written
         (scratch / MANIFEST).write_bytes(manifest)
@@ -86,6 +92,11 @@ def write_pack(
     return pack
 
 
+def _write_records(folder: Path, records: bytes) -> RecordsFile:
+    (folder / RECORDS).write_bytes(records)
+    return RecordsFile(RECORDS, len(records), hashlib.sha256(records).hexdigest())
+
+
 def check_target(target: Path) -> None:
     """Refuse to replace anything but a pack or an empty folder; raises PackError."""
     if not target.exists() and not target.is_symlink():
@@ -93,7 +104,7 @@ def check_target(target: Path) -> None:
     if target.is_symlink() or not target.is_dir():
         raise PackError(f"{target}: is not a folder; name another output folder")
     names = sorted(entry.name for entry in target.iterdir())
-    known = (MANIFEST, *MODULES)
+    known = (MANIFEST, *MODULES, RECORDS)
     strange = [n for n in names if n not in known and not re.fullmatch(SHARD_NAME, n)]
     if strange:
         raise PackError(
@@ -243,6 +254,7 @@ def manifest_bytes(pack: Pack) -> bytes:
             "kernels": [_wasm_kernel(k) for k in pack.wasm.kernels],
             "packers": [asdict(p) for p in pack.wasm.packers],
         },
+        **({} if pack.records is None else {"records": asdict(pack.records)}),
         "shards": [{"file": s.file, "bytes": s.bytes, "sha256": s.sha256} for s in pack.shards],
     }
     return seal(body)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from webrt.errors import PackError
-from webrt.pack.format import Shard, WasmModule
+from webrt.pack.format import RecordsFile, Shard, WasmModule
 from webrt.pack.read import map_file, read_manifest
 
 
@@ -18,7 +18,7 @@ class Source(Protocol):
 
     async def manifest(self) -> bytes: ...
 
-    async def file(self, part: Shard | WasmModule) -> memoryview: ...
+    async def file(self, part: Shard | WasmModule | RecordsFile) -> memoryview: ...
 
 
 class FolderSource:
@@ -36,5 +36,5 @@ class FolderSource:
             raise PackError(f"{self.folder}: no such folder; make a pack with `webrt pack`")
         return read_manifest(self.folder)
 
-    async def file(self, part: Shard | WasmModule) -> memoryview:
+    async def file(self, part: Shard | WasmModule | RecordsFile) -> memoryview:
         return map_file(self.folder / part.file)

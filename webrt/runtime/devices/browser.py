@@ -19,7 +19,7 @@ from pyodide.code import run_js
 from pyodide.ffi import JsException, can_run_sync, create_proxy, run_sync, to_js
 
 from webrt.errors import CompileError, DeviceError, DeviceLostError, PackError, UsageError
-from webrt.pack.format import MANIFEST, MAX_MANIFEST_BYTES, Shard, WasmModule
+from webrt.pack.format import MANIFEST, MAX_MANIFEST_BYTES, RecordsFile, Shard, WasmModule
 from webrt.resources import web_dir
 from webrt.runtime.device import (
     Buffer,
@@ -268,7 +268,7 @@ class UrlSource:
     async def manifest(self) -> bytes:
         return bytes(await self._fetch(MANIFEST, MAX_MANIFEST_BYTES))
 
-    async def file(self, part: Shard | WasmModule) -> memoryview:
+    async def file(self, part: Shard | WasmModule | RecordsFile) -> memoryview:
         return await self._fetch(part.file, part.bytes)
 
     async def _fetch(self, file: str, most: int) -> memoryview:
