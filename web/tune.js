@@ -1,6 +1,7 @@
 // Tuning in a page: what is known of this device serves at once, the rest is tried in a worker while
 // the session answers, and what was found is swapped in between two runs.
 
+import { scaled } from "./bind.js";
 import { DeviceLostError, UsageError, messageOf } from "./errors.js";
 import { checkFile } from "./modules.js";
 import {
@@ -427,14 +428,16 @@ function checkOptions({ symbols }, { budget, dims = {} }) {
   }
 }
 
-/** Values for the symbols: those given by the model's names, else a batch of 1 and 128 of the rest
+/** Values for the symbols: those given by the model's names, else a batch of 1 and dims of 128
  * (webrt/plan/example.py). @param {Pack} pack @param {Record<string, number>} [given]
  * @returns {Bindings} */
 function exampleBindings(pack, given = {}) {
   const first = new Set(pack.inputs.map(({ shape }) => shape[0]));
+  const shown = pack.inputs.flatMap(({ shape }) => shape.map(scaled));
+  const factors = Object.fromEntries(shown.filter((pair) => pair !== null));
   return Object.fromEntries(pack.symbols.map(({ id, name, most }) => {
     const long = !first.has(id) || /seq|len|time|token/i.test(name);
-    return [id, given[name] ?? (long ? Math.min(128, most) : 1)];
+    return [id, given[name] ?? (long ? Math.min(Math.max(1, Math.floor(128 / (factors[id] ?? 1))), most) : 1)];
   }));
 }
 

@@ -105,6 +105,7 @@ def bindings_of(plan: Plan, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, 
     for port in plan.inputs:
         if port.name in feeds and feeds[port.name].ndim == len(port.shape):
             for dim, size in zip(port.shape, feeds[port.name].shape, strict=True):
-                if str(dim) in names and size > 0:
-                    found.setdefault(names[str(dim)], size)
+                name, factor = dims.scaled_symbol(dim) or ("", 1)
+                if name in names and size >= factor:
+                    found.setdefault(names[name], size // factor)
     return found

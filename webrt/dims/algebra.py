@@ -187,6 +187,15 @@ def lone_symbol(dim: Dim) -> str | None:
     return None
 
 
+def scaled_symbol(dim: Dim) -> tuple[str, int] | None:
+    """(name, factor) where `dim` is a symbol, or a positive multiple of one; else None."""
+    if isinstance(dim, Symbolic) and len(dim.terms) == 1:
+        atoms, coefficient = dim.terms[0]
+        if coefficient >= 1 and len(atoms) == 1 and isinstance(atoms[0], Symbol):
+            return atoms[0].name, coefficient
+    return None
+
+
 def atom_dim(atom: Atom) -> Symbolic:
     """The Dim that is one atom."""
     return Symbolic((((atom,), 1),))

@@ -16,7 +16,7 @@ from webrt.frontend import nodes, structure
 from webrt.frontend.functions import Functions
 from webrt.frontend.tensors import Reader
 from webrt.graph.ir import Graph
-from webrt.ops.site import DimsDiffer
+from webrt.ops.site import DimsDiffer, NeedsMultiple
 
 assert ops.FAMILIES  # importing the families fills the registry
 
@@ -64,7 +64,8 @@ def _parsed(content: bytes | mmap.mmap, file: str) -> onnx.ModelProto:
 def from_proto(model: onnx.ModelProto, file: str, folder: Path | None = None) -> Graph:
     """A model that is in memory already.
 
-    Two dynamic dims that an operator needs equal are taken for one: a run checks that they are.
+    Two dynamic dims that an operator needs equal are taken for one, and one whose halves are
+    doubled again for a multiple: a run checks that they are.
     """
     try:
         return _convert(model, file, folder)
@@ -90,12 +91,16 @@ def _convert(model: onnx.ModelProto, file: str, folder: Path | None) -> Graph:
     ordered = structure.sorted_nodes(model.graph, file)
     nodes.refuse_unsupported(ordered, opsets, file, functions)
     same: dict[str, str | int] = {}
+    multiples: dict[str, int] = {}
     while True:  # each turn takes one dynamic dim for another, until all shapes fit
-        builder = nodes.Builder(model.graph, opsets, Reader(file, folder), file, same, functions)
+        reader = Reader(file, folder)
+        builder = nodes.Builder(model.graph, opsets, reader, file, same, functions, multiples)
         try:
             return builder.build(ordered)
         except DimsDiffer as error:
             builder.unify(error.left, error.right)
+        except NeedsMultiple as error:
+            builder.scale(error.symbol, error.factor)
 
 
 def _one_line(message: str) -> str:

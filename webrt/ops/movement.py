@@ -16,6 +16,7 @@ from webrt.ops.registry import Attr, operator
 from webrt.ops.site import (
     DimsDiffer,
     Inferred,
+    NeedsMultiple,
     Site,
     Tensor,
     Undecided,
@@ -75,7 +76,7 @@ class Expand:
     @staticmethod
     def reference(site: Site, x: Tensor, shape: Tensor) -> tuple[Tensor, ...]:
         target = np.broadcast_shapes(x.shape, tuple(int(d) for d in shape))
-        return (np.ascontiguousarray(np.broadcast_to(x, target)),)
+        return (np.broadcast_to(x, target).copy(),)  # ascontiguousarray makes a scalar a row
 
     symbolic = reference
 
@@ -104,7 +105,7 @@ class Concat:
                 if same and j != axis and same_dim(a, b) is None:
                     found = f"{shape_text(shapes[0])} and {shape_text(shape)}"
                     error = mismatch(site.shape_error("equal dims", found), a, b)
-                    if isinstance(error, DimsDiffer):
+                    if isinstance(error, DimsDiffer | NeedsMultiple):
                         raise error
             if not same:
                 raise site.shape_error(

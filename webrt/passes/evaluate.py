@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from webrt import dims
-from webrt.dims import Dim, Symbol
+from webrt.dims import Dim
 from webrt.graph.ir import Array, Value
 from webrt.graph.program import Program
 from webrt.kernel.reference import NUMPY, evaluate_problem
@@ -19,10 +19,9 @@ def bind(shapes: Sequence[tuple[Dim, ...]], arrays: Sequence[Array]) -> dict[str
     bindings: dict[str, int] = {}
     for shape, array in zip(shapes, arrays, strict=True):
         for dim, found in zip(shape, array.shape, strict=True):
-            if not isinstance(dim, int) and len(dim.terms) == 1:
-                atoms, coefficient = dim.terms[0]
-                if coefficient == 1 and len(atoms) == 1 and isinstance(atoms[0], Symbol):
-                    bindings[atoms[0].name] = found
+            scaled = dims.scaled_symbol(dim)
+            if scaled is not None:
+                bindings[scaled[0]] = found // scaled[1]
     return bindings
 
 

@@ -1,9 +1,10 @@
-"""Values for a model's symbols where nobody gave any: a batch of 1, 128 of everything else."""
+"""Values for a model's symbols where nobody gave any: a batch of 1, dims of 128 otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from webrt import dims
 from webrt.errors import UsageError
 from webrt.plan.plan import Plan
 
@@ -13,7 +14,7 @@ _LENGTHS = ("seq", "len", "time", "token")
 
 def example_bindings(plan: Plan, given: Mapping[str, int] | None = None) -> dict[str, int]:
     """A value for every symbol by its id: those of `given` (by name), else 1 for what stands first
-    in a shape and doesn't look like a length, and 128 for the rest.
+    in a shape and doesn't look like a length, and what makes a dim of 128 for the rest.
 
     Raises UsageError for a name that the model doesn't have.
     """
@@ -22,11 +23,14 @@ def example_bindings(plan: Plan, given: Mapping[str, int] | None = None) -> dict
     for name in given:
         if name not in names:
             raise UsageError(f"unknown dim {name!r}: this model's are {', '.join(names) or 'none'}")
+    shown = [dims.scaled_symbol(d) for p in plan.inputs for d in p.shape]
+    factors = dict(pair for pair in shown if pair is not None)
     first = {str(p.shape[0]) for p in plan.inputs if p.shape and not isinstance(p.shape[0], int)}
     values: dict[str, int] = {}
     for symbol in plan.symbols:
         long = symbol.id not in first or any(part in symbol.name.lower() for part in _LENGTHS)
-        value = given.get(symbol.name, min(LENGTH, symbol.most) if long else BATCH)
+        length = max(1, LENGTH // factors.get(symbol.id, 1))
+        value = given.get(symbol.name, min(length, symbol.most) if long else BATCH)
         if not 1 <= value <= symbol.most:
             raise UsageError(f"{symbol.name} = {value}: expected 1 to {symbol.most}")
         values[symbol.id] = value

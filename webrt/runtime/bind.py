@@ -88,15 +88,17 @@ def _read_symbols(
     origins: dict[str, str] = {}
     for port in plan.inputs:
         for axis, (dim, size) in enumerate(zip(port.shape, given[port.name].shape, strict=True)):
-            name = dims.lone_symbol(dim)
-            if name is None or name in bindings:
+            name, factor = dims.scaled_symbol(dim) or ("", 1)
+            if not name or name in bindings:
                 continue
-            if not 1 <= size <= symbols[name].most:
+            most = symbols[name].most
+            if not factor <= size <= factor * most:
+                shown = dims.symbol(symbols[name].name) * factor
                 raise ShapeError(
-                    f"input {port.name!r}: {symbols[name].name} at axis {axis} is {size},"
-                    f" expected 1 to {symbols[name].most}"
+                    f"input {port.name!r}: {shown} at axis {axis} is {size},"
+                    f" expected {factor} to {factor * most}"
                 )
-            bindings[name], origins[name] = size, port.name
+            bindings[name], origins[name] = size // factor, port.name
     return bindings, origins
 
 
