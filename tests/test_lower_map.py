@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gpu
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from webrt.kernel.interpret import run_problem
 from webrt.kernel.loop import Kernel
 from webrt.kernel.problem import Map, Output
 from webrt.kernel.reference import evaluate_problem
-from webrt.kernel.text import parse_kernel, print_kernel
+from webrt.kernel.text import parse_kernel, parse_problem, print_kernel
 from webrt.lower.common import exprs_of, statements_of
 from webrt.lower.map import lower
 from webrt.schedule.base import Limits
@@ -161,3 +162,17 @@ def test_a_kernel_names_the_symbols_that_it_reads() -> None:
     problem = Map((s0, s1), (operand(s1),), (Output(DType.F32, s0 * s1, i0 * s1 + i1, x(0, i1)),))
     kernel = lower(problem, space(problem, Limits())[0])
     assert kernel.symbols == ("s0", "s1")
+
+
+def test_fours_that_are_stored_apart() -> None:
+    """Of two outputs in different orders, one can't be stored four by four at once."""
+    problem = parse_problem(
+        "map\n  over i0 < 4, i1 < 8\n  in x0: f32[32]\n"
+        "  out x1: f32[32] at 8*i0 + i1 = x0.f32[8*i0 + i1] + 1.0\n"
+        "  out x2: f32[32] at i0 + 4*i1 = x0.f32[8*i0 + i1] * 2.0\n"
+    )
+    assert isinstance(problem, Map)
+    operands = [np.arange(32, dtype=np.float32)]
+    expected = evaluate_problem(problem, operands, {})
+    found = run_problem(lower(problem, MapSchedule(32, 4), "turned"), problem, operands, {})
+    assert_close(expected, found)
