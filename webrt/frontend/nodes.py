@@ -132,6 +132,7 @@ class Builder:
         file: str,
         same: dict[str, str | int],
         functions: Functions,
+        multiples: dict[str, int],
     ) -> None:
         """`same` tells what a dim of that name is taken for: a number, or an earlier name.
 
@@ -144,10 +145,10 @@ class Builder:
         self.values: dict[str, Value | None] = {}
         self.symbols: dict[str, ModelSymbol] = {}
         self.narrow: dict[Value, str] = {}
-        multiples: dict[str, int],
         self.nodes: list[Node] = []
         self.refused: list[str] = []
         self.same = same
+        self.multiples = multiples
         self.functions = functions
         self.functions.made = 0
 
@@ -157,14 +158,6 @@ class Builder:
         for tensor in self.proto.initializer:
             value = self._constant(tensor, f"initializer {tensor.name!r}")
             self.values[tensor.name] = value
-        self.multiples = multiples
-        self.shown = {
-            d.dim_param or f"{i.name}.{j}"
-            for i in proto.input
-            for j, d in enumerate(i.type.tensor_type.shape.dim)
-        }
-        self.read: dict[Value, Value] = {}
-        self.assumed: list[tuple[Dim, Dim]] = []
             if tensor.data_type in NARROW:
                 self.narrow[value] = type_name(tensor.data_type)
         inputs = tuple(
@@ -182,6 +175,11 @@ class Builder:
             raise ModelError(f"{self.file}: two outputs have one name")
         alive = without_dead(self.nodes, outputs)
         return Graph(tuple(self.symbols.values()), inputs, outputs, alive, names)
+
+    def scale(self, symbol: str, factor: int) -> None:
+        """Take the dims of a symbol, by its id, for multiples of `factor`."""
+        name = next(s.name for s in self.symbols.values() if s.id == symbol)
+        self.multiples[name] = self.multiples.get(name, 1) * factor
 
     def unify(self, left: Dim, right: Dim) -> None:
         """Take the later of two symbols for the earlier, or a symbol for a number."""
@@ -201,28 +199,6 @@ class Builder:
         return constant(tensor.name, self.reader.read(tensor, what))
 
     def _check_output(self, info: ValueInfoProto) -> None:
-    def _output(self, name: str) -> Value:
-        value = self.values[name]
-        if not isinstance(value, Value):
-            raise UnsupportedOpError(
-                f"{self.file}: output {name!r}: only tensors are run as outputs"
-            )
-        return value
-
-    def inner_node(self, name: str, node: NodeProto) -> None:
-        """A node of a graph inside, which nobody has looked at yet."""
-        why = None if self.functions.find(node) else _why_unsupported(node, self.opsets)
-        if why:
-            self.refused.append(f"node {name!r} ({shown(node)}) {why}")
-            return
-        _check_schema(name, node, self.opsets)
-        self._node(name, node)
-
-    def scale(self, symbol: str, factor: int) -> None:
-        """Take the dims of a symbol, by its id, for multiples of `factor`."""
-        name = next(s.name for s in self.symbols.values() if s.id == symbol)
-        self.multiples[name] = self.multiples.get(name, 1) * factor
-
         """An output is answered in the type that the model declares, or refused."""
         where = f"{self.file}: output {info.name!r}"
         if info.type.WhichOneof("value") not in (None, "tensor_type"):

@@ -183,6 +183,31 @@ class DimsDiffer(ShapeError):
         self.left, self.right = left, right
 
 
+class NeedsMultiple(ShapeError):
+    """Two dims are equal where a symbol is a multiple of `factor`: an image halved and doubled."""
+
+    def __init__(self, message: str, symbol: str, factor: int) -> None:
+        super().__init__(message)
+        self.symbol, self.factor = symbol, factor
+
+
+FACTORS = (2, 4, 8, 16, 32, 64, 128, 3, 6, 12, 24)
+"""What a dim may have to be a multiple of."""
+
+
+def _multiple(left: Dim, right: Dim) -> tuple[str, int] | None:
+    """(symbol, factor) with which the dims become equal, if one symbol's multiples do it."""
+    names = dims.free_symbols(left - right)
+    if len(names) != 1 or isinstance(left, int) or isinstance(right, int):
+        return None
+    (name,) = names
+    for factor in FACTORS:
+        scaled = {name: dims.symbol(name) * factor}
+        if dims.substitute(left, scaled) == dims.substitute(right, scaled):
+            return name, factor
+    return None
+
+
 def mismatch(error: ShapeError, left: Dim, right: Dim) -> ShapeError:
     """`error`, or a DimsDiffer or NeedsMultiple where `left` and `right` may be made equal."""
     found = None if same_dim(left, right) is False else _multiple(left, right)
@@ -222,31 +247,6 @@ def broadcast(site: Site, *shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
     """The shape that ONNX's multidirectional broadcasting gives; raises ShapeError."""
     rank = max(map(len, shapes))
     result: list[Dim] = []
-class NeedsMultiple(ShapeError):
-    """Two dims are equal where a symbol is a multiple of `factor`: an image halved and doubled."""
-
-    def __init__(self, message: str, symbol: str, factor: int) -> None:
-        super().__init__(message)
-        self.symbol, self.factor = symbol, factor
-
-
-FACTORS = (2, 4, 8, 16, 32, 64, 128, 3, 6, 12, 24)
-"""What a dim may have to be a multiple of."""
-
-
-def _multiple(left: Dim, right: Dim) -> tuple[str, int] | None:
-    """(symbol, factor) with which the dims become equal, if one symbol's multiples do it."""
-    names = dims.free_symbols(left - right)
-    if len(names) != 1 or isinstance(left, int) or isinstance(right, int):
-        return None
-    (name,) = names
-    for factor in FACTORS:
-        scaled = {name: dims.symbol(name) * factor}
-        if dims.substitute(left, scaled) == dims.substitute(right, scaled):
-            return name, factor
-    return None
-
-
     for position in range(-rank, 0):
         found: Dim = 1
         for shape in shapes:
