@@ -223,3 +223,15 @@ def test_gather_nd_through_ranges_stays_in_bounds() -> None:
     }""")
     mask = np.array([[True, False, True], [False, False, True]])
     np.testing.assert_array_equal(_both(graph, mask=mask)[0], mask)
+
+
+def test_a_constant_scalar_stays_one() -> None:
+    graph = _graph("""g (float[n] x) => (float[n] y) {
+        two = Constant <value_float = 2.0> ()
+        shape = Shape (two)
+        same = Expand (two, shape)
+        turned = Transpose (same)
+        y = Mul (x, turned)
+    }""")
+    (found,) = _both(graph, x=np.array([1, 2], np.float32))
+    assert found.tolist() == [2, 4]

@@ -49,7 +49,7 @@ class Transpose:
 
     @staticmethod
     def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
-        return (np.ascontiguousarray(np.transpose(x, _permutation(site, x.ndim))),)
+        return (np.transpose(x, _permutation(site, x.ndim)).copy(),)
 
     symbolic = reference
 
@@ -76,7 +76,7 @@ class Expand:
     @staticmethod
     def reference(site: Site, x: Tensor, shape: Tensor) -> tuple[Tensor, ...]:
         target = np.broadcast_shapes(x.shape, tuple(int(d) for d in shape))
-        return (np.broadcast_to(x, target).copy(),)  # ascontiguousarray makes a scalar a row
+        return (np.broadcast_to(x, target).copy(),)
 
     symbolic = reference
 
