@@ -59,7 +59,7 @@ def _one(fuzzer: Fuzzer, seed: int, done: dict, out: Path) -> None:
     try:
         outcome = fuzzer.check(seed)
     except Finding as finding:
-        small = shrink(fuzzer, finding)
+        small = finding if finding.kind == "invalid" else shrink(fuzzer, finding)
         place = small.save(out)
         done["findings"].append({"seed": seed, "kind": small.kind, "message": small.message})
         print(f"FOUND {small}  in {place}", file=sys.stderr, flush=True)

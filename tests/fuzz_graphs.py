@@ -164,6 +164,8 @@ class Draw:
     ) -> Val:
         """A new input of the model, or a constant where its shape allows it and chance wants it."""
         shape = self.shape() if shape is None else shape
+        if not all(isinstance(d, int) or dims.lone_symbol(d) for d in shape):
+            raise RejectedError("an input's dim is a number or a name")
         grain = 0 if dtype is not DType.F32 else grain
         if dtype is DType.BOOL:
             low, high = 0, 1

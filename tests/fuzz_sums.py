@@ -103,6 +103,8 @@ def norms(draw: Draw) -> None:
         ["LayerNormalization", "InstanceNormalization", "BatchNormalization", "GroupNormalization"]
     )
     if op == "GroupNormalization":
+        if draw.opset < 21:
+            raise RejectedError("its scale is one of groups")
         channels = draw.random.choice([2, 4, 6])
         val = draw.input(shape=(draw.dim(), channels, draw.dim(), draw.dim()))
         scale, bias = (draw.input(shape=(channels,), low=-2, high=2) for _ in range(2))
