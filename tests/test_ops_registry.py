@@ -40,7 +40,7 @@ def _schema_defaults(name: str, version: int) -> dict[str, Attribute | None] | N
 def _decoded(value: object) -> Attribute | None:
     """As the front end gives attributes."""
     if isinstance(value, list):
-        return tuple(map(_decoded, value))  # type: ignore[arg-type]
+        return tuple(map(_decoded, value))  # type: ignore[return-value]
     return value.decode() if isinstance(value, bytes) else value  # type: ignore[return-value]
 
 

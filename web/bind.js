@@ -19,26 +19,30 @@ export function shapeOf(pack, port) {
   return port.shape.map((dim) => (typeof dim === "number" ? dim : show(dim, names)));
 }
 
-/** A symbol and how many times it makes a dim; null for another dim.
- * @param {import("./dims.js").Dim} dim @returns {[string, number] | null} */
-export function scaled(dim) {
-  if (typeof dim === "string") return [dim, 1];
-  if (!Array.isArray(dim) || dim[0] !== "*" || dim.length !== 3) return null;
-  const [, factor, id] = dim;
-  return typeof factor === "number" && factor >= 1 && typeof id === "string" ? [id, factor] : null;
-}
-
-/** Every symbol must be readable off an input's shape. @param {Pack} pack */
+/** Every symbol is a dim of an input or gets its value in the flow. @param {Pack} pack */
 export function checkSymbols(pack) {
+  const bound = new Set(boundBy(pack.flow));
   for (const { id, name } of pack.symbols) {
-    if (!pack.inputs.some((p) => p.shape.some((dim) => scaled(dim)?.[0] === id))) {
+    if (!bound.has(id) && !pack.inputs.some((port) => port.shape.includes(id))) {
       throw new PackError(`the symbol '${name}' is no dim of any input; pack again`);
     }
   }
 }
 
+/** The symbols that get values while a flow runs.
+ * @param {import("./flow-read.js").Item[]} flow @returns {string[]} */
+const boundBy = (flow) => flow.flatMap((item) => {
+  if (item.kind === "host") return item.symbols;
+  if (item.kind === "if") {
+    return [...boundBy(item.then), ...boundBy(item.other), ...item.bound.map(([name]) => name)];
+  }
+  if (item.kind !== "loop") return [];
+  return item.symbol === null ? boundBy(item.body) : [...boundBy(item.body), item.symbol];
+});
+
 /**
- * The values of the pack's symbols, and the feeds in the order of the inputs, as storage bytes.
+ * The values of the pack's symbols that inputs give, and the feeds in the order of the
+ * inputs, as storage bytes.
  * @param {Pack} pack @param {Feeds} feeds
  * @returns {{bindings: Bindings, data: Uint8Array<ArrayBuffer>[]}}
  */
@@ -85,17 +89,15 @@ function readSymbols(pack, given) {
   /** @type {Record<string, string>} */
   const origins = {};
   pack.inputs.forEach((port, j) => port.shape.forEach((dim, axis) => {
-    const [id, factor] = scaled(dim) ?? ["", 1];
-    if (id === "" || bindings[id] !== undefined) return;
+    if (typeof dim !== "string" || bindings[dim] !== undefined) return;
     const size = given[j].dims[axis];
-    const most = factor * symbols[id].most;
-    if (size < factor || size > most) {
-      const name = show(dim, { [id]: symbols[id].name });
+    const { name, most } = symbols[dim];
+    if (size < 1 || size > most) {
       throw new ShapeError(`input '${port.name}': ${name} at axis ${axis} is ${size}, `
-        + `expected ${factor} to ${most}`);
+        + `expected 1 to ${most}`);
     }
-    bindings[id] = Math.floor(size / factor);
-    origins[id] = port.name;
+    bindings[dim] = size;
+    origins[dim] = port.name;
   }));
   return { bindings, origins };
 }

@@ -21,7 +21,7 @@ import { aligned, bindingSize, checkTotal } from "./weights.js";
 const MAX_RECORDINGS = 32;
 
 /** A slow software adapter's speed (2026-11): what a kernel's `work` is divided by for its cost. */
-const OPERATIONS_PER_MS = 2e6;
+export const OPERATIONS_PER_MS = 2e6;
 
 /** Every shape's recording, over memory that they share and that grows with the largest. */
 export class Shapes {
@@ -149,6 +149,23 @@ export class Shapes {
     this.buffers.delete(key);
   }
 
+  /** Run once and read the tensors of `outputs`. @param {Bindings} bindings
+   * @param {Uint8Array<ArrayBuffer>[]} data of the inputs
+   * @param {readonly import("./manifest.js").Port[]} outputs
+   * @returns {Promise<{bytes: ArrayBuffer[], dims: Map<string, number[]>}>} */
+  async run(bindings, data, outputs) {
+    const { slices, recording, dims } = this.get(bindings);
+    this.pack.inputs.forEach(({ tensor }, j) => (
+      this.device.upload(slices[tensor].buffer, 0, data[j])));
+    try {
+      const wanted = outputs.map(({ tensor }) => slices[tensor]);
+      return { bytes: await this.device.replayAndRead(recording, wanted), dims };
+    } catch (error) {
+      this.clear(); // where there was no memory for it, smaller inputs may have some
+      throw error;
+    }
+  }
+
   /** Give back all but the weights: the device had no room for it. */
   clear() {
     this.#forget(this.known.size);
@@ -158,7 +175,7 @@ export class Shapes {
 
 /** Whether all of `dims` have these values in `bindings`.
  * @param {Bindings} dims @param {Bindings} bindings */
-const agree = (dims, bindings) =>
+export const agree = (dims, bindings) =>
   Object.entries(dims).every(([name, value]) => bindings[name] === value);
 
 /** Sizes of the tensors, places of the arena's and dims of the outputs.
@@ -194,7 +211,7 @@ function checkSizes(pack, { info }, sizes) {
 
 /** @param {Kernels["problems"][number]} kernel @param {Device} device @param {Bindings} bindings
  * @returns {number[]} */
-function gridOf({ name, grid }, { info }, bindings) {
+export function gridOf({ name, grid }, { info }, bindings) {
   const counts = grid.map((dim) => evaluate(dim, bindings));
   const most = info.limits.maxComputeWorkgroupsPerDimension;
   if (counts.some((n) => n < 0 || n > most)) {

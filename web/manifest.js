@@ -4,6 +4,7 @@
 
 import { MAX_SYMBOL, elements } from "./dims.js";
 import { Field } from "./field.js";
+import { FlowReader, checkWindows } from "./flow-read.js";
 import { elementBytes } from "./memory.js";
 import {
   checkFile, checkHash, readName, readRecordsFile, readSha256, readWasm,
@@ -13,11 +14,13 @@ import { TYPES } from "./tensor.js";
 /** @typedef {import("./dims.js").Dim} Dim */
 /** @typedef {import("./tensor.js").Type} Type */
 /** @typedef {import("./tensor.js").Storage} Storage */
-/** @typedef {"input" | "output" | "arena" | "constant"} Home */
+/** @typedef {"input" | "output" | "arena" | "constant" | "window"} Home */
 /** Where a constant's bytes stand, and how many it has on a device (widen.js).
  * @typedef {{shard: number, offset: number, bytes: number, held: number}} Place */
+/** Slot (shift + the turn of the loop) modulo the slots of a ring.
+ * @typedef {{ring: number, shift: Dim, loop: number | null}} Window */
 /** @typedef {{storage: Storage, dtype: "bool" | Storage, shape: Dim[], home: Home,
- *   place: Place | null}} PlanTensor */
+ *   place: Place | null, window: Window | null}} PlanTensor */
 /** @typedef {{name: string, type: Type, shape: Dim[], tensor: number, low: number | null,
  *   high: number | null}} Port */
 /** @typedef {{name: string, grid: Dim[], workgroup: number[], work: Dim, wgsl: string,
@@ -25,7 +28,8 @@ import { TYPES } from "./tensor.js";
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
 /** @typedef {import("./modules.js").File} Shard */
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
- *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], shards: Shard[],
+ *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], flow: import("./flow-read.js").Item[],
+ *   shards: Shard[],
  *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],
  *   sha256: string, records: import("./modules.js").File | null}} Pack */
 
@@ -42,7 +46,7 @@ const MAX_BINDINGS = 8;
 const MAX_SYMBOLS = 64;
 const MAX_PORTS = 1024;
 const STORED = /** @type {const} */ (["f32", "f16", "i32", "u32"]);
-const HOMES = /** @type {const} */ (["input", "output", "arena", "constant"]);
+const HOMES = /** @type {const} */ (["input", "output", "arena", "constant", "window"]);
 const TYPE_NAMES = /** @type {Type[]} */ (Object.keys(TYPES));
 const SEAL_LENGTH = '"sha256":""}\n'.length + 64;
 
@@ -72,10 +76,16 @@ export async function parseManifest(data, file = MANIFEST) {
   const inputs = readPorts(root.member("inputs"), tensors, known, true);
   const outputs = readPorts(root.member("outputs"), tensors, known, false);
   checkInputs(root.member("inputs"), tensors, inputs);
+  const given = new Set(inputs.flatMap((p) => p.shape).filter((d) => typeof d === "string"));
+  const reader = new FlowReader(root.member("steps"), steps, tensors, known, given,
+    (field, { problem, inputs: reads, outputs: writes }) => (
+      checkBindings(field, [...reads, ...writes], tensors, kernels[problem])));
+  const flow = reader.read(root);
+  checkWindows(root.member("tensors"), tensors, reader.loops);
   const records = root.has("records") ? readRecordsFile(root.member("records")) : null;
   const wasm = readWasm(root.member("wasm"), { kernels, steps, tensors }, known);
   const sha256 = root.member("sha256").text(64);
-  return { symbols, inputs, outputs, tensors, kernels, steps, shards, generator, wasm,
+  return { symbols, inputs, outputs, tensors, kernels, steps, flow, shards, generator, wasm,
     problems: texts, wideProblems: wideTexts, sha256, records };
 }
 
@@ -127,10 +137,18 @@ function readTensors(field, shards, known) {
     const shape = readShape(item.member("shape"), home === "constant" ? new Set() : known);
     const storage = storageOf(dtype);
     const place = home === "constant" ? readPlace(item, shape, storage, shards) : null;
-    return { dtype, storage, shape, home, place };
+    const window = home === "window" ? readWindow(item.member("window"), known) : null;
+    return { dtype, storage, shape, home, place, window };
   });
   checkOverlap(field, tensors);
   return tensors;
+}
+
+/** @param {Field} field @param {ReadonlySet<string>} known @returns {Window} */
+function readWindow(field, known) {
+  const loop = field.member("loop");
+  return { ring: field.member("ring").integer(), shift: field.member("shift").dim(known),
+    loop: loop.value === null ? null : loop.integer() };
 }
 
 /** @param {"bool" | Storage} dtype @returns {Storage} */
@@ -208,32 +226,12 @@ function readBinding(field) {
 
 /** @param {Field} field @param {PlanTensor[]} tensors @param {Kernel[]} kernels @returns {Step[]} */
 function readSteps(field, tensors, kernels) {
-  /** @type {Set<number>} */
-  const written = new Set();
-  tensors.forEach(({ home }, index) => {
-    if (home === "input" || home === "constant") written.add(index);
-  });
-  const steps = field.items().map((item) => {
+  return field.items().map((item) => {
     const problem = item.member("problem").integer(0, kernels.length - 1);
     const inputs = readStepTensors(item.member("inputs"), tensors.length);
     const outputs = readStepTensors(item.member("outputs"), tensors.length);
-    inputs.forEach((read, position) => {
-      if (written.has(read)) return;
-      item.member("inputs").items()[position].fail(`tensor ${read} is read before a step writes it`);
-    });
-    outputs.forEach((write, position) => {
-      if (written.has(write)) {
-        item.member("outputs").items()[position].fail(`tensor ${write} can't be written here`);
-      }
-      written.add(write);
-    });
-    checkBindings(item, [...inputs, ...outputs], tensors, kernels[problem]);
     return { problem, inputs, outputs, node: item.member("node").text(65536) };
   });
-  tensors.forEach(({ home }, index) => {
-    if (home === "output" && !written.has(index)) field.fail(`no step writes tensor ${index}, an output`);
-  });
-  return steps;
 }
 
 /** @param {Field} field @param {number} count */
@@ -274,7 +272,7 @@ function readPorts(field, tensors, known, areInputs) {
     const type = item.member("dtype").choice(...TYPE_NAMES);
     const tensor = item.member("tensor").integer(0, tensors.length - 1);
     const { home, dtype, storage } = tensors[tensor];
-    if (home === "arena" || (areInputs && home !== "input")) {
+    if (home === "arena" || home === "window" || (areInputs && home !== "input")) {
       item.member("tensor").fail(`tensor ${tensor} is ${home}`);
     }
     if (computed(TYPES[type].storage) !== computed(storage)) {

@@ -30,7 +30,15 @@ function lifetimes(pack) {
  * @returns {Placement}
  */
 export function place(pack, bindings) {
-  const lives = lifetimes(pack);
+  return placeLives(pack, lifetimes(pack), bindings);
+}
+
+/**
+ * The same for tensors that live as `lives` tells: those of one epoch (flow.js).
+ * @param {import("./manifest.js").Pack} pack @param {Map<number, [number, number]>} lives
+ * @param {import("./dims.js").Bindings} bindings @returns {Placement}
+ */
+export function placeLives(pack, lives, bindings) {
   /** @type {Map<number, number>} */
   const sizes = new Map();
   for (const tensor of lives.keys()) {

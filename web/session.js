@@ -24,7 +24,8 @@ import { float16Mode, widenedPack } from "./widen.js";
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
  *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
 /** A pack on a device, as that device runs it. @typedef {{pack: Pack, device: Device,
- *   kernels: Kernels, weights: Weights, float16: "native" | "widened" | null}} Loaded */
+ *   kernels: Kernels, shapes: Shapes | import("./flow.js").FlowShapes,
+ *   float16: "native" | "widened" | null}} Loaded */
 /** @typedef {ReturnType<typeof bind>} Bound */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
@@ -44,10 +45,10 @@ export class InferenceSession {
   #again = null;
 
   /** Use `InferenceSession.create`. @param {Loaded} loaded */
-  constructor({ pack, device, kernels, weights, float16 }) {
+  constructor({ pack, device, kernels, shapes, float16 }) {
     this.#pack = pack;
     this.#device = device;
-    this.#shapes = new Shapes(pack, device, kernels, weights);
+    this.#shapes = shapes;
     /** What tuning came to, once it has ended; null where none was needed or wanted.
      * @type {Promise<import("./records.js").Outcome | null>} */
     this.tuned = Promise.resolve(null);
@@ -92,7 +93,10 @@ export class InferenceSession {
       options.signal?.throwIfAborted();
       const session = new InferenceSession(loaded);
       const { device } = loaded;
-      if (device instanceof WasmDevice) await rehearse(loaded.pack, device, session.#shapes);
+      const { shapes } = loaded;
+      if (device instanceof WasmDevice && shapes instanceof Shapes) {
+        await rehearse(loaded.pack, device, shapes);
+      }
       if (tuning) {
         await tuning.warm();
         session.#tuning = tuning;
@@ -174,9 +178,8 @@ export class InferenceSession {
     for (const kind of kinds) {
       const loaded = await this.#again?.(kind).catch(() => null);
       if (!loaded) continue;
-      const { pack, device, kernels, weights, float16 } = loaded;
-      [this.#pack, this.#device] = [pack, device];
-      this.#shapes = new Shapes(pack, device, kernels, weights);
+      const { pack, device, shapes, float16 } = loaded;
+      [this.#pack, this.#device, this.#shapes] = [pack, device, shapes];
       this.deviceInfo = device.info;
       this.float16 = float16;
       this.#attach();
@@ -187,16 +190,7 @@ export class InferenceSession {
 
   /** @param {Bound} bound @param {Port[]} outputs @returns {Promise<Record<string, Tensor>>} */
   async #once({ bindings, data }, outputs) {
-    const device = this.#device;
-    const { slices, recording, dims } = this.#shapes.get(bindings);
-    this.#pack.inputs.forEach((port, j) => device.upload(slices[port.tensor].buffer, 0, data[j]));
-    let bytes;
-    try {
-      bytes = await device.replayAndRead(recording, outputs.map((port) => slices[port.tensor]));
-    } catch (error) {
-      this.#shapes.clear(); // where there was no memory for it, smaller inputs may have some
-      throw error;
-    }
+    const { bytes, dims } = await this.#shapes.run(bindings, data, outputs);
     return Object.fromEntries(outputs.map(({ name, type, tensor }, j) => {
       const shape = /** @type {number[]} */ (dims.get(name));
       return [name, fromStorage(type, bytes[j], shape, this.#pack.tensors[tensor].storage)];
@@ -229,7 +223,9 @@ async function load(given, files, opening, tuning, { onProgress }) {
     weights.load(files, kernels, (done, total) => onProgress?.({ stage: "weights", done, total })),
     device instanceof WasmDevice && kernels.then((made) => warmKernels(pack, device, made)),
   ]);
-  return { pack, device, kernels: await kernels, weights, float16 };
+  const made = await kernels;
+  const Kind = pack.flow.length ? (await import("./flow.js")).FlowShapes : Shapes;
+  return { pack, device, kernels: made, shapes: new Kind(pack, device, made, weights), float16 };
 }
 
 /** @param {Pack} pack @param {Files} files @param {Device} device

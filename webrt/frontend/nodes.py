@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
 
@@ -16,19 +18,24 @@ from webrt.frontend.functions import (
     opsets_of,
     short_domain,
 )
+from webrt.frontend.inner import Inner
 from webrt.frontend.schema import check_node, check_types, schema_of
+from webrt.frontend.sequences import FOLDED, Item
 from webrt.frontend.structure import Named, node_name
 from webrt.frontend.tensors import NARROW, Reader, element_type, type_name
-from webrt.graph.ir import Array, Attribute, Graph, Node, Value
-from webrt.ops.compose import applied
+from webrt.graph.ir import Array, Attribute, Graph, Node, Value, must_run
+from webrt.ops.compose import Make
+from webrt.ops.control import CONTROL
 from webrt.ops.registry import find
-from webrt.ops.site import numpy_dtype
+from webrt.ops.site import ASSUMED, FRESH, numpy_dtype
 from webrt.plan.plan import ModelSymbol
 
 CONSTANT_ATTRIBUTES = ("value", "value_int", "value_ints", "value_float", "value_floats")
 TYPE_ATTRIBUTES = {
     ("BitCast", "to"), ("Cast", "to"), ("DequantizeLinear", "output_dtype"), ("EyeLike", "dtype"),
-    ("QuantizeLinear", "output_dtype"),
+    ("QuantizeLinear", "output_dtype"), ("BlackmanWindow", "output_datatype"),
+    ("HammingWindow", "output_datatype"), ("HannWindow", "output_datatype"),
+    ("MelWeightMatrix", "output_datatype"),
 }  # fmt: skip
 """Attributes that name an element type: decoded to the name of one of our dtypes, if not 0."""
 
@@ -102,6 +109,8 @@ def _why_unsupported(node: NodeProto, opsets: dict[str, int]) -> str | None:
         return f"has {other[0]}, which isn't run" if other else None
     if domain == "webrt":
         return "isn't an operator of ONNX"
+    if not domain and node.op_type in FOLDED:
+        return None
     definition = find(node.op_type, domain, opsets[domain])
     if definition is None and has_schema_body(node, opsets[domain]):
         return None
@@ -110,7 +119,7 @@ def _why_unsupported(node: NodeProto, opsets: dict[str, int]) -> str | None:
         return f"isn't run in opset {opsets[domain]}" if known else "isn't run"
     allowed = definition.defaults(opsets[domain])
     for attribute in node.attribute:
-        if attribute.type in SUBGRAPHS:
+        if attribute.type in SUBGRAPHS and node.op_type not in CONTROL:
             return "holds a subgraph, which isn't run"
         if attribute.name not in allowed:
             return (
@@ -121,7 +130,7 @@ def _why_unsupported(node: NodeProto, opsets: dict[str, int]) -> str | None:
     return None
 
 
-class Builder:
+class Builder(Inner):
     """Builds the graph of one model, node by node."""
 
     def __init__(
@@ -132,31 +141,42 @@ class Builder:
         file: str,
         same: dict[str, str | int],
         functions: Functions,
-        multiples: dict[str, int],
     ) -> None:
-        """`same` tells what a dim of that name is taken for: a number, or an earlier name.
-
-        A dim in `multiples` is so many times its symbol.
-        """
+        """`same` tells what a dim of that name is taken for: a number, or an earlier name."""
         self.proto = proto
         self.opsets = opsets
         self.reader = reader
         self.file = file
-        self.values: dict[str, Value | None] = {}
+        self.values: dict[str, Item | None] = {}
         self.symbols: dict[str, ModelSymbol] = {}
         self.narrow: dict[Value, str] = {}
         self.nodes: list[Node] = []
         self.refused: list[str] = []
         self.same = same
-        self.multiples = multiples
+        self.shown = {
+            d.dim_param or f"{i.name}.{j}"
+            for i in proto.input
+            for j, d in enumerate(i.type.tensor_type.shape.dim)
+        }
+        self.read: dict[Value, Value] = {}
+        self.assumed: list[tuple[Dim, Dim]] = []
         self.functions = functions
         self.functions.made = 0
 
     def build(self, ordered: list[Named]) -> Graph:
+        """The graph. Sizes that only a run tells become symbols of their own."""
+        tokens = FRESH.set(self.fresh), ASSUMED.set(self.assumed)
+        try:
+            return self._build(ordered)
+        finally:
+            FRESH.reset(tokens[0])
+            ASSUMED.reset(tokens[1])
+
+    def _build(self, ordered: list[Named]) -> Graph:
         if self.proto.sparse_initializer:
             raise UnsupportedOpError(f"{self.file}: sparse initializers aren't run")
         for tensor in self.proto.initializer:
-            value = self._constant(tensor, f"initializer {tensor.name!r}")
+            value = self.constant(tensor, f"initializer {tensor.name!r}")
             self.values[tensor.name] = value
             if tensor.data_type in NARROW:
                 self.narrow[value] = type_name(tensor.data_type)
@@ -169,17 +189,29 @@ class Builder:
             raise UnsupportedOpError("; ".join(self.refused))
         for info in self.proto.output:
             self._check_output(info)
-        outputs = tuple(v for o in self.proto.output if (v := self.values[o.name]) is not None)
+        outputs = tuple(self._output(o.name) for o in self.proto.output)
         names = tuple(o.name for o in self.proto.output)
         if len(set(names)) < len(names):
             raise ModelError(f"{self.file}: two outputs have one name")
         alive = without_dead(self.nodes, outputs)
         return Graph(tuple(self.symbols.values()), inputs, outputs, alive, names)
 
-    def scale(self, symbol: str, factor: int) -> None:
-        """Take the dims of a symbol, by its id, for multiples of `factor`."""
-        name = next(s.name for s in self.symbols.values() if s.id == symbol)
-        self.multiples[name] = self.multiples.get(name, 1) * factor
+    def _output(self, name: str) -> Value:
+        value = self.values[name]
+        if not isinstance(value, Value):
+            raise UnsupportedOpError(
+                f"{self.file}: output {name!r}: only tensors are run as outputs"
+            )
+        return value
+
+    def inner_node(self, name: str, node: NodeProto) -> None:
+        """A node of a graph inside, which nobody has looked at yet."""
+        why = None if self.functions.find(node) else _why_unsupported(node, self.opsets)
+        if why:
+            self.refused.append(f"node {name!r} ({shown(node)}) {why}")
+            return
+        _check_schema(name, node, self.opsets)
+        self._node(name, node)
 
     def unify(self, left: Dim, right: Dim) -> None:
         """Take the later of two symbols for the earlier, or a symbol for a number."""
@@ -195,7 +227,7 @@ class Builder:
     def _place(self, dim: Dim) -> int:
         return [s.id for s in self.symbols.values()].index(dims.lone_symbol(dim) or "")
 
-    def _constant(self, tensor: TensorProto, what: str) -> Value:
+    def constant(self, tensor: TensorProto, what: str) -> Value:
         return constant(tensor.name, self.reader.read(tensor, what))
 
     def _check_output(self, info: ValueInfoProto) -> None:
@@ -239,7 +271,7 @@ class Builder:
             display = known
         if display not in self.symbols:
             self.symbols[display] = ModelSymbol(f"s{len(self.symbols)}", display)
-        return dims.symbol(self.symbols[display].id) * self.multiples.get(display, 1)
+        return dims.symbol(self.symbols[display].id)
 
     def _node(self, name: str, node: NodeProto) -> None:
         domain = short_domain(node.domain)
@@ -249,20 +281,36 @@ class Builder:
             return
         if any(i and i not in self.values for i in node.input):
             return  # an input's own node was refused
-        inputs = [self.values[i] if i else None for i in node.input]
-        while inputs and inputs[-1] is None:
-            inputs.pop()
+        items = [self.values[i] if i else None for i in node.input]
+        while items and items[-1] is None:
+            items.pop()
         if self.functions.find(node) is not None:
-            self._call(name, node, inputs, self.functions.local_body(node))
+            self._call(name, node, items, self.functions.local_body(node))
             return
-        if not domain and node.op_type == "Identity" and inputs and inputs[0] is not None:
-            self.values[node.output[0]] = inputs[0]
+        if not domain and node.op_type in (*FOLDED, *CONTROL):
+            self.folded(name, node, items)
+            return
+        if not domain and node.op_type == "Identity" and items and items[0] is not None:
+            self.values[node.output[0]] = items[0]
+            return
+        inputs = [v for v in items if v is None or isinstance(v, Value)]
+        if len(inputs) < len(items):
+            why = "takes a sequence or an optional: that isn't run"
+            self.refused.append(f"node {name!r} ({shown(node)}) {why}")
             return
         few = [self.narrow[v] for v in inputs if v in self.narrow]
         if few and (domain or node.op_type not in (*OF_NARROW, *MOVES_NARROW)):
             why = f"elements of type {few[0]} aren't run"
             self.refused.append(f"node {name!r} ({shown(node)}): {why}")
             return
+        self._tensor_node(name, node, inputs, domain)
+        if few and node.op_type in MOVES_NARROW:
+            made = [self.values.get(o) for o in node.output]
+            self.narrow |= {v: few[0] for v in made if isinstance(v, Value)}
+
+    def _tensor_node(
+        self, name: str, node: NodeProto, inputs: list[Value | None], domain: str
+    ) -> None:
         schema = schema_of(node.op_type, domain, self.opsets[domain])
         if schema is not None:
             check_types(name, node.op_type, schema, inputs)
@@ -274,11 +322,8 @@ class Builder:
             self._call(name, node, inputs, body)
             return
         self._apply(name, node, inputs, domain)
-        if few and node.op_type in MOVES_NARROW:
-            made = [self.values.get(o) for o in node.output]
-            self.narrow |= {v: few[0] for v in made if v is not None}
 
-    def _call(self, name: str, node: NodeProto, inputs: list[Value | None], body: Body) -> None:
+    def _call(self, name: str, node: NodeProto, inputs: Sequence[Item | None], body: Body) -> None:
         """Build the nodes of a function, in a scope of their own."""
         self.functions.count(len(body.nodes))
         outer = self.values, self.opsets
@@ -304,11 +349,8 @@ class Builder:
         while outputs and not outputs[-1]:
             outputs.pop()
         try:
-            attributes = {a.name: self._attribute(name, node, a) for a in node.attribute}
-            made, values = applied(
-                node.op_type, inputs, attributes, name=name, outputs=outputs, domain=domain,
-                version=self.opsets[domain],
-            )  # fmt: skip
+            attributes = {a.name: self.attribute(name, node, a) for a in node.attribute}
+            made, values = self.applied(name, node.op_type, inputs, attributes, outputs, domain)
         except UnsupportedOpError as error:
             self.refused.append(str(error))
             return
@@ -316,7 +358,11 @@ class Builder:
             # a shape rule that fell over inputs that no valid model has
             kind = f"{type(error).__name__}: {error}"
             raise ModelError(f"node {name!r} ({node.op_type}): is malformed ({kind})") from error
-        self.nodes += made
+        make = Make(name)
+        for left, right in dict.fromkeys(self.assumed):
+            make("Need", make.scalar(left), make.scalar(right), domain="webrt")
+        self.assumed.clear()
+        self.nodes += [*make.nodes, *made]
         self.values |= {o: v for o, v in zip(outputs, values, strict=False) if o}
 
     def _attribute_constant(self, name: str, node: NodeProto) -> Array:
@@ -333,7 +379,7 @@ class Builder:
                 return np.array(attribute.f, np.float32)
         return np.array(attribute.floats, np.float32)
 
-    def _attribute(self, name: str, node: NodeProto, attribute: AttributeProto) -> Attribute:
+    def attribute(self, name: str, node: NodeProto, attribute: AttributeProto) -> Attribute:
         where = f"node {name!r} ({node.op_type}), attribute {attribute.name!r}"
         if (node.op_type, attribute.name) in TYPE_ATTRIBUTES and attribute.i:
             if node.op_type == "BitCast" and attribute.i == TensorProto.DOUBLE:
@@ -370,7 +416,7 @@ def without_dead(nodes: list[Node], outputs: tuple[Value, ...]) -> tuple[Node, .
     needed = {v for v in outputs if v.data is None and v.content is None}
     kept = []
     for node in reversed(nodes):
-        if needed.isdisjoint(node.outputs):
+        if needed.isdisjoint(node.outputs) and not must_run(node):
             continue
         kept.append(node)
         needed |= {v for v in node.inputs if v is not None and v.data is None and v.content is None}

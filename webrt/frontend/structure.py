@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 
 from onnx import GraphProto, NodeProto
 
@@ -11,10 +12,11 @@ from webrt.errors import ModelError
 Named = tuple[str, NodeProto]
 
 
-def sorted_nodes(graph: GraphProto, file: str) -> list[Named]:
+def sorted_nodes(graph: GraphProto, file: str, around: Iterable[str] = ()) -> list[Named]:
     """(name, node) in topological order, otherwise as they stand; raises ModelError.
 
-    A node without a name is named after its operator and place.
+    A node without a name is named after its operator and place. `around` are the names that a graph
+    inside of another may use besides its own.
     """
     named = [(node_name(node, place), node) for place, node in enumerate(graph.node)]
     given = _given_names(graph, file)
@@ -25,13 +27,30 @@ def sorted_nodes(graph: GraphProto, file: str) -> list[Named]:
                 raise ModelError(f"{file}: node {name!r}: the name {output!r} is defined twice")
             if output:
                 producer[output] = place
-    _check_names(graph, named, given | producer.keys(), file)
+    _check_names(graph, named, {*given, *producer, *around}, file)
     return _order(named, producer, file)
 
 
 def node_name(node: NodeProto, place: int) -> str:
     """The node's name, or its operator and place."""
     return node.name or f"{node.op_type}_{place}"
+
+
+def used_names(node: NodeProto) -> list[str]:
+    """The names that a node reads, those that its graphs take from around them included."""
+    found = list(node.input)
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            found += _free_names(attribute.g)
+    return found
+
+
+def _free_names(graph: GraphProto) -> list[str]:
+    own = {*(i.name for i in graph.input), *(t.name for t in graph.initializer)}
+    own |= {o for n in graph.node for o in n.output}
+    read = [name for n in graph.node for name in used_names(n)]
+    read += [o.name for o in graph.output]
+    return [name for name in read if name and name not in own]
 
 
 def _given_names(graph: GraphProto, file: str) -> set[str]:
@@ -47,7 +66,7 @@ def _given_names(graph: GraphProto, file: str) -> set[str]:
 
 def _check_names(graph: GraphProto, named: list[Named], defined: set[str], file: str) -> None:
     for name, node in named:
-        for wanted in node.input:
+        for wanted in used_names(node):
             if wanted and wanted not in defined:
                 raise ModelError(f"{file}: node {name!r}: its input {wanted!r} is defined nowhere")
     for output in graph.output:
@@ -60,7 +79,7 @@ def _order(named: list[Named], producer: dict[str, int], file: str) -> list[Name
     waiting: list[int] = []
     users: list[list[int]] = [[] for _ in named]
     for place, (_, node) in enumerate(named):
-        sources = {producer[i] for i in node.input if i in producer}
+        sources = {producer[i] for i in used_names(node) if i in producer}
         waiting.append(len(sources))
         for source in sources:
             users[source].append(place)

@@ -36,7 +36,7 @@ class Value:
 
 
 Attribute = Union[
-    int, float, str, bytes, Array, tuple[int, ...], tuple[float, ...], tuple[str, ...]
+    int, float, str, bytes, Array, tuple[int, ...], tuple[float, ...], tuple[str, ...], "Graph"
 ]
 
 
@@ -62,3 +62,22 @@ class Graph:
     outputs: tuple[Value, ...]
     nodes: tuple[Node, ...]
     output_names: tuple[str, ...]
+
+
+def subgraphs(node: Node) -> dict[str, Graph]:
+    """The graphs that a node holds, by attribute.
+
+    Such a graph is closed: what it takes from outside are its inputs, and the node's last ones.
+    """
+    return {name: a for name, a in node.attributes.items() if isinstance(a, Graph)}
+
+
+def must_run(node: Node) -> bool:
+    """Whether a node runs although nobody reads its outputs."""
+    return node.op == "Need" or bool(binds(node))
+
+
+def binds(node: Node) -> tuple[str, ...]:
+    """The symbols that get their values where the node runs."""
+    found = node.attributes.get("binds", ())
+    return tuple(str(s) for s in found) if isinstance(found, tuple) else ()

@@ -76,9 +76,16 @@ class _Printer:
         inputs = ", ".join("none" if v is None else f"%{self.numbers[v]}" for v in node.inputs)
         outputs = ", ".join(self._output(v) for v in node.outputs)
         name = f"{node.domain}.{node.op}" if node.domain else node.op
-        attributes = json.dumps({k: _attribute_json(a) for k, a in node.attributes.items()})
+        attributes = json.dumps({k: self._attribute(a) for k, a in node.attributes.items()})
         made = f"{name}-{node.version} ({inputs}) {attributes} {json.dumps(node.name)}"
         return f"node   {outputs} = {made}"
+
+    def _attribute(self, value: Attribute) -> object:
+        if not isinstance(value, Graph):
+            return _attribute_json(value)
+        text, data = print_graph(value)
+        self.data += data
+        return {"graph": text, "first": len(self.data) - len(data)}
 
     def _output(self, value: Value) -> str:
         text = self.define(value)
@@ -95,8 +102,10 @@ def _attribute_json(value: Attribute) -> object:
     return value
 
 
-def _attribute_from(value: object) -> Attribute:
+def _attribute_from(value: object, data: Sequence[Array]) -> Attribute:
     match value:
+        case {"graph": str(text), "first": int(first)}:
+            return parse_graph(text, data[first:])
         case {"dtype": str(dtype), "shape": list(shape), "data": list(data)}:
             return np.array(data, dtype).reshape(shape)
         case {"bytes": str(text)}:
@@ -112,7 +121,7 @@ _STRING = r'"(?:[^"\\]|\\.)*"'
 _VALUE = re.compile(
     rf"%(\d+) ({_STRING}) : (\w+)\[([^\]]*)\](?: (=|known|const) (\[[^\]]*\]|data\(\d+\)))?"
 )
-_NODE = re.compile(rf"^(.*) = ([\w.]+)-(\d+) \(([^)]*)\) (\{{.*\}}) ({_STRING})$")
+_NODE = re.compile(rf"^(.*?) = ([\w.]+)-(\d+) \(([^)]*)\) (\{{.*\}}) ({_STRING})$")
 
 
 def parse_graph(text: str, data: Sequence[Array] = ()) -> Graph:
@@ -176,7 +185,7 @@ def _node(text: str, values: dict[int, Value], data: Sequence[Array]) -> Node:
     results, op, version, arguments, attributes, name = found.groups()
     inputs = tuple(None if a == "none" else values[int(a[1:])] for a in arguments.split(", ") if a)
     outputs = tuple(_value(m.group(), "node", values, data) for m in _VALUE.finditer(results))
-    decoded = {k: _attribute_from(v) for k, v in json.loads(attributes).items()}
+    decoded = {k: _attribute_from(v, data) for k, v in json.loads(attributes).items()}
     domain, _, short = op.rpartition(".")
     return Node(short, json.loads(name), inputs, outputs, decoded, domain, int(version))
 

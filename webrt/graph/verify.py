@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webrt import dims
-from webrt.graph.ir import Graph, Node, Value
+from webrt.graph.ir import Graph, Node, Value, subgraphs
 
 
 class BrokenGraphError(AssertionError):
@@ -40,8 +40,22 @@ def _check_node(node: Node, defined: set[Value], symbols: set[str]) -> None:
         _check_value(value, symbols, place)
     if not node.outputs:
         raise BrokenGraphError(f"{place} has no outputs")
+    for name, graph in subgraphs(node).items():
+        _check_inner(graph, f"{place}, {name}", symbols)
     for value in node.outputs:
         _define(value, defined, symbols, place)
+
+
+def _check_inner(graph: Graph, place: str, symbols: set[str]) -> None:
+    """A graph that a node holds is closed, and knows the same symbols."""
+    defined: set[Value] = set()
+    for value in graph.inputs:
+        _define(value, defined, symbols, place)
+    for node in graph.nodes:
+        _check_node(node, defined, symbols)
+    for value in graph.outputs:
+        if value not in defined and not _is_known(value):
+            raise BrokenGraphError(f"{place}: the output {value.name!r} is defined nowhere")
 
 
 def _define(value: Value, defined: set[Value], symbols: set[str], place: str) -> None:

@@ -60,7 +60,7 @@ class Pad:
         mode = site.text("mode")
         if mode != "constant":
             return (np.pad(cropped, grown, mode),)  # type: ignore[call-overload]
-        fill = site.attributes.get("value", 0)
+        fill = site.number("value") if "value" in site.attributes else 0.0
         if len(inputs) > 1 and inputs[1] is not None:
             fill = inputs[1].reshape(-1)[0]
         return (np.pad(cropped, grown, constant_values=fill),)

@@ -89,7 +89,6 @@ def operator(
     """
 
     def add(rules: R) -> R:
-        assert (domain, name) not in _TABLE, name
         symbolic = getattr(rules, "symbolic", None)
         register(
             OpDef(
@@ -101,12 +100,12 @@ def operator(
 
     return add
 
+
 def register(definition: OpDef) -> None:
     """Add an operator to the table."""
     key = definition.domain, definition.name
     assert key not in _TABLE, definition.name
     _TABLE[key] = definition
-
 
 
 def find(op: str, domain: str = "", version: int = NEWEST) -> OpDef | None:
@@ -145,6 +144,8 @@ def apply(
     filled |= attributes or {}
     site = Site(op, name, tuple(inputs), filled, version or NEWEST, len(outputs), domain)
     inferred = definition.infer(site)
+    if site.bound:
+        filled["binds"] = tuple(site.bound)
     for result in inferred:
         if any(isinstance(d, int) and d < 0 for d in result.shape):
             raise site.shape_error("no negative dim", shape_text(result.shape))

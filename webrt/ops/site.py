@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +27,22 @@ _NUMPY = {
     DType.I16: np.int16, DType.I8: np.int8, DType.U64: np.uint64, DType.U32: np.uint32,
     DType.U16: np.uint16, DType.U8: np.uint8, DType.BOOL: np.bool_,
 }  # fmt: skip
+
+
+FRESH: ContextVar[Callable[[str], Dim] | None] = ContextVar("new symbols", default=None)
+"""Makes the symbol of that name, while a model is read."""
+
+
+ASSUMED: ContextVar[list[tuple[Dim, Dim]] | None] = ContextVar("dims taken for equal", default=None)
+"""Collects what operators assume of dims, while a model is read."""
+
+
+class DependsOnDataError(UnsupportedOpError):
+    """Elements of the input at `position` would have to be known."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class Undecided(Exception):
@@ -58,6 +76,8 @@ class Site:
     domain: str = ""
     whole: list[tuple[Dim, Dim]] = field(default_factory=list)
     """(a, b) for each dim b that broadcasting takes to be at most a."""
+    bound: list[str] = field(default_factory=list)
+    """The symbols that a run gives values at this node."""
 
     @classmethod
     def of(cls, node: Node) -> Site:
@@ -93,8 +113,24 @@ class Site:
         """The elements of an integer input that shapes depend on."""
         found = self.known(position)
         if found is None:
-            raise self.unsupported(f"{what} depends on data")
+            why = self.unsupported(f"{what} depends on data")
+            raise DependsOnDataError(str(why), position)
         return found
+
+    def assume(self, left: Dim, right: Dim) -> None:
+        """Take two dims for equal; a run checks it."""
+        assumed = ASSUMED.get()
+        if assumed is not None:
+            assumed.append((left, right))
+
+    def fresh(self, what: str) -> Dim:
+        """A size that only a run tells, from 0 on: a new symbol of this node, minus one."""
+        make = FRESH.get()
+        if make is None:
+            raise self.unsupported(f"{what} depends on data")
+        symbol = make(f"{self.name}.{what}")
+        self.bound.append(str(symbol))
+        return symbol - 1
 
     def constant(self, position: int, what: str) -> Array:
         """The data of an input that has to be a constant."""

@@ -12,7 +12,7 @@ from webrt.dtypes import DType
 from webrt.kernel import expr as ex
 from webrt.ops.emit import Emitter
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, compare, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, compare, same_dim, shape_text
 
 
 class _View:
@@ -168,7 +168,9 @@ class Squeeze(_View):
         shape = site.input(0).shape
         gone = _squeezed(site, shape)
         for axis in gone:
-            if shape[axis] != 1:
+            if same_dim(shape[axis], 1) is None:
+                site.assume(shape[axis], 1)
+            elif shape[axis] != 1:
                 raise site.shape_error(f"a dim of 1 at axis {axis}", shape_text(shape))
         kept = tuple(d for j, d in enumerate(shape) if j not in gone)
         return (Inferred(site.input(0).dtype, kept),)

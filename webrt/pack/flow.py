@@ -4,6 +4,7 @@
     {"host": "nonzero", "options": {…}, "inputs": [3], "outputs": [4], "symbols": ["s1"],
      "node": "…"}
     {"if": 5, "then": [item…], "else": [item…], "bound": [["s2", Dim, Dim]…], "node": "…"}
+    {"need": [Dim, Dim], "node": "…"}
     {"loop": Dim or null, "most": n, "condition": tensor or null, "body": [item…],
      "symbol": "s3" or null, "node": "…"}
 
@@ -22,13 +23,13 @@ from webrt import dims
 from webrt.dtypes import DType
 from webrt.pack.field import Field
 from webrt.plan.host import HOST_OPS
-from webrt.plan.plan import Branch, Flow, Home, HostStep, Item, Loop, Run, Step, Tensor
+from webrt.plan.plan import Branch, Flow, Home, HostStep, Item, Loop, Need, Run, Step, Tensor
 
 MAX_ITEMS = 1 << 14
 MAX_DEPTH = 8
 MAX_TURNS = 1 << 20
 MAX_TENSORS = 8
-_KINDS = ("run", "host", "if", "loop")
+_KINDS = ("run", "host", "if", "loop", "need")
 
 
 def flow_json(flow: Flow) -> list[dict[str, object]]:
@@ -57,6 +58,8 @@ def _item_json(item: Item) -> dict[str, object]:
                 "bound": [[n, dims.to_json(a), dims.to_json(b)] for n, a, b in item.bound],
                 "node": item.node,
             }
+        case Need(left, right, node):
+            return {"need": [dims.to_json(left), dims.to_json(right)], "node": node}
     return {
         "loop": None if item.trips is None else dims.to_json(item.trips),
         "most": item.most,
@@ -126,7 +129,10 @@ class FlowReader:
                 return self.branch(field, depth)
             case "loop":
                 return self.loop(field, depth)
-        raise field.expected("a run, a host step, an if or a loop")
+            case "need":
+                left, right = field.member("need").items(2, 2)
+                return Need(left.dim(self.known), right.dim(self.known), self.node(field))
+        raise field.expected("a run, a host step, an if, a loop or a need")
 
     def run_item(self, field: Field) -> Run:
         first, end = field.items(2, 2)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import ShapeError
 from webrt.graph.ir import Array, Value
 from webrt.graph.program import Program
 from webrt.kernel.problem import Problem
-from webrt.plan.plan import Home, Plan, Port, Step, Tensor
+from webrt.plan.plan import Home, Plan, Port, Step, Tensor, Window
 
 _NUMPY: dict[DType, npt.DTypeLike] = {
     DType.F32: np.float32, DType.F16: np.float16, DType.I32: np.int32, DType.U32: np.uint32,
@@ -49,7 +50,7 @@ def stored(value: Value) -> Array:
 
 
 @dataclass(slots=True)
-class _Table:
+class Table:
     """Plan tensors by value, numbered as they come."""
 
     tensors: list[Tensor] = field(default_factory=list)
@@ -61,6 +62,21 @@ class _Table:
             self.tensors.append(Tensor(device_dtype(value.dtype), value.shape, home))
         return self.index[value]
 
+    def new(self, value: Value, home: Home) -> int:
+        """A tensor that a value fits into, which isn't the value's own yet."""
+        return self.put(device_dtype(value.dtype), value.shape, home)
+
+    def put(self, dtype: DType, shape: tuple[Dim, ...], home: Home) -> int:
+        self.tensors.append(Tensor(dtype, shape, home))
+        return len(self.tensors) - 1
+
+    def window(self, value: Value, ring: int, shift: Dim, loop: int | None) -> int:
+        """A slot of a ring that a value fits into."""
+        window = Window(ring, shift, loop)
+        dtype = device_dtype(value.dtype)
+        self.tensors.append(Tensor(dtype, value.shape, Home.WINDOW, window))
+        return len(self.tensors) - 1
+
 
 def assemble(program: Program, outputs: tuple[Value, ...]) -> Built:
     """The plan of a fused program; inputs come first among the tensors, then outputs.
@@ -68,7 +84,7 @@ def assemble(program: Program, outputs: tuple[Value, ...]) -> Built:
     `outputs` are the model's own output values, for the ports' types and shapes: fusion may have
     put others with the same elements in their places.
     """
-    table = _Table()
+    table = Table()
     inputs = tuple(
         Port(v.name, v.dtype, v.shape, table.add(v, Home.INPUT), *program.ranges.get(v, ()))
         for v in program.inputs

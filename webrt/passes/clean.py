@@ -88,4 +88,6 @@ def share_equal(graph: Graph) -> Graph:
 def _key(attribute: Attribute) -> str:
     if isinstance(attribute, np.ndarray):
         return f"{attribute.dtype}{attribute.shape}{attribute.tobytes().hex()}"
+    if isinstance(attribute, Graph):
+        return str(id(attribute))
     return repr(attribute)

@@ -59,6 +59,7 @@ class Integers:
 
     graph: Graph
     held: dict[Value, Interval] = field(default_factory=dict)
+    inner: frozenset[Value] = frozenset()
     known: dict[Value, Interval] = field(default_factory=dict)
     tops: dict[Value, Dim] = field(default_factory=dict)
     longest: dict[str, int] = field(default_factory=dict)
@@ -127,6 +128,8 @@ class Integers:
             self.longest[symbols[0]] = min(now, limit - rest)
 
     def _hold(self, value: Value, low: int, high: int) -> bool:
+        if value in self.inner:  # no run refuses what other steps make
+            return False
         now = self.held.get(value, natural(value.dtype))
         new = (max(now[0], low), min(now[1], high))
         if new == now or new[0] > new[1]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from webrt import ops
 from webrt.dims import Dim
 from webrt.errors import UnsupportedOpError, WebrtError
@@ -9,6 +11,7 @@ from webrt.graph.ir import Graph, Node, Value
 from webrt.graph.program import ProblemNode, Program
 from webrt.kernel.expr import Expr
 from webrt.ops.emit import Emitter, Operands
+from webrt.ops.intervals import Interval
 from webrt.ops.registry import find
 from webrt.ops.site import Site
 from webrt.passes.integers import Integers
@@ -16,24 +19,30 @@ from webrt.passes.integers import Integers
 assert ops.FAMILIES  # importing the families fills the registry
 
 
-def lower(graph: Graph) -> Program:
+def lower(
+    graph: Graph,
+    facts: Mapping[Value, Interval] | None = None,
+    inner: frozenset[Value] = frozenset(),
+) -> Program:
     """The graph as problems. Raises UnsupportedOpError for what doesn't fit 32 bits.
 
     Integer inputs are taken as any 32-bit integer at first; one that indexes a table is held to
     the table, one that would overflow to less (see `passes/integers.py`): then all is lowered anew.
+    Inputs among `inner` are made by other steps of the plan: `facts` tells what is proven of them.
     """
     for value, name in zip(graph.outputs, graph.output_names, strict=True):
         if 0 in value.shape and value.data is None:
             raise UnsupportedOpError(f"the output {name!r} holds no elements: that isn't run")
-    integers = Integers(graph)
+    integers = Integers(graph, held=dict(facts or {}), inner=inner)
     while True:
         nodes = _lower_nodes(graph, integers)
         if integers.settled():
             break
-    ranges = {v: r for v, r in integers.ranges.items() if v in graph.inputs}
+    ranges = {v: r for v, r in integers.ranges.items() if v in graph.inputs and v not in inner}
+    made = {v: integers.interval(v) for v in graph.outputs if v.dtype.is_integer}
     return Program(
         graph.symbols, graph.inputs, graph.outputs, graph.output_names, nodes, ranges,
-        integers.longest,
+        integers.longest, made,
     )  # fmt: skip
 
 

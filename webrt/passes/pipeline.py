@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from webrt.errors import UsageError
-from webrt.graph.ir import Graph
+from webrt.graph.ir import Attribute, Graph, subgraphs
 from webrt.graph.program import Program
 from webrt.graph.text import print_graph
 from webrt.kernel.text import print_problem
@@ -14,6 +15,7 @@ from webrt.ops.site import shape_text
 from webrt.passes.assemble import Built, assemble
 from webrt.passes.attention import recognise_attention
 from webrt.passes.clean import clean
+from webrt.passes.flow import build_flow, has_flow
 from webrt.passes.fuse import fuse
 from webrt.passes.halves import store_halves
 from webrt.passes.lower import lower
@@ -44,13 +46,29 @@ def build(graph: Graph, dump_after: str | None = None) -> Built:
     if dump_after is not None and dump_after not in NAMES:
         raise UsageError(f"no pass is called {dump_after!r}: expected one of {', '.join(NAMES)}")
     for graph_pass in GRAPH_PASSES:
-        graph = graph_pass(graph)
+        graph = _everywhere(graph_pass, graph)
         _dump(graph_pass.__name__, dump_after, graph)
+    if has_flow(graph):
+        return build_flow(graph)
     program = lower(graph)
     _dump("lower", dump_after, program)
     fused = fuse(program)
     _dump("fuse", dump_after, fused)
     return assemble(store_halves(fused, program.outputs), program.outputs)
+
+
+def _everywhere(graph_pass: Callable[[Graph], Graph], graph: Graph) -> Graph:
+    """A pass over a graph, and over the graphs that its nodes hold."""
+    done = graph_pass(graph)
+    if not any(subgraphs(n) for n in done.nodes):
+        return done
+    nodes = []
+    for node in done.nodes:
+        inner: dict[str, Attribute] = {
+            k: _everywhere(graph_pass, g) for k, g in subgraphs(node).items()
+        }
+        nodes.append(replace(node, attributes=node.attributes | inner) if inner else node)
+    return replace(done, nodes=tuple(nodes))
 
 
 def finish(program: Program) -> Built:

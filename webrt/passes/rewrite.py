@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from webrt.graph.ir import Graph, Node, Value
+from webrt.graph.ir import Graph, Node, Value, must_run
 
 Rule = Callable[[Node, "View"], "list[Node] | None"]
 
@@ -84,7 +84,7 @@ def without_dead(graph: Graph) -> Graph:
     wanted = set(graph.outputs)
     kept: list[Node] = []
     for node in reversed(graph.nodes):
-        if any(v in wanted for v in node.outputs):
+        if must_run(node) or any(v in wanted for v in node.outputs):
             kept.append(node)
             wanted |= {v for v in node.inputs if v is not None}
     return replace(graph, nodes=tuple(reversed(kept)))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from webrt.plan.plan import Branch, Flow, HostStep, Item, Loop, Plan, Run
+from webrt.plan.plan import Branch, Flow, HostStep, Item, Loop, Need, Plan, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +72,27 @@ class Outline:
                     self._touch(*inputs)
                     self._leave(item, (), bool(symbols))
                     self._touch(*outputs)
-                case Branch(condition=condition, then=then, other=other, bound=bound):
-                    self._touch(condition)
-                    entry = self.epoch
-                    self._walk(then)
-                    self.epoch += self.epoch != entry
-                    begins = entry, self.epoch
-                    self._walk(other)
-                    self._leave(item, begins, bool(bound) or self.epoch != entry)
+                case Branch():
+                    self._branch(item)
                 case Loop():
                     self._loop(item)
+                case Need():
+                    self._leave(item, (), enters=False)
                 case _:
                     assert_never(item)
+
+    def _branch(self, branch: Branch) -> None:
+        """What both ways write is laid out before either begins."""
+        self._touch(branch.condition)
+        self.epoch += bool(branch.bound)
+        written = [set(writes_of(self.plan, flow)) for flow in (branch.then, branch.other)]
+        self._touch(*sorted(written[0] & written[1]))
+        entry = self.epoch
+        self._walk(branch.then)
+        self.epoch += self.epoch != entry
+        begins = entry, self.epoch
+        self._walk(branch.other)
+        self._leave(branch, begins, self.epoch != entry)
 
     def _loop(self, loop: Loop) -> None:
         if loop.condition is not None:
@@ -154,6 +163,16 @@ def tensors_of(plan: Plan, flow: Flow) -> Iterator[int]:
             yield from step.outputs
 
 
+def writes_of(plan: Plan, flow: Flow) -> Iterator[int]:
+    """Every tensor that a flow writes."""
+    for item in items_of(flow):
+        if isinstance(item, Run):
+            for step in plan.steps[item.first : item.end]:
+                yield from step.outputs
+        elif isinstance(item, HostStep):
+            yield from item.outputs
+
+
 def bound_by(item: Item) -> tuple[str, ...]:
     """The symbols that have values after an item, and not before."""
     match item:
@@ -163,7 +182,7 @@ def bound_by(item: Item) -> tuple[str, ...]:
             return tuple(name for name, _, _ in bound)
         case Loop(symbol=symbol):
             return () if symbol is None else (symbol,)
-        case Run():
+        case Run() | Need():
             return ()
         case _:
             assert_never(item)

@@ -25,7 +25,6 @@ MAX_VALUES = 64
 HOST_OPS: dict[str, HostOp] = {
     "values": HostOp((1, 1), (0, 0), (1, MAX_VALUES)),
     "nonzero": HostOp((1, 1), (1, 1), (1, 1)),
-    "compress": HostOp((2, 2), (1, 1), (1, 1), ("axis",)),
-    "unique": HostOp((1, 1), (4, 4), (1, 1), ("axis", "sorted")),
-    "nms": HostOp((2, 2), (1, 1), (1, 1), ("center", "most", "iou", "score")),
+    "unique": HostOp((1, 1), (3, 3), (1, 1), ("axis", "sorted")),
+    "nms": HostOp((2, 5), (1, 1), (1, 1), ("center",)),
 }

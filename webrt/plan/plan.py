@@ -126,8 +126,8 @@ class HostStep:
 class Branch:
     """`then` or `other`, by the one element of tensor `condition`, which the host reads.
 
-    Both write the same tensors. `bound` gives symbols the value of the first dim after `then`, of
-    the second after `other`.
+    Both write the same tensors. `bound` gives symbols values before either begins: that of the
+    first dim before `then`, of the second before `other`.
     """
 
     condition: int
@@ -154,7 +154,16 @@ class Loop:
     node: str
 
 
-Item = Union[Run, HostStep, Branch, Loop]
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The run ends with an error unless both dims are equal."""
+
+    left: Dim
+    right: Dim
+    node: str
+
+
+Item = Union[Run, HostStep, Branch, Loop, Need]
 Flow = tuple[Item, ...]
 
 
@@ -182,6 +191,5 @@ class Plan:
     @property
     def given(self) -> tuple[str, ...]:
         """The symbols that the shapes of a run's inputs give; hosts bind the others on the way."""
-        found = [dims.scaled_symbol(d) for p in self.inputs for d in p.shape]
-        shown = {scaled[0] for scaled in found if scaled is not None}
+        shown = {n for p in self.inputs for d in p.shape if (n := dims.lone_symbol(d)) is not None}
         return tuple(s.id for s in self.symbols if s.id in shown)

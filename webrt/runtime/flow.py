@@ -15,7 +15,7 @@ from webrt.errors import PackError, ShapeError
 from webrt.pack.format import Pack
 from webrt.plan.flow import Outline, Span, items_of, tensors_of
 from webrt.plan.memory import Lives, lifetimes
-from webrt.plan.plan import Branch, Flow, Home, HostStep, Loop, Plan, Run
+from webrt.plan.plan import Branch, Flow, Home, HostStep, Loop, Need, Plan, Run
 from webrt.runtime import host
 from webrt.runtime.bind import evaluate_dim, evaluate_shape
 from webrt.runtime.device import Device, Recording
@@ -42,7 +42,7 @@ class Straight:
 class Stop:
     """Where the host decides; `parts` are its branches or its body."""
 
-    item: HostStep | Branch | Loop
+    item: HostStep | Branch | Loop | Need
     span: Span
     parts: tuple[tuple[Part, ...], ...]
 
@@ -80,8 +80,9 @@ class Route:
             if straight:
                 parts.append(self._straight(tuple(straight), epoch))
                 straight.clear()
-            parts.append(self._stop(item))
-            epoch = self._spans[id(item)].after
+            stop = self._stop(item)
+            parts.append(stop)
+            epoch = stop.span.after
         if straight:
             parts.append(self._straight(tuple(straight), epoch))
         return tuple(parts)
@@ -92,7 +93,7 @@ class Route:
         turns = {w.loop for w in windows if w is not None and w.loop is not None} - inside
         return Straight(items, epoch, tuple(sorted(turns)))
 
-    def _stop(self, item: HostStep | Branch | Loop) -> Stop:
+    def _stop(self, item: HostStep | Branch | Loop | Need) -> Stop:
         span = self._spans[id(item)]
         flows: tuple[Flow, ...] = ()
         if isinstance(item, Branch):
@@ -240,23 +241,35 @@ class Runner:
                     }
                 case Branch():
                     chosen = await self._holds(part.item.condition, placed, inputs)
-                    if not chosen and part.span.begins[1] != part.span.begins[0]:
-                        self._enter(part.span.begins[1], shape, placed, before)
-                    await self._parts(part.parts[0 if chosen else 1], shape, placed, inputs)
                     bound = {
-                        name: evaluate_dim(then if chosen else other, placed.bindings)
+                        name: evaluate_dim(then if chosen else other, before)
                         for name, then, other in part.item.bound
                     }
+                    self._check_bound(bound, part.item.node)
+                    before |= bound
+                    first, second = part.span.begins
+                    if bound:
+                        self._enter(first, shape, placed, before)
+                    if not chosen and second != first:
+                        self._enter(second, shape, placed, before)
+                    await self._parts(part.parts[0 if chosen else 1], shape, placed, inputs)
                 case Loop():
                     turns = await self._loop(part, shape, placed, inputs)
                     if part.item.symbol is not None:
                         bound = {part.item.symbol: turns + 1}
+                case Need(left, right, node):
+                    found = [evaluate_dim(d, before) for d in (left, right)]
+                    if found[0] != found[1]:
+                        raise ShapeError(
+                            f"{node}: expected {found[1]}, found {found[0]} ({left}) at this input"
+                            " shape"
+                        )
                 case _:
                     assert_never(part.item)
             self._check_bound(bound, part.item.node)
-            placed.bindings = before
+            placed.bindings = before | bound
             if part.span.enters:
-                self._enter(part.span.after, shape, placed, before | bound)
+                self._enter(part.span.after, shape, placed, placed.bindings)
             if isinstance(part.item, HostStep):
                 self._write(part.item, placed, results.arrays)
 

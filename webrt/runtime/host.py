@@ -7,7 +7,6 @@ Float arithmetic is that of 64 bits in both.
 from __future__ import annotations
 
 import array
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +53,7 @@ def compute(op: str, options: Options, inputs: Sequence[Given], node: str) -> Re
         return _OPS[op](options, *inputs)
     except ShapeError as error:
         raise ShapeError(f"{node}: {error}") from error
-    except (IndexError, ValueError, ArithmeticError, TypeError) as error:
+    except (LookupError, ValueError, ArithmeticError, TypeError, RuntimeError) as error:
         raise PackError(f"{node}: {op} of what doesn't fit it ({error}); pack again") from error
 
 
@@ -86,21 +85,8 @@ def _nonzero(options: Options, tensor: Given) -> Results:
     return Results((_integers(rows if rank else [], rank, len(places)),), (len(places),))
 
 
-def _compress(options: Options, tensor: Given, condition: Given) -> Results:
-    """The places of the slices that `condition` keeps along the axis (-1: of the elements)."""
-    axis = int(options["axis"])
-    size = math.prod(tensor.shape) if axis < 0 else tensor.shape[axis]
-    kept = [j for j, v in enumerate(condition.elements) if v]
-    if kept and kept[-1] >= size:
-        raise ShapeError(f"the condition keeps {kept[-1]}, expected at most {size - 1}")
-    return Results((_integers(kept, len(kept)),), (len(kept),))
-
-
 def _unique(options: Options, tensor: Given) -> Results:
-    """First places of each different slice, its own number for each slice, and counts.
-
-    The fourth output are the different slices' places in the order of the result: what is gathered.
-    """
+    """First places of the different slices, the number of each slice among them, and counts."""
     axis = int(options["axis"])
     rows = _slices(tensor, axis)
     groups: dict[Any, list[int]] = {}
@@ -117,7 +103,6 @@ def _unique(options: Options, tensor: Given) -> Results:
             _integers(first, many),
             _integers(inverse, len(rows)),
             _integers(counts, many),
-            _integers(first, many),
         ),
         (many,),
     )
@@ -136,10 +121,16 @@ def _slices(tensor: Given, axis: int) -> list[Any]:
     ]
 
 
-def _nms(options: Options, boxes: Given, scores: Given) -> Results:
-    """ONNX's NonMaxSuppression: rows of (batch, class, box), best scores of a class first."""
+def _nms(options: Options, boxes: Given, scores: Given, *limits: Given) -> Results:
+    """ONNX's NonMaxSuppression: rows of (batch, class, box), best scores of a class first.
+
+    The limits `most`, `iou` and `score` are options, or else further tensors, in this order.
+    """
     batches, classes, count = scores.shape
-    limit, most = options["score"], int(options["most"])
+    read = iter(limits)
+    most, covered, limit = (
+        options[k] if k in options else next(read).elements[0] for k in ("most", "iou", "score")
+    )
     corners = _corners(boxes.elements, bool(options["center"]))
     values = scores.elements
     found: list[int] = []
@@ -155,7 +146,7 @@ def _nms(options: Options, boxes: Given, scores: Given) -> Results:
                 if len(kept) >= most:
                     break
                 own = corners[batch * count + box]
-                if all(_overlap(own, corners[batch * count + k]) <= options["iou"] for k in kept):
+                if all(_overlap(own, corners[batch * count + k]) <= covered for k in kept):
                     kept.append(box)
             for box in kept:
                 found += (batch, kind, box)
@@ -186,7 +177,6 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
 _OPS: dict[str, Callable[..., Results]] = {
     "values": _values,
     "nonzero": _nonzero,
-    "compress": _compress,
     "unique": _unique,
     "nms": _nms,
 }

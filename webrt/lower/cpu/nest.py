@@ -58,7 +58,7 @@ def cut(axes: Sequence[Dim], elements: int, grain: Dim = 1, step: int = 16) -> C
     least = step if position == len(axes) - 1 else 1
     whole = inside if isinstance(inside, int) else None
     if whole is None:
-        per = dims.floor_div(elements, inside * least)
+        per = dims.floor_div(elements, dims.dim_max(inside * least, 1))
         block = dims.dim_max(per, 1) * least
     else:
         block = max(1, elements // (whole * least)) * least

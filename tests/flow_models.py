@@ -1,0 +1,158 @@
+"""Small models that decide something while they run, with feeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper, parser
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class FlowModel:
+    """A model, what it is fed run after run, and how many times the host decides in it."""
+
+    name: str
+    proto: onnx.ModelProto
+    feeds: tuple[dict[str, Array], ...]
+    stops: int
+
+
+def _model(text: str, version: int = 18) -> onnx.ModelProto:
+    made: onnx.ModelProto = parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : {version}]>\n{text}'
+    )
+    return made
+
+
+def _floats(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+PICKED = _model("""
+picked (float[n, 4] x) => (float[k, 4] y, int64[r, k] places, float[4] sums) {
+  zero = Constant <value_float = 0.5> ()
+  axis = Constant <value_ints = [1]> ()
+  none = Constant <value_ints = [0]> ()
+  best = ReduceMax <keepdims = 0> (x, axis)
+  kept = Greater (best, zero)
+  places = NonZero (kept)
+  flat = Squeeze (places, none)
+  rows = Gather (x, flat)
+  y = Exp (rows)
+  sums = ReduceSum <keepdims = 0> (y, none)
+}""")
+
+CHOSEN = _model("""
+chosen (float[n, 4] x, int64 rate) => (float[m, 4] y) {
+  limit = Constant <value_int = 10> ()
+  high = Greater (rate, limit)
+  y = If (high) <
+    then_branch = a () => (float[p, 4] left) { left = Concat <axis = 0> (x, x) },
+    else_branch = b () => (float[q, 4] right) { right = Neg (x) }
+  >
+}""")
+
+HALVED = _model("""
+halved (float[n] x, int64 most) => (float[n] y, float[t, n] steps) {
+  true = Constant <value = bool {1}> ()
+  y, steps = Loop (most, true, x) <
+    body = turn (int64 i, bool going, float[n] now) => (bool on, float[n] next, float[n] seen) {
+      half = Constant <value_float = 0.5> ()
+      one = Constant <value_float = 1.0> ()
+      next = Mul (now, half)
+      place = Cast <to = 1> (i)
+      seen = Add (next, place)
+      size = ReduceMax <keepdims = 0> (next)
+      on = Greater (size, one)
+    }
+  >
+}""")
+
+SUMMED = _model("""
+summed (float[t, b, 3] x, float[b, 3] start) => (float[b, 3] last, float[t, b, 3] every) {
+  last, every = Scan (start, x) <
+    num_scan_inputs = 1, scan_input_directions = [1], scan_output_directions = [1],
+    body = turn (float[b, 3] now, float[b, 3] part) => (float[b, 3] next, float[b, 3] out) {
+      sum = Add (now, part)
+      next = Tanh (sum)
+      out = Mul (next, part)
+    }
+  >
+}""")
+
+SIZED = _model("""
+sized (float[n, 3] x, int64[2] shape, int64 count) => (float[a, b] y, int64[c] steps) {
+  zero = Constant <value_int = 0> ()
+  one = Constant <value_int = 1> ()
+  y = Reshape (x, shape)
+  steps = Range (zero, count, one)
+}""")
+
+
+def _lstm() -> onnx.ModelProto:
+    shapes = {"w": (2, 20, 3), "r": (2, 20, 5), "b": (2, 40)}
+    weights = [
+        numpy_helper.from_array(0.4 * _floats(*shape, seed=j), name)
+        for j, (name, shape) in enumerate(shapes.items())
+    ]
+    node = helper.make_node(
+        "LSTM", ["x", "w", "r", "b", "lengths"], ["y", "h", "c"], name="lstm", hidden_size=5,
+        direction="bidirectional",
+    )  # fmt: skip
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["t", "b", 3]),
+        helper.make_tensor_value_info("lengths", TensorProto.INT32, ["b"]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "h", "c")
+    ]
+    graph = helper.make_graph([node], "lstm", inputs, outputs, weights)
+    opsets = [helper.make_opsetid("", 18)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def _int(value: int) -> Array:
+    return np.array(value, np.int64)
+
+
+FLOW_MODELS = (
+    FlowModel(
+        "picked", PICKED,
+        (*({"x": _floats(n, 4, seed=n)} for n in (6, 9, 6)), {"x": -_floats(5, 4) ** 2}),
+        1,
+    ),
+    FlowModel(
+        "chosen", CHOSEN,
+        ({"x": _floats(3, 4), "rate": _int(16)}, {"x": _floats(3, 4), "rate": _int(8)},
+         {"x": _floats(7, 4), "rate": _int(11)}),
+        1,
+    ),
+    FlowModel(
+        "halved", HALVED,
+        tuple({"x": 20 * _floats(5, seed=j) ** 2, "most": _int(m)}
+              for j, m in enumerate((100, 3, 100))),
+        2,
+    ),
+    FlowModel(
+        "summed", SUMMED,
+        tuple({"x": _floats(t, 2, 3, seed=t), "start": _floats(2, 3)} for t in (5, 12, 1)),
+        0,
+    ),
+    FlowModel(
+        "sized", SIZED,
+        tuple({"x": _floats(4, 3), "shape": np.array(s), "count": _int(c)}
+              for s, c in (((6, 2), 5), ((3, 4), 0), ((6, 2), 1))),
+        2,
+    ),
+    FlowModel(
+        "lstm", _lstm(),
+        tuple({"x": _floats(t, 3, 3, seed=t), "lengths": np.array([t, 1, max(t // 2, 1)], np.int32)}
+              for t in (9, 6, 2)),
+        0,
+    ),
+)  # fmt: skip

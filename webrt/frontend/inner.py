@@ -1,0 +1,164 @@
+"""What a graph's builder does for nodes that hold graphs, or whose sizes only a run tells."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.dtypes import DType
+from webrt.errors import ModelError, ShapeError, UnsupportedOpError
+from webrt.frontend.control import BUILDERS
+from webrt.frontend.functions import Functions
+from webrt.frontend.sequences import Item, Maybe, fold
+from webrt.frontend.structure import sorted_nodes, used_names
+from webrt.graph.ir import Attribute, Node, Value
+from webrt.ops.compose import Make, applied
+from webrt.ops.control import CONTROL
+from webrt.ops.registry import apply
+from webrt.ops.site import DependsOnDataError, DimsDiffer
+from webrt.plan.host import MAX_VALUES
+from webrt.plan.plan import ModelSymbol
+
+
+class Inner:
+    """The half of a builder that knows of graphs inside; `shown` are the names of inputs' dims."""
+
+    file: str
+    opsets: dict[str, int]
+    values: dict[str, Item | None]
+    symbols: dict[str, ModelSymbol]
+    nodes: list[Node]
+    refused: list[str]
+    functions: Functions
+    shown: set[str]
+    read: dict[Value, Value]
+
+    @abstractmethod
+    def constant(self, tensor: TensorProto, what: str) -> Value: ...
+
+    @abstractmethod
+    def attribute(self, name: str, node: NodeProto, attribute: AttributeProto) -> Attribute: ...
+
+    @abstractmethod
+    def inner_node(self, name: str, node: NodeProto) -> None: ...
+
+    def fresh(self, name: str) -> Dim:
+        """The symbol of a size that only a run tells."""
+        display = name
+        while display in self.shown:  # a dim of the model has that name
+            display += "'"
+        if display not in self.symbols:
+            self.symbols[display] = ModelSymbol(f"s{len(self.symbols)}", display)
+        return dims.symbol(self.symbols[display].id)
+
+    def known(self, value: Value) -> Value:
+        """A small integer tensor with its elements known: as symbols that a run reads, if need be.
+
+        Raises UnsupportedOpError where that can't be.
+        """
+        if value.data is not None or value.content is not None:
+            return value
+        if value in self.read:
+            return self.read[value]
+        count = dims.product(value.shape)
+        small = isinstance(count, int) and 0 < count <= MAX_VALUES
+        if not small or value.dtype not in (DType.I64, DType.I32):
+            raise UnsupportedOpError(f"{value.name!r} holds sizes that aren't run")
+        assert isinstance(count, int)
+        symbols = [self.fresh(f"{value.name}[{j}]") for j in range(count)]
+        made = apply("Values", [value], name=f"{value.name}/read", outputs=[""], domain="webrt")
+        made.attributes["binds"] = tuple(map(str, symbols))
+        self.nodes.append(made)
+        content = tuple(s - 1 for s in symbols)
+        self.read[value] = Value(value.name, value.dtype, value.shape, None, content)
+        return self.read[value]
+
+    def inside(self, name: str, graph: GraphProto, given: Sequence[Item | None]) -> list[Item]:
+        """The outputs of a graph that a node holds, built among this one's nodes."""
+        if graph.sparse_initializer:
+            raise UnsupportedOpError(f"{self.file}: sparse initializers aren't run")
+        outer, read = self.values, dict(self.read)
+        self.values = dict(outer)
+        try:
+            for tensor in graph.initializer:
+                self.values[tensor.name] = self.constant(tensor, f"initializer {tensor.name!r}")
+            formals = [i.name for i in graph.input]
+            if len(formals) < len(given):
+                raise ModelError(f"node {name!r}: its graph takes {len(formals)} inputs")
+            self.values |= zip(formals, given, strict=False)
+            refused = len(self.refused)
+            for inner, node in sorted_nodes(graph, self.file, outer):
+                self.inner_node(f"{name}/{inner}", node)
+            if len(self.refused) > refused:
+                why = "; ".join(self.refused[refused:])
+                del self.refused[refused:]
+                raise UnsupportedOpError(why)
+            found = [self.values[o.name] for o in graph.output]
+        finally:
+            self.values, self.read = outer, read
+        return [Maybe(None) if v is None else v for v in found]
+
+    def subgraph(self, node: NodeProto, name: str) -> GraphProto:
+        """A graph that a node holds."""
+        for attribute in node.attribute:
+            if attribute.name == name:
+                graph: GraphProto = attribute.g
+                return graph
+        raise ModelError(f"{self.file}: a {node.op_type} has no {name}")
+
+    def folded(self, name: str, node: NodeProto, inputs: list[Item | None]) -> None:
+        """Control flow, sequences and optionals."""
+        make = Make(name)
+        outputs: Sequence[Item]
+        if any(n and n not in self.values for n in used_names(node)):
+            return  # what a graph of it takes from outside was refused
+        try:
+            if node.op_type in CONTROL:
+                outputs = BUILDERS[node.op_type](self, name, node, inputs)
+            else:
+                attributes = {
+                    a.name: self.attribute(name, node, a)
+                    for a in node.attribute
+                    if a.name != "type"
+                }
+                outputs = [fold(node.op_type, name, inputs, attributes, make)]
+        except UnsupportedOpError as error:
+            self.refused.append(str(error))
+            return
+        self.nodes += make.nodes
+        self.values |= {o: v for o, v in zip(node.output, outputs, strict=False) if o}
+
+    def applied(
+        self,
+        name: str,
+        op: str,
+        inputs: list[Value | None],
+        attributes: dict[str, Attribute],
+        outputs: list[str],
+        domain: str,
+    ) -> tuple[list[Node], tuple[Value, ...]]:
+        """The nodes of an operator; what must be known of its inputs and isn't, a run reads."""
+        unknown: DependsOnDataError | None = None
+        while True:
+            try:
+                return applied(
+                    op, inputs, attributes, name=name, outputs=outputs, domain=domain,
+                    version=self.opsets[domain],
+                )  # fmt: skip
+            except DependsOnDataError as error:
+                unknown = unknown or error
+                value = inputs[error.position] if error.position < len(inputs) else None
+                if value is None or value.data is not None or value.content is not None:
+                    raise
+                try:
+                    inputs[error.position] = self.known(value)
+                except UnsupportedOpError:
+                    raise unknown from None
+            except ShapeError as error:
+                if unknown is None or isinstance(error, DimsDiffer):
+                    raise
+                raise unknown from error  # sizes that a run reads don't fit as they stand

@@ -1,0 +1,197 @@
+"""Sequences and optionals: lists of values that exist while a model is read, and never in a run.
+
+What a model makes of them must be known when it is read: how long they are, which place is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Union
+
+import numpy as np
+
+from webrt.dtypes import DType
+from webrt.errors import ShapeError, UnsupportedOpError
+from webrt.graph.ir import Attribute, Value
+from webrt.ops.compose import Make
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A sequence of tensors."""
+
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Maybe:
+    """An optional: a tensor, a sequence, or nothing."""
+
+    held: Value | Listed | None
+
+
+Item = Union[Value, Listed, Maybe]
+Attributes = dict[str, Attribute]
+Fold = Callable[["_Call"], Item]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One node: its inputs, attributes, and what makes further nodes."""
+
+    op: str
+    name: str
+    inputs: Sequence[Item | None]
+    attributes: Attributes
+    make: Make
+
+    def error(self, expected: str, found: str) -> ShapeError:
+        return ShapeError(f"node {self.name!r} ({self.op}): expected {expected}, found {found}")
+
+    def sequence(self, position: int = 0) -> tuple[Value, ...]:
+        found = self.inputs[position]
+        if isinstance(found, Maybe):
+            found = found.held
+        if not isinstance(found, Listed):
+            raise self.error(f"a sequence as input {position}", "none")
+        return found.values
+
+    def tensor(self, position: int) -> Value:
+        found = self.inputs[position] if position < len(self.inputs) else None
+        if isinstance(found, Maybe):
+            found = found.held
+        if not isinstance(found, Value):
+            raise self.error(f"a tensor as input {position}", "none")
+        return found
+
+    def place(self, position: int, count: int, default: int) -> int:
+        """A position in a sequence, which must be known."""
+        if position >= len(self.inputs) or self.inputs[position] is None:
+            return default
+        value = self.tensor(position)
+        if value.data is None or value.data.size != 1:
+            raise UnsupportedOpError(
+                f"node {self.name!r} ({self.op}): a place in a sequence that depends on data"
+                " isn't run"
+            )
+        place = int(value.data.reshape(-1)[0])
+        if not -count <= place < count:
+            raise self.error(f"a place in {-count} … {count - 1}", str(place))
+        return place % count
+
+    def integer(self, name: str, default: int) -> int:
+        value = self.attributes.get(name, default)
+        return value if isinstance(value, int) else default
+
+
+def _construct(call: _Call) -> Item:
+    return Listed(tuple(call.tensor(j) for j in range(len(call.inputs))))
+
+
+def _at(call: _Call) -> Item:
+    values = call.sequence()
+    return values[call.place(1, len(values), 0)]
+
+
+def _insert(call: _Call) -> Item:
+    values = call.sequence()
+    place = call.place(2, len(values) + 1, len(values))
+    return Listed((*values[:place], call.tensor(1), *values[place:]))
+
+
+def _erase(call: _Call) -> Item:
+    values = call.sequence()
+    place = call.place(1, len(values), len(values) - 1)
+    return Listed((*values[:place], *values[place + 1 :]))
+
+
+def _length(call: _Call) -> Item:
+    return call.make.scalar(len(call.sequence()))
+
+
+def _split(call: _Call) -> Item:
+    x = call.tensor(0)
+    axis = call.integer("axis", 0) % max(len(x.shape), 1)
+    extent = x.shape[axis]
+    sizes = _sizes(call, extent if isinstance(extent, int) else None)
+    make, start, parts = call.make, 0, []
+    for size in sizes:
+        part = make.part(x, axis, start, start + size)
+        if len(call.inputs) < 2 and not call.integer("keepdims", 1):
+            part = make("Squeeze", part, make.integers(axis))
+        parts.append(part)
+        start += size
+    return Listed(tuple(parts))
+
+
+def _sizes(call: _Call, extent: int | None) -> list[int]:
+    if extent is None:
+        raise UnsupportedOpError(
+            f"node {call.name!r} ({call.op}): a sequence whose length a run decides isn't run"
+        )
+    if len(call.inputs) < 2 or call.inputs[1] is None:
+        return [1] * extent
+    split = call.tensor(1)
+    if split.data is None:
+        raise UnsupportedOpError(f"node {call.name!r} ({call.op}): split depends on data")
+    if split.shape:
+        sizes = [int(s) for s in split.data]
+        if sum(sizes) != extent:
+            raise call.error(f"parts of {extent} in all", str(sum(sizes)))
+        return sizes
+    size = int(split.data)
+    if size < 1:
+        raise call.error("parts of at least 1", str(size))
+    return [min(size, extent - start) for start in range(0, extent, size)]
+
+
+def _concat(call: _Call) -> Item:
+    values, axis = call.sequence(), call.integer("axis", 0)
+    if not values:
+        raise call.error("at least one tensor", "none")
+    make = call.make
+    if call.integer("new_axis", 0):
+        values = tuple(make("Unsqueeze", v, make.integers(axis)) for v in values)
+    return make("Concat", *values, axis=axis) if len(values) > 1 else values[0]
+
+
+def _optional(call: _Call) -> Item:
+    held = call.inputs[0] if call.inputs else None
+    return held if isinstance(held, Maybe) else Maybe(held)
+
+
+def _has(call: _Call) -> Item:
+    held = call.inputs[0] if call.inputs else None
+    found = not (held is None or (isinstance(held, Maybe) and held.held is None))
+    return Value(f"{call.name}.has", DType.BOOL, (), np.array(found))
+
+
+def _get(call: _Call) -> Item:
+    held = call.inputs[0] if call.inputs else None
+    found = held.held if isinstance(held, Maybe) else held
+    if found is None:
+        raise call.error("an element", "none")
+    return found
+
+
+FOLDED: dict[str, Fold] = {
+    "SequenceEmpty": lambda call: Listed(()),
+    "SequenceConstruct": _construct,
+    "SequenceAt": _at,
+    "SequenceInsert": _insert,
+    "SequenceErase": _erase,
+    "SequenceLength": _length,
+    "SplitToSequence": _split,
+    "ConcatFromSequence": _concat,
+    "Optional": _optional,
+    "OptionalHasElement": _has,
+    "OptionalGetElement": _get,
+}
+
+
+def fold(
+    op: str, name: str, inputs: Sequence[Item | None], attributes: Attributes, make: Make
+) -> Item:
+    """What an operator on sequences or optionals gives; the nodes that takes are in `make`."""
+    return FOLDED[op](_Call(op, name, inputs, attributes, make))
