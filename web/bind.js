@@ -19,11 +19,20 @@ export function shapeOf(pack, port) {
   return port.shape.map((dim) => (typeof dim === "number" ? dim : show(dim, names)));
 }
 
+/** A symbol and how many times it makes a dim; null for another dim.
+ * @param {import("./dims.js").Dim} dim @returns {[string, number] | null} */
+export function scaled(dim) {
+  if (typeof dim === "string") return [dim, 1];
+  if (!Array.isArray(dim) || dim[0] !== "*" || dim.length !== 3) return null;
+  const [, factor, id] = dim;
+  return typeof factor === "number" && factor >= 1 && typeof id === "string" ? [id, factor] : null;
+}
+
 /** Every symbol is a dim of an input or gets its value in the flow. @param {Pack} pack */
 export function checkSymbols(pack) {
   const bound = new Set(boundBy(pack.flow));
   for (const { id, name } of pack.symbols) {
-    if (!bound.has(id) && !pack.inputs.some((port) => port.shape.includes(id))) {
+    if (!bound.has(id) && !pack.inputs.some((p) => p.shape.some((dim) => scaled(dim)?.[0] === id))) {
       throw new PackError(`the symbol '${name}' is no dim of any input; pack again`);
     }
   }
@@ -89,15 +98,17 @@ function readSymbols(pack, given) {
   /** @type {Record<string, string>} */
   const origins = {};
   pack.inputs.forEach((port, j) => port.shape.forEach((dim, axis) => {
-    if (typeof dim !== "string" || bindings[dim] !== undefined) return;
+    const [id, factor] = scaled(dim) ?? ["", 1];
+    if (id === "" || bindings[id] !== undefined) return;
     const size = given[j].dims[axis];
-    const { name, most } = symbols[dim];
-    if (size < 1 || size > most) {
+    const most = factor * symbols[id].most;
+    if (size < factor || size > most) {
+      const name = show(dim, { [id]: symbols[id].name });
       throw new ShapeError(`input '${port.name}': ${name} at axis ${axis} is ${size}, `
-        + `expected 1 to ${most}`);
+        + `expected ${factor} to ${most}`);
     }
-    bindings[dim] = size;
-    origins[dim] = port.name;
+    bindings[id] = Math.floor(size / factor);
+    origins[id] = port.name;
   }));
   return { bindings, origins };
 }

@@ -2,6 +2,7 @@
 // compiled. The same checks in the same words as webrt/pack/read.py (webrt/pack/format.py
 // describes the format); tests/vectors/pack/ holds both to them.
 
+import { scaled } from "./bind.js";
 import { MAX_SYMBOL, elements } from "./dims.js";
 import { Field } from "./field.js";
 import { FlowReader, checkWindows } from "./flow-read.js";
@@ -76,7 +77,7 @@ export async function parseManifest(data, file = MANIFEST) {
   const inputs = readPorts(root.member("inputs"), tensors, known, true);
   const outputs = readPorts(root.member("outputs"), tensors, known, false);
   checkInputs(root.member("inputs"), tensors, inputs);
-  const given = new Set(inputs.flatMap((p) => p.shape).filter((d) => typeof d === "string"));
+  const given = new Set(inputs.flatMap((p) => p.shape.flatMap((d) => scaled(d)?.[0] ?? [])));
   const reader = new FlowReader(root.member("steps"), steps, tensors, known, given,
     (field, { problem, inputs: reads, outputs: writes }) => (
       checkBindings(field, [...reads, ...writes], tensors, kernels[problem])));

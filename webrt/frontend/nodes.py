@@ -141,8 +141,12 @@ class Builder(Inner):
         file: str,
         same: dict[str, str | int],
         functions: Functions,
+        multiples: dict[str, int],
     ) -> None:
-        """`same` tells what a dim of that name is taken for: a number, or an earlier name."""
+        """`same` tells what a dim of that name is taken for: a number, or an earlier name.
+
+        A dim in `multiples` is so many times its symbol.
+        """
         self.proto = proto
         self.opsets = opsets
         self.reader = reader
@@ -153,6 +157,7 @@ class Builder(Inner):
         self.nodes: list[Node] = []
         self.refused: list[str] = []
         self.same = same
+        self.multiples = multiples
         self.shown = {
             d.dim_param or f"{i.name}.{j}"
             for i in proto.input
@@ -213,6 +218,11 @@ class Builder(Inner):
         _check_schema(name, node, self.opsets)
         self._node(name, node)
 
+    def scale(self, symbol: str, factor: int) -> None:
+        """Take the dims of a symbol, by its id, for multiples of `factor`."""
+        name = next(s.name for s in self.symbols.values() if s.id == symbol)
+        self.multiples[name] = self.multiples.get(name, 1) * factor
+
     def unify(self, left: Dim, right: Dim) -> None:
         """Take the later of two symbols for the earlier, or a symbol for a number."""
         names = [s.name for s in self.symbols.values()]  # of s0, s1 … in this order
@@ -271,7 +281,7 @@ class Builder(Inner):
             display = known
         if display not in self.symbols:
             self.symbols[display] = ModelSymbol(f"s{len(self.symbols)}", display)
-        return dims.symbol(self.symbols[display].id)
+        return dims.symbol(self.symbols[display].id) * self.multiples.get(display, 1)
 
     def _node(self, name: str, node: NodeProto) -> None:
         domain = short_domain(node.domain)

@@ -191,5 +191,6 @@ class Plan:
     @property
     def given(self) -> tuple[str, ...]:
         """The symbols that the shapes of a run's inputs give; hosts bind the others on the way."""
-        shown = {n for p in self.inputs for d in p.shape if (n := dims.lone_symbol(d)) is not None}
+        found = [dims.scaled_symbol(d) for p in self.inputs for d in p.shape]
+        shown = {scaled[0] for scaled in found if scaled is not None}
         return tuple(s.id for s in self.symbols if s.id in shown)
