@@ -53,7 +53,7 @@ _NAMES = {cls: name for name, cls in _FAMILIES.items()}
 
 def default(problem: Problem, limits: Limits | CpuLimits | None = None) -> Schedule:
     """The schedule that a kernel gets where nothing was measured."""
-    return space(problem, limits)[0]
+    return explain(problem, limits).first
 
 
 def space(problem: Problem, limits: Limits | CpuLimits | None = None) -> tuple[Schedule, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -27,16 +28,28 @@ class Rules(Generic[S]):
     should: tuple[Rule[S], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
 class Explored(Generic[S]):
     """A space, best guess first, and every other raw candidate with the rule that dropped it.
 
-    Those that are `refused` can't run here; those that are `left` can.
+    Those that are `refused` can't run here; those that are `left` can. Raw candidates are looked at
+    once something but the `first` is asked for: kernels get that one while a model is packed.
     """
 
-    kept: tuple[S, ...]
-    left: tuple[tuple[S, str], ...]
-    refused: tuple[tuple[S, str], ...]
+    def __init__(self, first: S, raw: Iterable[S], rules: Rules[S], order: Order[S]) -> None:
+        self.first = first
+        self._sort = functools.cache(lambda: _sorted(first, raw, rules, order))
+
+    @property
+    def kept(self) -> tuple[S, ...]:
+        return self._sort()[0]
+
+    @property
+    def left(self) -> tuple[tuple[S, str], ...]:
+        return self._sort()[1]
+
+    @property
+    def refused(self) -> tuple[tuple[S, str], ...]:
+        return self._sort()[2]
 
     def allows(self, schedule: S) -> bool:
         """Whether it may be served: the space is what is tried, not all that is legal."""
@@ -62,6 +75,12 @@ def explore(first: S, raw: Iterable[S], rules: Rules[S], order: Order[S]) -> Exp
 
     `first` is what a kernel gets where nothing is known of the device: it is in every space.
     """
+    return Explored(first, raw, rules, order)
+
+
+def _sorted(
+    first: S, raw: Iterable[S], rules: Rules[S], order: Order[S]
+) -> tuple[tuple[S, ...], tuple[tuple[S, str], ...], tuple[tuple[S, str], ...]]:
     legal: list[tuple[float, S]] = []
     left: list[tuple[S, str]] = []
     refused: list[tuple[S, str]] = []
@@ -88,7 +107,7 @@ def explore(first: S, raw: Iterable[S], rules: Rules[S], order: Order[S]) -> Exp
             left.append((schedule, BEYOND))
         else:
             kept.append(schedule)
-    return Explored(tuple(kept), tuple(left), tuple(refused))
+    return tuple(kept), tuple(left), tuple(refused)
 
 
 def _broken(rules: Sequence[Rule[S]], schedule: S) -> str | None:
