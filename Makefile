@@ -44,9 +44,11 @@ unit:
 e2e:
 	$(BIN)/python -m pytest e2e
 
-e2e-full: system  ## e2e with the models of the paper at every length (needs the bench extra)
+e2e-full: system  ## the paper's models at every length, public models on both devices and in Chromium (needs the bench extra)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
 	$(BIN)/python bench/check_models.py
+	$(BIN)/python bench/public.py
+	WEBRT_FULL=1 $(BIN)/python -m pytest e2e/test_public.py
 
 bench: system  ## MiniLM-L6 in Chromium beside onnxruntime-web
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
