@@ -7,7 +7,7 @@ from abc import abstractmethod
 from webrt.codegen.encoder import I32, V128
 from webrt.codegen.wasm_address import Addresses
 from webrt.dtypes import DType
-from webrt.kernel.expr import Call, Expr, lanes_of
+from webrt.kernel.expr import Call, Const, Expr, lanes_of
 
 
 class WholeNumbers(Addresses):
@@ -74,6 +74,12 @@ class WholeNumbers(Addresses):
             self.expr(count)
             self.f.emit("i32x4.shl" if op == "shift_left" else f"i32x4.shr_{sign}")
             return
+        if op == "shift_left" and isinstance(count, Call) and count.op == "vec4":
+            literal = [int(c.value) % 32 for c in count.args if isinstance(c, Const)]
+            if len(literal) == 4:  # fields of packed words: a product is one instruction
+                self.f.i32x4(*(1 << n for n in literal))
+                self.f.emit("i32x4.mul")
+                return
         self.wide(count)
         self._lane_by_lane(op, value.dtype)
 

@@ -86,7 +86,7 @@ class Operands:
             return literal
         packed = self.owner.packed(value)
         if packed is not None:
-            return unpack(value, packed, partial(self._load, packed.words), offset)
+            return unpack(packed, partial(self._load, packed.words), offset)
         return self._load(value, offset)
 
     def _load(self, value: Value, offset: Dim) -> Load:

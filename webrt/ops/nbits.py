@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
+
 import numpy as np
 
 from webrt import dims
@@ -12,7 +15,7 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Ref, call, f32
 from webrt.kernel.problem import Contract
 from webrt.ops.emit import Emitter, Operands
-from webrt.ops.packed import field
+from webrt.ops.packed import WORD, field
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
 
@@ -67,6 +70,7 @@ class MatMulNBits:
             raise site.unsupported("weights that another runtime has packed aren't run")
         _bytes_of(site, 1, n * blocks * block * bits // 8)
         scales = site.input(2)
+        site.constant(2, "its scales")
         if dims.product(scales.shape) != n * blocks:
             raise site.shape_error(f"{n * blocks} scales", shape_text(scales.shape))
         if site.optional(4) is not None:
@@ -102,11 +106,11 @@ class MatMulNBits:
         k, n, bits, block, blocks = _sizes(site)
         operands = emit.operands()
         a = operands.load(x, M * k + K)
-        words = _words(site, 1)
-        number = _field(operands, words, N * (blocks * block) + K, bits)
-        place = N * blocks + dims.floor_div(K, block)
+        number = _number(site, operands, n, k, bits)
+        place = dims.floor_div(K, block) * n + N
         number = call("sub", number, _point(site, operands, place))
-        b = call("mul", number, operands.load(site.input(2), place))
+        scales = _by_blocks(site, 2, n, blocks)
+        b = call("mul", number, operands.load(scales, place))
         result: Expr = Ref("acc", DType.F32)
         if bias is not None:
             result = call("add", result, operands.load(bias, N))
@@ -116,28 +120,75 @@ class MatMulNBits:
         emit.problem(problem, operands, emit.outputs)
 
 
-def _words(site: Site, position: int) -> Value:
-    """The constant's bytes, four a word."""
-    value = site.input(position)
-    assert value.data is not None
-    raw = np.ascontiguousarray(value.data).reshape(-1)
-    data = np.pad(raw, (0, -raw.size % 4)).view(np.uint32) if raw.size % 4 else raw.view(np.uint32)
-    return Value(f"{value.name}.words", DType.U32, (data.size,), data)
+_Weak = weakref.WeakValueDictionary[tuple[int, str], Array]
+_SOURCES: _Weak = weakref.WeakValueDictionary()
+_MADE: _Weak = weakref.WeakValueDictionary()
+"""What constants were laid out as, while anybody holds it: a graph is lowered in several rounds."""
 
 
-def _field(operands: Operands, words: Value, offset: Dim, bits: int) -> Expr:
-    """A number of a few bits, as f32."""
-    found = field(lambda place: operands.load(words, place), offset, bits, DType.U32)
+def _kept(source: Array, name: str, make: Callable[[], Array]) -> Array:
+    key = id(source), name
+    found = _MADE.get(key)
+    if found is None or _SOURCES.get(key) is not source:
+        found = _MADE[key] = make()
+        _SOURCES[key] = source
+    return found
+
+
+def _words(source: Array, n: int, k: int, bits: int) -> Array:
+    """[K / rows][N / 4] words of four columns × as many rows as fit: what lanes read together."""
+    rows = WORD // (4 * bits)
+    total = np.zeros((-(-k // rows), -(-n // 4)), np.uint32)
+    raw = np.ascontiguousarray(source).reshape(n, -1)
+    for column in range(n):
+        numbers = np.zeros(total.shape[0] * rows, np.uint32)
+        numbers[:k] = _fields(raw[column], bits)[:k]
+        for row in range(rows):
+            place = np.uint32((column % 4 + 4 * row) * bits)
+            total[:, column // 4] |= numbers[row::rows] << place
+    return total.view(np.int32)
+
+
+def _number(site: Site, operands: Operands, n: int, k: int, bits: int) -> Expr:
+    """Weight (k, n) as f32; the shift by its row is one for all columns."""
+    value, rows = site.input(1), WORD // (4 * bits)
+    source = value.data
+    assert source is not None
+    made = _kept(source, f"{n} {k} {bits}", lambda: _words(source, n, k, bits))
+    words = Value(f"{value.name}.words", DType.I32, (made.size,), made.reshape(-1))
+    row = dims.floor_div(K, rows) * (-(-n // 4)) + dims.floor_div(N, 4)
+    word = operands.load(words, row)
+    if rows > 1:
+        above = dims.modulo(K, rows) * (-4 * bits) + 4 * bits * (rows - 1)
+        word = call("shift_left", word, ex.as_index(above))
+    found = field(word, dims.modulo(N, 4), bits, False, 4 * bits)
     return ex.cast(ex.cast(found, DType.I32), DType.F32)
+
+
+def _by_blocks(site: Site, position: int, n: int, blocks: int) -> Value:
+    """Scales or zero points [N, blocks] as [blocks, N]."""
+    value = site.input(position)
+    data = site.constant(position, "its scales" if position == 2 else "its zero points")
+    turned = _kept(data, "turned", lambda: np.ascontiguousarray(data.reshape(n, blocks).T))
+    return Value(f"{value.name}.columns", value.dtype, (n * blocks,), turned.reshape(-1))
 
 
 def _point(site: Site, operands: Operands, place: Dim) -> Expr:
     """The zero point of a block."""
-    _, _, bits, block, blocks = _sizes(site)
+    _, n, bits, _, blocks = _sizes(site)
     points = site.optional(3)
     if points is None:
         return f32(1 << bits - 1)
     if points.dtype is not DType.U8:
-        return operands.load(points, place)
-    offset = N * _point_stride(bits, blocks) + dims.floor_div(K, block)
-    return _field(operands, _words(site, 3), offset, bits)
+        return operands.load(_by_blocks(site, 3, n, blocks), place)
+    source = points.data
+    assert source is not None
+
+    def make() -> Array:
+        stride = _point_stride(bits, blocks)
+        numbers = _fields(source.reshape(-1), bits).reshape(n, stride)[:, :blocks]
+        return np.ascontiguousarray(numbers.T).astype(np.float32)
+
+    made = _kept(source, "points", make)
+    value = Value(f"{points.name}.columns", DType.F32, (made.size,), made.reshape(-1))
+    return operands.load(value, place)

@@ -23,28 +23,27 @@ LEAST = 256
 
 WORD = 32
 
-_WORDS: dict[DType, DType] = {
-    DType.I8: DType.I32, DType.U8: DType.U32, DType.I16: DType.I32, DType.U16: DType.U32,
-}  # fmt: skip
+NARROW = (DType.I8, DType.U8, DType.I16, DType.U16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """A constant of so many bits an element; the words' dtype tells whether it is signed."""
+    """A constant of so many bits an element, in words of int32."""
 
     words: Value
     bits: int
+    signed: bool
 
 
 def pack(value: Value) -> Packed | None:
     """The constant in as few bits as hold all of its elements; None where it isn't packed."""
-    dtype = _WORDS.get(value.dtype)
-    if dtype is None or value.data is None or value.data.size < LEAST:
+    if value.dtype not in NARROW or value.data is None or value.data.size < LEAST:
         return None
     flat = np.ascontiguousarray(value.data).reshape(-1)
     bits = _bits(flat)
-    data = words(flat, bits).view(np.int32 if dtype is DType.I32 else np.uint32)
-    return Packed(Value(f"{value.name}.packed", dtype, (data.size,), data), bits)
+    data = words(flat, bits).view(np.int32)
+    packed = Value(f"{value.name}.packed", DType.I32, (data.size,), data)
+    return Packed(packed, bits, flat.dtype.kind == "i")
 
 
 def _bits(flat: Array) -> int:
@@ -71,16 +70,16 @@ def words(flat: Array, bits: int) -> Array:
     return total
 
 
-def unpack(value: Value, packed: Packed, load: Callable[[Dim], Load], offset: Dim) -> Expr:
-    """Element `offset` of a packed constant."""
-    return field(load, offset, packed.bits, packed.words.dtype)
-
-
-def field(load: Callable[[Dim], Expr], offset: Dim, bits: int, dtype: DType) -> Expr:
-    """Field `offset` of words of the dtype: i32 for signed ones, u32 for others."""
-    many = WORD // bits
+def unpack(packed: Packed, load: Callable[[Dim], Load], offset: Dim) -> Expr:
+    """Element `offset` of a packed constant: i32, or u32 of unsigned ones."""
+    many = WORD // packed.bits
     word = load(dims.floor_div(offset, many))
-    above = dims.modulo(offset, many) * -bits + (WORD - bits)
-    count = Const(above, dtype) if isinstance(above, int) else ex.cast(ex.as_index(above), dtype)
-    rest = Const(WORD - bits, dtype)
-    return call("shift_right", call("shift_left", word, count), rest)
+    return field(word, dims.modulo(offset, many), packed.bits, packed.signed)
+
+
+def field(word: Expr, place: Dim, bits: int, signed: bool, within: int = WORD) -> Expr:
+    """Field number `place` of the lowest `within` bits of a word of i32, as i32 or u32."""
+    word = call("shift_left", word, ex.as_index(place * -bits + (within - bits)))
+    if signed:
+        return call("shift_right", word, ex.i32(WORD - bits))
+    return call("shift_right", call("bits_u32", word), Const(WORD - bits, DType.U32))

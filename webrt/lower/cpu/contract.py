@@ -35,6 +35,7 @@ from webrt.kernel.expr import (
     loads,
     rewrite,
     substitute,
+    walk,
 )
 from webrt.kernel.problem import Contract
 from webrt.lower.common import Quad, decode, lane, quad, wide
@@ -299,14 +300,16 @@ class _Lowering:
     def in_fours(self, expr: Expr, name: str) -> Expr | None:
         """`expr` at four values of index `name`, the symbol `_FOUR` times 4 and on.
 
-        None where that takes loads of one element, so that it doesn't pay.
+        None where that takes loads of one element for each, so that it doesn't pay; one for all
+        four is a word of packed weights.
         """
         steps = [stride(e.offset, name) for e in loads(expr)]
         if any(step not in (0, 1, None) for step in steps):
             return None
         extents = self.extents | {_FOUR: dims.floor_div(self.extents[name], 4)}
         result = vectorise(expr, name, quad(symbol(_FOUR)), extents)
-        single = [e for e in loads(result) if e.lanes == 1 and _FOUR in free_symbols(e)]
+        gathers = [e for e in walk(result) if isinstance(e, Call) and e.op == "vec4"]
+        single = any(_FOUR in free_symbols(load) for e in gathers for load in loads(e))
         return None if single else result
 
     def fill_ones(self, scope: Scope, b: Expr, start: Dim, k0: Dim, k1: Dim) -> None:

@@ -67,9 +67,14 @@ def panel_load(problem: Contract) -> Load | None:
     operand = problem.operands[int(load.memory)]
     if not literal or not isinstance(operand.size, int) or load.dtype not in PANEL_TYPES:
         return None
+    points = 1
     for name in free_symbols(load):
-        if name not in space or name == "m" or not isinstance(space[name], int):
+        extent = space.get(name)
+        if name == "m" or not isinstance(extent, int):
             return None
+        points *= extent
+    if points > operand.size:
+        return None  # several weights a word: panels would hold each word several times
     others = [problem.a, *(o.expr for o in problem.outputs)]
     if any(e.memory == load.memory for expr in others for e in loads(expr)):
         return None
