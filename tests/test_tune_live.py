@@ -80,7 +80,7 @@ def test_every_schedule_can_be_swapped_in(kind: Any, folder: Path) -> None:
         for index, problem in enumerate(session.pack.plan.problems):
             here = specialise(problem, bindings)
             every = candidates(here, device.info)
-            for schedule in every if isinstance(problem, Contract) else every[:4]:
+            for schedule in every[::6] if isinstance(problem, Contract) else every[:4]:
                 compiled = session.compiled_kernels
                 run_sync(session.swap(bindings, index, generate(here, schedule, device.info)))
                 assert session.compiled_kernels == compiled + 1

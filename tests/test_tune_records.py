@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,22 +69,11 @@ def test_a_problem_is_known_by_its_text() -> None:
     assert key.dims == (("s0", 7),)
 
 
-def test_other_devices_order_the_candidates() -> None:
-    records = Records(
-        [
-            record("mine", Trial(OTHER, 0.1)),
-            record("one", Trial(SLOW, 2.0), Trial(FAST, 1.0)),
-            record("two", Trial(FAST, 3.0), Trial(OTHER, 4.0)),
-            record("three", Trial(OTHER, 1.0), problem="contract:2"),
-        ]
-    )
-    key = Key("mine", "0.1", "contract:1", (("s0", 128),))
-    assert records.elsewhere(key) == [FAST, SLOW, OTHER]
-
-
 def test_files_come_back_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "records.json"
-    records = Records([record("d", Trial(SLOW, 2.0), Trial(OTHER, None, "wrong")), record("e")])
+    shaped = replace(record("f", Trial(FAST, 1.0)), shape=(1, 128, 24, 32))
+    told = record("d", Trial(SLOW, 2.0), Trial(OTHER, None, "wrong"))
+    records = Records([told, record("e"), shaped])
     records.write(path)
     assert list(Records.read(path)) == list(records)
     assert [p.name for p in path.parent.iterdir()] == ["records.json"]
@@ -106,6 +96,7 @@ def changed(**members: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     "data",
     [
+        changed(shape=1), changed(shape=[0]), changed(shape=[1] * 9),
         [], {}, GOOD | {"version": 2}, GOOD | {"format": "x"}, GOOD | {"records": 1},
         changed(device=1), changed(device=""), changed(device="x" * 1001), changed(dims=[]),
         changed(dims={"s0": 0}), changed(dims={"s0": True}), changed(default=0),

@@ -72,15 +72,20 @@ def gpu_class(adapter_class: str) -> GpuClass:
     return GPUS.get(adapter_class, UNKNOWN_GPU)
 
 
-def load_weight(limits: Limits) -> float:
-    """What loads weigh beside products, from how much faster tiles of 8 × 8 are than of 4 × 4.
+def tile_cost(rows: int, columns: int, limits: Limits) -> float:
+    """What a tile's products take, each with its share of the loads: 1 where loads are free.
 
-    1 + loads (1 / rows + 1 / columns) is 1 + loads / 2 for 4 × 4, 1 + loads / 4 for 8 × 8.
+    The time is as 1 + loads (1 / rows + 1 / columns), `loads` from how much faster tiles of 8 × 8
+    were than of 4 × 4; where they were slower, it is taken to grow with the tile.
     """
     gain = limits.large_tiles
-    if not gain:
-        return gpu_class(limits.adapter_class).loads
-    return max(-1.5, min(32.0, (gain - 1) / max(0.01, 0.5 - 0.25 * gain)))
+    if 0.0 < gain < 1.0:
+        growth = (1 / gain - 1) / max(0.05, 1 - 0.25 / gain)
+        return 1 + growth * rows * columns / 64
+    loads = gpu_class(limits.adapter_class).loads
+    if gain:
+        loads = min(32.0, (gain - 1) / max(0.01, 0.5 - 0.25 * gain))
+    return 1 + loads * (1 / rows + 1 / columns)
 
 
 def cpu_class(architecture: str) -> CpuClass:

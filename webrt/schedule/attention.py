@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from webrt.kernel.problem import Attention
-from webrt.schedule.adapters import gpu_class, load_weight
+from webrt.schedule.adapters import gpu_class, tile_cost
 from webrt.schedule.base import Limits
 from webrt.schedule.explore import Explored, Order, Rules, explore
 
@@ -138,7 +138,7 @@ def cost(schedule: AttentionSchedule, problem: Attention, limits: Limits) -> flo
     per_group = schedule.rows * schedule.lanes
     waste = -(-rows // per_group) * per_group / rows
     work = -(-width // schedule.columns) * depth + width  # scores are made for each block of values
-    products = 1 + load_weight(limits) / schedule.rows
+    products = tile_cost(schedule.rows, MAX_COLUMNS, limits)
     spilled = math.sqrt(max(1.0, registers(schedule, depth) / (1.5 * known.registers)))
     held = 0.85 if schedule.hold else 1.0
     keys = 0.95 if schedule.keys == 8 else 1.0

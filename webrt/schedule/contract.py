@@ -9,7 +9,7 @@ from functools import cache
 from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel.problem import Contract
-from webrt.schedule.adapters import gpu_class, load_weight
+from webrt.schedule.adapters import gpu_class, tile_cost
 from webrt.schedule.base import Limits
 from webrt.schedule.explore import Explored, Order, Rules, explore
 
@@ -155,7 +155,7 @@ def cost(schedule: ContractSchedule, problem: Contract, limits: Limits) -> float
         -(-m // schedule.rows) * schedule.rows if schedule.lanes_m > 1 else -(-m // tile_m) * tile_m
     )
     waste = rows * -(-n // tile_n) * tile_n / (m * n)
-    products = 1 + load_weight(limits) * (1 / schedule.rows + 1 / schedule.columns)
+    products = tile_cost(schedule.rows, schedule.columns, limits)
     idle = math.sqrt(max(1.0, known.busy / (blocks * schedule.lanes_k)))
     lanes = 1 + 0.02 * _LANES.index((schedule.lanes_m, schedule.lanes_n))
     staged = 1.5 / (limits.staging or 1.0) if schedule.stage else 1.0

@@ -17,7 +17,7 @@ from webrt.runtime.kernels import Candidate
 from webrt.runtime.session import Session
 from webrt.runtime.sync import run_sync
 from webrt.tune.apart import PATIENCE, Apart
-from webrt.tune.candidate import candidates, generate
+from webrt.tune.candidate import generate, may_serve
 from webrt.tune.records import Record, Records
 from webrt.tune.tuner import LEAST_GAIN
 
@@ -131,7 +131,7 @@ class Tuning:
             return
         session = self._session
         here = specialise(session.pack.plan.problems[problem], self._bindings)
-        if trial.schedule not in candidates(here, session.device_info):
+        if not may_serve(here, trial.schedule, session.device_info):
             return  # what another process says is checked
         try:
             self._swap(problem, generate(here, trial.schedule, session.device_info))

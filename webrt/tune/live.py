@@ -8,7 +8,7 @@ from webrt.errors import CompileError
 from webrt.kernel.problem import specialise, symbols
 from webrt.runtime.kernels import Candidate
 from webrt.runtime.session import Session
-from webrt.tune.candidate import candidates, generate
+from webrt.tune.candidate import candidates, generate, may_serve
 from webrt.tune.records import Record, Records, device_key, make_key
 from webrt.tune.tuner import Progress, Tuner, TuneReport
 
@@ -40,7 +40,7 @@ async def tune(
 async def apply(session: Session, bindings: Mapping[str, int], records: Records) -> int:
     """Swap in what `records` hold for this device, model and shape; returns for how many problems.
 
-    A schedule that isn't in the space any more, or that doesn't compile, is left out.
+    A schedule that isn't legal any more, or that doesn't compile, is left out.
     """
     info = session.device_info
     swapped = 0
@@ -48,8 +48,9 @@ async def apply(session: Session, bindings: Mapping[str, int], records: Records)
         used = {name: bindings[name] for name in symbols(problem)}
         schedule = records.best(make_key(info, problem, used))
         here = specialise(problem, used)
-        space = candidates(here, info)
-        if schedule is None or schedule == space[0] or schedule not in space:
+        if schedule is None or schedule == candidates(here, info)[0]:
+            continue
+        if not may_serve(here, schedule, info):
             continue
         try:
             await session.swap(bindings, index, generate(here, schedule, info))

@@ -67,7 +67,8 @@ async def serve(request: str, manifest: bytes, device: Device, page: Page) -> st
     asked = json.loads(request)
     pack, _ = for_device(parse_manifest(manifest), device.info.features)
     known = _Told(Records.from_json(json.dumps(asked["records"]), "records"))
-    tuner = _PageTuner(_PoliteDevice(device, page), pack.plan, asked["dims"], known, page)
+    polite = _PoliteDevice(device, page)
+    tuner = _PageTuner(polite, pack.plan, asked["dims"], known, page)
     tuner.plant(asked.get("planted", []))
     tuner.tells_progress = asked.get("progress", False)
     report = await tuner.run(asked["seconds"])
@@ -93,9 +94,15 @@ class _PageTuner(Tuner):
     """
 
     def __init__(
-        self, device: Device, plan: Plan, bindings: Mapping[str, int], known: _Told, page: Page
+        self,
+        device: _PoliteDevice,
+        plan: Plan,
+        bindings: Mapping[str, int],
+        known: _Told,
+        page: Page,
     ) -> None:
-        super().__init__(device, plan, bindings, known)
+        # What is waited for the page isn't time that was spent on trials.
+        super().__init__(device, plan, bindings, known, lambda: time.monotonic() - device.waited)
         self._info = device.info
         self._known = known
         self._page = page
@@ -189,14 +196,18 @@ class _PoliteDevice:
         self._page = page
         self._replayed = False
         self._until = 0.0
+        self.waited = 0.0
 
     @property
     def info(self) -> DeviceInfo:
         return self._device.info
 
     async def _turn(self) -> None:
+        start = time.monotonic()
         await self._page.turn()
-        self._until = time.monotonic() + TURN_SECONDS
+        now = time.monotonic()
+        self.waited += now - start
+        self._until = now + TURN_SECONDS
 
     async def compile(
         self, kernels: Sequence[KernelCode], progress: Callable[[int, int], None] | None = None

@@ -4,7 +4,7 @@ A file of records is one JSON object, so that it can be looked at, merged and pu
 
     {"format": "webrt records", "version": 1, "records": [
       {"device": "webgpu/…", "codegen": "0.1.0", "problem": "contract:3f2a…", "dims": {"s1": 128},
-       "default": 1.93,
+       "default": 1.93, "shape": [1, 128, 1152, 384],
        "trials": [{"schedule": {…}, "ms": 0.97}, {"schedule": {…}, "failed": "…"}, …]}, …]}
 
 A record holds for one device, one version of the code generator and one problem at one shape. Its
@@ -58,11 +58,16 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The trials of one key; `default_ms` is the default schedule's time in the same session."""
+    """The trials of one key; `default_ms` is the default schedule's time in the same session.
+
+    `shape` is the problem's extents at these dims (`order.shape_of`), by which other problems and
+    devices learn from it.
+    """
 
     key: Key
     default_ms: float
     trials: tuple[Trial, ...]
+    shape: tuple[int, ...] = ()
 
     @property
     def best(self) -> Trial | None:
@@ -139,21 +144,6 @@ class Records:
         trial = None if record is None else record.best
         return None if trial is None else trial.schedule
 
-    def elsewhere(self, key: Key) -> list[Schedule]:
-        """Schedules that other devices found for the same problem, the fastest in each first.
-
-        They order the candidates on a device that was never seen: position by position over the
-        devices, so that each one's best comes before any one's second.
-        """
-        ranked: list[list[Schedule]] = []
-        for record in self:
-            if record.key.problem == key.problem and record.key.device != key.device:
-                timed = sorted((t.ms, j) for j, t in enumerate(record.trials) if t.ms is not None)
-                ranked.append([record.trials[j].schedule for _, j in timed])
-        rounds = max(map(len, ranked), default=0)
-        every = [r[position] for position in range(rounds) for r in ranked if position < len(r)]
-        return list(dict.fromkeys(every))
-
     def without(self, device: str | None = None) -> Records:
         """The records of all devices but one; none at all where no device is named."""
         if device is None:
@@ -219,7 +209,8 @@ def record_to_json(record: Record) -> dict[str, object]:
             trials.append({"schedule": schedule, "ms": round(trial.ms, 6), **code})
     return {
         "device": key.device, "codegen": key.codegen, "problem": key.problem,
-        "dims": dict(key.dims), "default": round(record.default_ms, 6), "trials": trials,
+        "dims": dict(key.dims), "default": round(record.default_ms, 6),
+        **({"shape": list(record.shape)} if record.shape else {}), "trials": trials,
     }  # fmt: skip
 
 
@@ -231,7 +222,10 @@ def record_from_json(data: dict[str, object]) -> Record:
     pairs = [(_text(name), _count(value)) for name, value in dims.items()]
     made = tuple(_trial_from_json(t) for t in trials)
     key = Key(names[0], names[1], names[2], tuple(sorted(pairs)))
-    return Record(key, _time(data["default"]), made)
+    shape = data.get("shape", [])
+    if not isinstance(shape, list) or len(shape) > 8:
+        raise ValueError("a record's shape is malformed")
+    return Record(key, _time(data["default"]), made, tuple(_count(extent) for extent in shape))
 
 
 def _trial_from_json(data: dict[str, object]) -> Trial:

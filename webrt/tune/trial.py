@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+import time
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -40,7 +41,12 @@ class Trials:
     """
 
     def __init__(
-        self, device: Device, problem: Problem, bindings: Mapping[str, int], seed: int = 1
+        self,
+        device: Device,
+        problem: Problem,
+        bindings: Mapping[str, int],
+        seed: int = 1,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.device = device
         self.problem = problem
@@ -64,7 +70,7 @@ class Trials:
         for name, value in self.bindings.items():
             table[_number(name)] = value
         self._upload(self._symbols, struct.pack(f"<{len(table)}i", *table))
-        self._timer = Timer(device, self._symbols.buffer)
+        self._timer = Timer(device, self._symbols.buffer, clock)
         self._compared: list[tuple[Recording, Buffer, int]] = []
 
     async def set_reference(self, candidate: Candidate) -> None:
@@ -105,7 +111,7 @@ class Trials:
         ready = await self.ready(candidate, self._found)
         try:
             await self._validate(ready)
-            return await self._timer.dispatch(ready.dispatch, best_ms)
+            return await self._timer.dispatch(ready.dispatch, best_ms, warm=True)
         finally:
             self._free(ready.own)
 

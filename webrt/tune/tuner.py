@@ -2,13 +2,14 @@
 
 Time goes where the run spends it: the problem whose remaining candidates may still save most is
 tried next. Its share of a run is its time (times how often the plan dispatches it); what is left to
-gain is taken to shrink with every trial that brought nothing.
+gain is taken to shrink with every trial that brought nothing. Which candidate is next, trials of
+the other problems and of other devices say too (`order.py`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -19,7 +20,8 @@ from webrt.plan.plan import Plan
 from webrt.runtime.device import Device
 from webrt.runtime.kernels import Candidate
 from webrt.schedule import Schedule
-from webrt.tune.candidate import candidates, generate, reference
+from webrt.tune.candidate import Rates, candidates, generate, printed, reference
+from webrt.tune.order import LEAST_WEIGHT, Order, order, shape_of, weight_of
 from webrt.tune.records import Key, Record, Records, Trial, make_key
 from webrt.tune.trial import RejectedError, Trials
 
@@ -73,11 +75,14 @@ class Work:
     waiting: list[Schedule]
     space: int
     default: Schedule
+    shape: tuple[int, ...]
+    order: Order
     default_ms: float = 0.0
     best_ms: float = 0.0
     best: Schedule | None = None
     tried: list[Trial] = field(default_factory=list)
     idle: int = 0  # trials since the last gain
+    printed: set[Hashable] = field(default_factory=set)
 
     @property
     def promise(self) -> float:
@@ -94,7 +99,9 @@ class Tuner:
 
     `turn` is held during each trial, so that runs of a model take turns with them. `records` is
     read at first (a problem whose candidates were all tried costs no trial) and added
-    to after every trial, so that tuning can stop at any time and go on later.
+    to after every trial, so that tuning can stop at any time and go on later. `rates` are those of
+    a probe of the device: they order the spaces. `clock` is what the budget is of, `stopwatch`
+    what trials are timed with.
     """
 
     def __init__(
@@ -105,7 +112,11 @@ class Tuner:
         records: Records,
         clock: Clock = time.monotonic,
         turn: AbstractContextManager[object] | None = None,
+        rates: Rates | None = None,
+        stopwatch: Clock = time.perf_counter,
     ) -> None:
+        self._rates = rates
+        self._stopwatch = stopwatch
         self._turn = nullcontext() if turn is None else turn
         self._device = device
         self._plan = plan
@@ -126,15 +137,21 @@ class Tuner:
         problem = specialise(plan.problems[index], self._bindings)
         if not count or any(dims.evaluate(o.size, {}) == 0 for o in problem.outputs):
             return None
-        space = candidates(problem, self._device.info)
+        space = candidates(problem, self._device.info, self._rates)
         key = self._keys[index] = self._key(plan.problems[index])
         record = self._records.get(key)
         done = {t.schedule for t in record.trials} if record else set()
-        hinted = [s for s in self._records.elsewhere(key) if s in space]
-        ordered = list(dict.fromkeys([*hinted, *space]))
-        name = f"{type(problem).__name__.lower()}_{index}"
+        shape = shape_of(problem)
         work = Work(
-            index, problem, name, count, [s for s in ordered if s not in done], len(space), space[0]
+            index=index,
+            problem=problem,
+            id=f"{type(problem).__name__.lower()}_{index}",
+            count=count,
+            waiting=[s for s in space if s not in done],
+            space=len(space),
+            default=space[0],
+            shape=shape,
+            order=order(space, key, shape, self._records),
         )
         if record is not None and (best := record.best) is not None:
             assert best.ms is not None
@@ -189,12 +206,13 @@ class Tuner:
             return
         default = self.make(work, work.default)
         await self._check_default(work)
-        trials = Trials(self._device, work.problem, {})
+        trials = Trials(self._device, work.problem, {}, clock=self._stopwatch)
         try:
             with self._turn:
                 await trials.set_reference(default)
                 ms = await trials.attempt(default, None)
             work.default_ms = work.best_ms = ms
+            work.printed.add(printed(default))
         finally:
             trials.close()
         work.best = work.default
@@ -221,12 +239,14 @@ class Tuner:
 
     async def _burst(self, work: Work, start: float, seconds: float, found: Found | None) -> None:
         """Some trials of one problem: its buffers are made once for all of them."""
-        trials = Trials(self._device, work.problem, {})
+        trials = Trials(self._device, work.problem, {}, clock=self._stopwatch)
         promise = work.promise
         try:
             await trials.set_reference(self.make(work, work.default))
             while work.waiting and not self._over(start, seconds) and work.promise > promise / 4:
-                await self._try(work, trials, work.waiting.pop(0), found)
+                schedule = work.order.best(work.waiting)
+                work.waiting.remove(schedule)
+                await self._try(work, trials, schedule, found)
         finally:
             trials.close()
 
@@ -234,6 +254,10 @@ class Tuner:
         self, work: Work, trials: Trials, schedule: Schedule, found: Found | None
     ) -> None:
         candidate = self.make(work, schedule)
+        if (text := printed(candidate)) in work.printed:
+            work.space -= 1
+            return
+        work.printed.add(text)
         try:
             with self._turn:
                 ms = await trials.attempt(candidate, work.best_ms)
@@ -250,8 +274,15 @@ class Tuner:
             work.idle += 1
 
     def _note(self, work: Work, trial: Trial) -> None:
+        """Record a trial, and let it order what is still to be tried, of other problems too."""
         work.tried.append(trial)
-        self._records.add(Record(self._keys[work.index], work.default_ms, (trial,)))
+        record = Record(self._keys[work.index], work.default_ms, (trial,), work.shape)
+        self._records.add(record)
+        ratio = 0.0 if trial.ms is None else trial.ms / work.default_ms
+        for other in self._work:
+            weight = weight_of(record, self._keys[other.index], other.shape)
+            if weight >= LEAST_WEIGHT and other.waiting:
+                other.order.learn(trial.schedule, ratio, weight)
 
     def report(self, seconds: float) -> TuneReport:
         """How things stand."""
