@@ -1,0 +1,127 @@
+"""In which order candidates are tried: what is known of like schedules, problems and devices.
+
+Each candidate of a space has an expected time, as a logarithm beside the default's. It begins with
+the space's own order. Every trial that is known moves it: a trial of a schedule that differs in
+fewer knobs counts for more, and so does one of a problem of like shape, and one of this device.
+The order is that of the expected times, and changes as trials come in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from functools import cache
+from typing import assert_never
+
+from webrt import dims
+from webrt.dims import Dim
+from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
+from webrt.schedule import Schedule
+from webrt.tune.records import Key, Record
+
+PRIOR, STEP = 0.25, 0.01
+"""What the space's own order weighs beside one trial, and how much each place in it is worse."""
+
+ELSEWHERE = 0.5
+"""What a trial of another device weighs beside one of this device."""
+
+OTHER_PROBLEM, DOUBLING = 0.5, 0.7
+"""What a trial of another problem of the same shape weighs, and of a shape twice as large."""
+
+LEAST_WEIGHT, MOST_RECORDS = 0.05, 12
+FAILED = math.log(8.0)
+"""A schedule that can't be used there is taken to be slow here, not to be impossible."""
+
+
+def shape_of(problem: Problem) -> tuple[int, ...]:
+    """The extents that a problem's speed depends on; all of its symbols are bound."""
+    match problem:
+        case Contract():
+            extents = [dims.product(problem.batch), problem.m, problem.n, problem.k]
+        case Attention():
+            batch = dims.product(problem.batch)
+            extents = [batch, problem.q, problem.t, problem.d, problem.e]
+        case Reduce():
+            extents = [dims.product(problem.axes), dims.product(problem.reduced)]
+        case Map():
+            inner: Dim = problem.axes[-1] if problem.axes else 1
+            extents = [dims.product(problem.axes), inner]
+        case _:
+            assert_never(problem)
+    return tuple(dims.evaluate(extent, {}) for extent in extents)
+
+
+class Order:
+    """The expected times of a space's candidates."""
+
+    def __init__(self, space: Sequence[Schedule]) -> None:
+        self._weight = dict.fromkeys(space, PRIOR)
+        self._sum = {s: PRIOR * STEP * position for position, s in enumerate(space)}
+
+    def learn(self, schedule: Schedule, ratio: float, weight: float = 1.0) -> None:
+        """A like problem took `ratio` times as long with `schedule` as with its default."""
+        value = math.log(ratio) if ratio > 0 else FAILED
+        known = _features(schedule)
+        for other in self._weight:
+            near = weight * _likeness(known, _features(other))
+            if near > 0.0:
+                self._weight[other] += near
+                self._sum[other] += near * value
+
+    def expected(self, schedule: Schedule) -> float:
+        """The logarithm of the expected time beside the default's."""
+        return self._sum[schedule] / self._weight[schedule]
+
+    def best(self, waiting: Iterable[Schedule]) -> Schedule:
+        """The candidate to try next."""
+        return min(waiting, key=self.expected)
+
+
+@cache
+def _features(schedule: Schedule) -> tuple[type, tuple[float, ...]]:
+    """The knobs as numbers of which a difference of 1 is a doubling, or another choice."""
+    values = [getattr(schedule, f.name) for f in fields(schedule)]
+    return type(schedule), tuple(
+        float(v) if isinstance(v, bool) else math.log2(v) if v > 0 else -1.0 for v in values
+    )
+
+
+def _likeness(one: tuple[type, tuple[float, ...]], other: tuple[type, tuple[float, ...]]) -> float:
+    """1 for the same schedule, less the more its knobs differ; 0 for what has little in common."""
+    if one[0] is not other[0]:
+        return 0.0
+    apart = sum(abs(a - b) for a, b in zip(one[1], other[1], strict=True))
+    return math.exp(-apart) if apart < 3.0 else 0.0
+
+
+def weight_of(record: Record, key: Key, shape: Sequence[int]) -> float:
+    """What a record's trials say of the problem `key` of that shape, between 0 and 1."""
+    there = record.key
+    here = 1.0 if there.device == key.device else ELSEWHERE
+    if (there.problem, there.dims) == (key.problem, key.dims):
+        return here
+    same_family = there.problem.partition(":")[0] == key.problem.partition(":")[0]
+    if not same_family or len(record.shape) != len(shape) or not shape:
+        return 0.0
+    return here * OTHER_PROBLEM * like(record.shape, shape)
+
+
+def like(one: Sequence[int], other: Sequence[int]) -> float:
+    """1 for the same shape, `DOUBLING` for each doubling of an extent."""
+    apart = sum(abs(math.log2(max(a, 1) / max(b, 1))) for a, b in zip(one, other, strict=True))
+    return DOUBLING**apart
+
+
+def order(
+    space: Sequence[Schedule], key: Key, shape: Sequence[int], records: Iterable[Record]
+) -> Order:
+    """The order in which to try a space, from all that `records` hold of like problems."""
+    made = Order(space)
+    weighed = [(weight_of(r, key, shape), j, r) for j, r in enumerate(records)]
+    useful = sorted((w for w in weighed if w[0] >= LEAST_WEIGHT), key=lambda w: (-w[0], w[1]))
+    for weight, _, record in useful[:MOST_RECORDS]:
+        for trial in record.trials:
+            ratio = 0.0 if trial.ms is None else trial.ms / record.default_ms
+            made.learn(trial.schedule, ratio, weight)
+    return made
