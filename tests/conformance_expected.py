@@ -62,7 +62,5 @@ EXPECTED: dict[str, str] = {
     "node/training_dropout*": "training_mode is true",
     "node/maxpool_with_argmax*": "its indices aren't run",
     "node/reduce_m??_empty_set*": "zero-size",
-    "node/slice_start_out_of_bounds": "holds no elements",
-    "node/causal_conv_with_state_kernel_size_one_expanded": "holds no elements",
     "node/sub_uint64": "isn't proven to fit 32 bits",
 }

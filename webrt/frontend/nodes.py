@@ -263,6 +263,10 @@ class Builder(Inner):
         shape = tuple(self._dim(info.name, j, d, where) for j, d in enumerate(tensor.shape.dim))
         value = Value(info.name, dtype, shape)
         self.values[info.name] = value
+        sizes = [d for d in shape if isinstance(d, int)]
+        if 0 in sizes and len(sizes) == len(shape):  # what holds nothing is known
+            nothing = np.empty(sizes, numpy_dtype(dtype))
+            self.values[info.name] = Value(info.name, dtype, shape, nothing)
         return value
 
     def _dim(self, name: str, axis: int, dim: object, where: str) -> Dim:
@@ -270,9 +274,7 @@ class Builder(Inner):
         if number > 0:
             return int(number)
         if number == 0 and not parameter and dim.WhichOneof("value") == "dim_value":  # type: ignore[attr-defined]
-            raise UnsupportedOpError(
-                f"{where}: holds no elements (0 at axis {axis}): that isn't run"
-            )
+            return 0
         display = parameter or f"{name}.{axis}"
         while display in self.same:
             known = self.same[display]

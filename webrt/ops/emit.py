@@ -175,6 +175,8 @@ class Emitter:
             return self._from_content(value.content, offset)
         if value.data is None:
             return None
+        if value.data.size == 0:  # of no elements, none is ever loaded
+            return self.constant(0, value.dtype)
         if value.data.size == 1:
             return self.constant(value.data.reshape(-1)[0], value.dtype)
         if value.data.dtype.kind == "f" or value.data.size > LITERAL_LIMIT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -124,8 +125,13 @@ def lower_rows(
     emit.problem(problem, operands, [emit.outputs[j] for j, _ in results])
 
 
-def _numpy(function: Callable[..., Tensor]) -> Callable[[Tensor, tuple[int, ...], bool], Tensor]:
-    return lambda x, axes, keep: function(x, axis=axes, keepdims=keep) if axes else x
+def _numpy(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A reduction over axes; over none, nothing is done."""
+
+    def over(x: Tensor, axes: tuple[int, ...], keep: bool, **more: Any) -> Tensor:
+        return function(x, axis=axes, keepdims=keep, **more) if axes else x
+
+    return over
 
 
 def _square(x: Expr) -> Expr:
@@ -199,7 +205,22 @@ def _extreme_after(total: Expr, _: Rows) -> Expr:
 
 
 def _extreme(name: str, combine: str, function: Callable[..., Tensor]) -> None:
-    reduction(name, combine, _numpy(function), _bool_as_int, _extreme_after)
+    def reference(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+        if x.size or not axes:
+            return _numpy(function)(x, axes, keep)
+        return _numpy(function)(x, axes, keep, initial=_least(x.dtype, combine == "max"))
+
+    reduction(name, combine, reference, _bool_as_int, _extreme_after)
+
+
+def _least(dtype: np.dtype[Any], largest: bool) -> Any:
+    """The extreme of nothing: what every element is beyond."""
+    if dtype.kind == "b":
+        return not largest
+    if dtype.kind == "f":
+        return -np.inf if largest else np.inf
+    limits = np.iinfo(dtype)
+    return limits.min if largest else limits.max
 
 
 _extreme("ReduceMax", "max", np.max)

@@ -185,6 +185,8 @@ def _values(
         elif content is not None and all(isinstance(d, int) for d in content):
             array = np.array(content, numpy_dtype(result.dtype)).reshape(array_shape(result.shape))
             content = None
+        elif 0 in result.shape and all(isinstance(d, int) for d in result.shape):
+            array = np.empty(array_shape(result.shape), numpy_dtype(result.dtype))
         values.append(Value(name, result.dtype, result.shape, array, content))
     return tuple(values)
 
