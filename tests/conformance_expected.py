@@ -26,6 +26,9 @@ TYPES: dict[str, str] = {
     "optional": "only tensors are run",
 }
 
+CANCELLING = ("node/dft*", "node/stft*")
+"""Cases of sums of which nothing should be left: the expected zeros are up to 1.9e-7."""
+
 _STRINGS = _LISTS = _RANDOM = _TRAINING = _ML = "isn't run"
 
 OPERATORS: dict[str, str] = {
@@ -58,9 +61,8 @@ OPERATORS: dict[str, str] = {
 }
 
 EXPECTED: dict[str, str] = {
+    "node/bernoulli*": "isn't run",  # random numbers, which nobody can expect
     "node/batchnorm_*training_mode": "training mode isn't run",
     "node/training_dropout*": "training_mode is true",
-    "node/maxpool_with_argmax*": "its indices aren't run",
-    "node/reduce_m??_empty_set*": "zero-size",
     "node/sub_uint64": "isn't proven to fit 32 bits",
 }
