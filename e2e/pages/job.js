@@ -33,8 +33,9 @@ if (globalThis.GPUDevice) {
 }
 
 const ARRAYS = {
-  float32: Float32Array, float16: Uint16Array, int64: BigInt64Array, int32: Int32Array,
-  uint8: Uint8Array, bool: Uint8Array,
+  float32: Float32Array, float16: globalThis.Float16Array ?? Uint16Array, int64: BigInt64Array,
+  int32: Int32Array, int16: Int16Array, int8: Int8Array, uint64: BigUint64Array,
+  uint32: Uint32Array, uint16: Uint16Array, uint8: Uint8Array, bool: Uint8Array,
 };
 
 /** {type, dims, base64} to a Tensor, and back. */
