@@ -224,6 +224,31 @@ def test_now_tunes_before_it_returns(folder: Path) -> None:
         assert {r.key.dims for r in Records.read(cache_file())} == {(("s0", 2), ("s1", 4))}
 
 
+def test_a_second_visit_runs_no_trial(folder: Path) -> None:
+    sizes = {"rows": 2, "time": 4}
+    first: list[TuneProgress] = []
+    second: list[TuneProgress] = []
+    options: dict[str, Any] = {"threads": 1, "tune": "now", "dims": sizes}
+    with webrt.load(folder, "wasm", budget=3, on_tune=first.append, **options):
+        pass
+    kept = cache_file().read_text()
+    assert first
+    with webrt.load(folder, "wasm", budget=3, on_tune=second.append, **options):
+        assert not second
+    assert cache_file().read_text() == kept
+    with webrt.load(folder, "wasm", budget=8, on_tune=second.append, **options):
+        assert second  # there are five seconds more
+    with webrt.load(folder, "wasm", threads=1, tune="background", budget=3) as session:
+        session.run(feeds(session, 9))
+        hot = session.tuning
+        assert isinstance(hot, HotShape)
+        assert hot.tuning is not None  # another shape
+        hot.cancel()
+    cache_file().with_name("tuned.json").write_text("[1]")  # not in form: nothing is known
+    with webrt.load(folder, "wasm", budget=1, on_tune=first.append, **options):
+        pass
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -70,8 +70,8 @@ def load(
     and from `records`, a file or a URL. `tune` is `off`; `now`, to tune before this returns, at
     the sizes `dims` of the model's dynamic dims (1, or 128 for lengths, where not given); or
     `background`, to tune from the first run on, at its shape, while runs go on as before. Tuning
-    takes `budget` seconds; `on_tune` hears how it stands, on the tuning thread. `session.tuning`
-    cancels it, as closing the session does.
+    takes `budget` seconds in all, however often a model is loaded; `on_tune` hears how it stands,
+    on the tuning thread. `session.tuning` cancels it, as closing the session does.
 
     Raises PackError for a pack that isn't whole, DeviceError where the device can't be had,
     RecordsError for `records` that aren't any. In a browser, `await load_async` instead.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from webrt.runtime.device import Pipeline
 from webrt.runtime.kernels import Candidate
 from webrt.runtime.session import Session
 from webrt.runtime.sync import run_sync
+from webrt.tune import spent
 from webrt.tune.apart import PATIENCE, Apart
 from webrt.tune.candidate import generate, may_serve
 from webrt.tune.records import Record, Records
@@ -65,6 +67,7 @@ class Tuning:
         self._seconds = seconds
         self._file = file
         self._listener = progress
+        self._cancelled = False
         self._served: dict[int, float] = {}
         self._found: list[Record] = []
         self._apart = Apart(
@@ -83,12 +86,16 @@ class Tuning:
 
     def run(self) -> TuneProgress | None:
         """Tune on the caller's thread; raises what `error` would hold."""
+        begin = time.monotonic()
+        whole = False
         try:
             report = self._apart.run(self._seconds)
             if report is not None:
                 self._progressed(report)
+            # What came to its end by itself has nothing more to do in that time.
+            whole = not self._cancelled
         finally:
-            self._keep()
+            self._keep(self._seconds if whole else time.monotonic() - begin)
         return self.report
 
     @property
@@ -97,6 +104,7 @@ class Tuning:
 
     def cancel(self) -> None:
         """End it; what was found until now stays."""
+        self._cancelled = True
         self._apart.cancel()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -150,9 +158,12 @@ class Tuning:
         with session.lock:
             run_sync(session.swap(self._bindings, problem, candidate, compiled))
 
-    def _keep(self) -> None:
+    def _keep(self, seconds: float) -> None:
         """Add what was found to the file; another process may have written to it meanwhile."""
-        if self._file is None or not self._found:
+        if self._file is None:
+            return
+        spent.add(self._file, spent.key_of(self._session, self._bindings), seconds)
+        if not self._found:
             return
         try:
             merged = Records.read(self._file)
@@ -166,6 +177,7 @@ class Tuning:
 class HotShape:
     """Tunes a session at the shape that it runs first, from then on: the first run never waits.
 
+    Time that this shape was tuned for before, on this device, counts: a second visit runs no trial.
     Other shapes keep the kernels that they have.
     """
 
@@ -178,10 +190,13 @@ class HotShape:
         file: Path | None,
         progress: Callable[[TuneProgress], None] | None,
     ) -> None:
-        def make(bindings: Mapping[str, int]) -> Tuning:
-            return Tuning(
-                session, manifest, bindings, seconds, records, file=file, progress=progress
-            )
+        def make(bindings: Mapping[str, int]) -> Tuning | None:
+            left = seconds
+            if file is not None:
+                left -= spent.seconds_of(file, spent.key_of(session, bindings))
+            if left <= 0:
+                return None
+            return Tuning(session, manifest, bindings, left, records, file=file, progress=progress)
 
         self._make = make
         self._plan = session.pack.plan
@@ -196,7 +211,9 @@ class HotShape:
         if len(values) == len(self._plan.symbols):
             bindings = {s.id: v for s, v in zip(self._plan.symbols, values, strict=True)}
             self.tuning = self._make(bindings)
-            self.tuning.start()
+            self._over = True
+            if self.tuning is not None:
+                self.tuning.start()
 
     @property
     def report(self) -> TuneProgress | None:

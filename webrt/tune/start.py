@@ -15,7 +15,7 @@ from webrt.pack.read import read_manifest
 from webrt.plan.example import example_bindings
 from webrt.runtime.session import Session
 from webrt.runtime.source import Source
-from webrt.tune import live
+from webrt.tune import live, spent
 from webrt.tune.background import HotShape, TuneProgress, Tuning
 from webrt.tune.records import MAX_BYTES, Records, cache_file
 
@@ -90,7 +90,8 @@ def tune(
     if when == "background":
         session.tuning = HotShape(session, manifest, seconds, records, cache_file(), progress)
         return
+    file = cache_file()
     bindings = example_bindings(session.pack.plan, dims or {})
-    Tuning(
-        session, manifest, bindings, seconds, records, file=cache_file(), progress=progress
-    ).run()
+    left = seconds - spent.seconds_of(file, spent.key_of(session, bindings))
+    if left > 0:
+        Tuning(session, manifest, bindings, left, records, file=file, progress=progress).run()
