@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,17 +11,21 @@ from pathlib import Path
 import pytest
 from browsers import Chromium
 from playwright.sync_api import Page, expect
-from site_server import CACHE
+from site_server import CACHE, ROOT
 
-from webrt.cli.serve import Server, Site
+from webrt.cli.serve import Server, Site, tuning_folder
 
 
 @contextlib.contextmanager
 def opened(
-    chromium: Chromium, pack: Path, query: str = "", isolated: bool = True
+    chromium: Chromium,
+    pack: Path,
+    query: str = "",
+    isolated: bool = True,
+    tuning: Path | None = None,
 ) -> Iterator[Page]:
     """The demo page of a pack, in a phone's window; a console error fails the test."""
-    server = Server(Site(pack), "127.0.0.1", 0, isolated)
+    server = Server(Site(pack, tuning=tuning), "127.0.0.1", 0, isolated)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = chromium.browser.new_page(viewport={"width": 390, "height": 844})
     errors: list[str] = []
@@ -112,3 +117,18 @@ def test_files_get_labels(chromium: Chromium, packs: Path, model: Path) -> None:
         expect(labels.nth(2)).to_contain_text("css demo.css")
         assert fits_the_window(page)
         page.screenshot(path=CACHE / "magika.png", full_page=True)
+
+
+PYODIDE = Path(os.environ.get("WEBRT_PYODIDE", ROOT / "e2e" / "node_modules" / "pyodide"))
+
+
+def test_the_demo_tunes(chromium: Chromium, packs: Path, sample: str) -> None:
+    """With the files of `webrt serve --pyodide`, under the page's own Content-Security-Policy."""
+    pack = packs / sample.rsplit("/", 1)[1]
+    query = "?device=wasm&threads=1&tune=background"
+    with tuning_folder(PYODIDE) as tuning, opened(chromium, pack, query, tuning=tuning) as page:
+        expect(page.get_by_role("status")).to_have_text("Ready.", timeout=30_000)
+        expect(page.get_by_label("Tuning")).to_have_value("background")
+        page.get_by_role("button", name="Run").click()
+        expect(page.locator("#tuning")).to_contain_text("trials: kernels of a run", timeout=60_000)
+        assert fits_the_window(page)

@@ -6,13 +6,15 @@ import re
 import threading
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sample_pack import write_sample
 
-from webrt.cli.serve import Folder, Server, Site, byte_range
+from webrt.cli.export import PYODIDE_FILES
+from webrt.cli.serve import Folder, Server, Site, byte_range, tuning_folder
 from webrt.errors import PackError, UsageError
 
 
@@ -136,3 +138,20 @@ def test_a_folder_is_served_and_nothing_above_it(tmp_path: Path) -> None:
     assert folder.find("/sub/a.js?q=1") == site.resolve() / "sub" / "a.js"
     for url in ("/../secret.txt", "/%2e%2e/secret.txt", "/link.txt", "/sub/", "/sub", "//a", "/.x"):
         assert folder.find(url) is None, url
+
+
+def test_what_tuning_needs_lies_beside_the_player(pack: Path, tmp_path: Path) -> None:
+    for name in PYODIDE_FILES:
+        (tmp_path / name).write_text('{"info": {"python": "3.9.9"}}')
+    with tuning_folder(tmp_path) as tuning:
+        site = Site(pack, tuning=tuning)
+        for name in PYODIDE_FILES:
+            assert site.find(f"/webrt/pyodide/{name}") is not None
+        wheel = site.find("/webrt/webrt.whl")
+        assert wheel is not None
+        assert "webrt/tune/page.py" in zipfile.ZipFile(wheel).namelist()
+        assert site.find("/webrt/pyodide/../webrt.js") is None
+    for path in ("/webrt/webrt.whl", "/webrt/pyodide/pyodide.mjs"):
+        assert Site(pack).find(path) is None
+    with pytest.raises(UsageError, match="no Pyodide distribution"), tuning_folder(pack):
+        pass

@@ -24,8 +24,8 @@ const MOST_LOSSES = 6;
 /** A run waits so long at most for the worker's turn to end. */
 const TURN_MS = 50;
 
-/** A worker that has had no turn for so long gets one between two runs. */
-const PATIENCE_MS = 1000;
+/** A worker that the page's runs have left no turn for so long gets a share of that time. */
+const PATIENCE_MS = 1000, SHARE = 0.1;
 
 /** Whose turn it is: the page's runs go first. */
 export class Turns {
@@ -35,6 +35,10 @@ export class Turns {
     /** @type {{since: number, go: () => void} | null} the worker waits */
     this.asking = null;
     this.working = false;
+    /** Until when the worker goes on in spite of runs that wait. */
+    this.until = 0;
+    /** Milliseconds that the worker has waited in all. */
+    this.waited = 0;
     /** @type {(() => void) | null} */
     this.ended = null;
   }
@@ -50,13 +54,14 @@ export class Turns {
 
   /** The worker asks for its next turn: the one that it had is over. @param {() => void} go */
   ask(go) {
-    this.over();
     this.asking = { since: performance.now(), go };
-    if (!this.runs) this.#grant();
+    if (!this.runs || performance.now() < this.until) this.#grant();
+    else this.over();
   }
 
   #grant() {
     if (!this.asking) return;
+    this.waited += performance.now() - this.asking.since;
     this.working = true;
     this.asking.go();
     this.asking = null;
@@ -69,14 +74,21 @@ export class Turns {
     this.ended = null;
   }
 
-  /** Before a run: let the worker finish its turn, and have one where it has waited for long. */
+  /** Before a run: let the worker finish its turn, and have its share where it has waited for long. */
   async before() {
-    if (this.asking && performance.now() - this.asking.since > PATIENCE_MS) this.#grant();
-    if (!this.working) return;
-    await new Promise((resolve) => {
-      this.ended = () => resolve(undefined);
-      setTimeout(resolve, TURN_MS);
-    });
+    const now = performance.now();
+    const waited = this.asking ? now - this.asking.since : 0;
+    if (waited > PATIENCE_MS) {
+      this.until = now + SHARE * waited;
+      this.#grant();
+    }
+    if (this.working) {
+      await new Promise((resolve) => {
+        this.ended = () => resolve(undefined);
+        setTimeout(resolve, Math.max(TURN_MS, this.until - now));
+      });
+    }
+    this.until = 0;
   }
 }
 
@@ -105,8 +117,8 @@ export class Trials {
     try {
       for (let losses = 0; ; losses++) {
         if (!this.worker) await this.#open();
-        if (Number.isNaN(start)) start = performance.now();
-        const left = seconds - (performance.now() - start) / 1000;
+        if (Number.isNaN(start)) start = performance.now() - this.turns.waited;
+        const left = seconds - (performance.now() - start - this.turns.waited) / 1000;
         if (left <= 0 || this.stopped) return null;
         if (losses > MOST_LOSSES) return "too many trials took the device with them";
         const answer = await this.#serve(left);

@@ -73,6 +73,8 @@ export class Tuning {
     /** @type {"idle" | "waiting" | "begun" | "over"} */
     this.state = "idle";
     this.asked = 0;
+    /** @type {number | undefined} when the first trial could begin */
+    this.opened = undefined;
     /** Whether the GPU stopped answering. */
     this.gpuGone = false;
     /** Settles when tuning has ended. @type {Promise<Outcome | null>} */
@@ -276,7 +278,10 @@ export class Tuning {
 
   /** @param {Heard} heard */
   #hear(heard) {
-    if (heard.type === "opened") return;
+    if (heard.type === "opened") {
+      this.opened ??= this.counts.begun = performance.now(); // a second worker goes on
+      return;
+    }
     const { type, problem, record } = heard;
     if (record.device !== this.device || !this.#isOurs(record)) {
       throw new Error(`the worker tunes for ${record.device} and webrt ${record.codegen}, `
@@ -388,7 +393,8 @@ export class Tuning {
       afterMs += count * Math.min(record?.default ?? 0, (record && bestOf(record)?.ms) ?? Infinity);
     }
     const { trials, rejected, begun } = this.counts;
-    return { trials, rejected, seconds: (performance.now() - begun) / 1000, beforeMs, afterMs };
+    const seconds = Math.max(0, performance.now() - begun - this.turns.waited) / 1000;
+    return { trials, rejected, seconds, beforeMs, afterMs };
   }
 
   /** @param {TuneProgress["state"]} state @param {{problem?: string, reason?: string}} [more] */

@@ -40,8 +40,8 @@ function showFacts(id, facts) {
   at(id).hidden = false;
 }
 
-/** The device that the page's address asks for, shown in the form that changes it.
- * @returns {{device: string, threads?: number}} */
+/** What the page's address asks for, shown in the form that changes it.
+ * @returns {{device: string, threads?: number, tune: "off" | "background"}} */
 function chosen() {
   const form = /** @type {HTMLFormElement} */ (at("choice"));
   for (const [name, value] of new URLSearchParams(location.search)) {
@@ -51,7 +51,21 @@ function chosen() {
   const data = new FormData(form);
   const threads = Number(data.get("threads"));
   const device = String(data.get("device") ?? "auto");
-  return { device, ...(threads && device !== "webgpu" && { threads }) };
+  const tune = data.get("tune") === "background" ? "background" : "off";
+  return { device, tune, ...(threads && device !== "webgpu" && { threads }) };
+}
+
+/** One line of how tuning goes. @param {import("../tune-options.js").TuneProgress} progress */
+function sayTuning({ state, trials, rejected, done, total, beforeMs, afterMs, reason }) {
+  const gain = beforeMs > 0 ? `: kernels of a run ${showMs(beforeMs)} → ${showMs(afterMs)}` : "";
+  const text = {
+    loading: "Tuning: Pyodide is loading …",
+    failed: `Tuning ended: ${reason}`,
+    done: `Tuned in ${trials} trials${gain}. The next visit knows.`,
+  }[/** @type {string} */ (state)] ?? `Tuning, ${Math.floor(done)} of ${total} s, ${trials} trials`
+    + `${rejected ? ` (${rejected} rejected)` : ""}${gain}`;
+  at("tuning").textContent = text;
+  at("tuning").hidden = false;
 }
 
 async function load() {
@@ -61,6 +75,10 @@ async function load() {
   const session = await InferenceSession.create(PACK, {
     ...chosen(),
     onProgress: (progress) => {
+      if (progress.stage === "tune") {
+        sayTuning(progress);
+        return;
+      }
       stages[progress.stage] = progress;
       const parts = Object.values(stages).map(({ done, total }) => done / Math.max(total, 1));
       at("progress").setAttribute("value", String(parts.reduce((a, b) => a + b, 0) / 2));

@@ -29,6 +29,10 @@ export declare class Turns {
         go: () => void;
     } | null;
     working: boolean;
+    /** Until when the worker goes on in spite of runs that wait. */
+    until: number;
+    /** Milliseconds that the worker has waited in all. */
+    waited: number;
     /** @type {(() => void) | null} */
     ended: (() => void) | null;
     constructor();
@@ -38,7 +42,7 @@ export declare class Turns {
     ask(go: () => void): void;
     /** The worker isn't at work any more. */
     over(): void;
-    /** Before a run: let the worker finish its turn, and have one where it has waited for long. */
+    /** Before a run: let the worker finish its turn, and have its share where it has waited for long. */
     before(): Promise<void>;
 }
 /** A worker at its trials. */

@@ -54,6 +54,8 @@ export declare class Tuning {
     /** @type {"idle" | "waiting" | "begun" | "over"} */
     state: "idle" | "waiting" | "begun" | "over";
     asked: number;
+    /** @type {number | undefined} when the first trial could begin */
+    opened: number | undefined;
     /** Whether the GPU stopped answering. */
     gpuGone: boolean;
     /** Settles when tuning has ended. @type {Promise<Outcome | null>} */

@@ -91,9 +91,15 @@ def _write(site: Path, pack: Path, pyodide: Path | None, wheel: bool) -> str | N
             _copy(path, site / "webrt" / path.relative_to(web))
     _copy(web / "demo" / "index.html", site / "index.html")
     if pyodide is not None:
-        for name in PYODIDE_FILES:
-            _copy(pyodide / name, site / "webrt" / "pyodide" / name)
+        copy_pyodide(pyodide, site / "webrt" / "pyodide")
     return write_wheel(site / "webrt" / WHEEL, pyodide) if wheel else None
+
+
+def copy_pyodide(pyodide: Path, target: Path) -> None:
+    """The files of a distribution that tuning loads. Raises UsageError where there are none."""
+    _check_pyodide(pyodide)
+    for name in PYODIDE_FILES:
+        _copy(pyodide / name, target / name)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -197,24 +197,29 @@ def serve_command(
     isolation: Annotated[
         bool, typer.Option(help="Send the headers without which a page has one wasm thread.")
     ] = True,
+    pyodide: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Pyodide (npm's package): the demo page can tune then."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Serve a demo page for a pack, or the demo gallery; stop it with Ctrl-C."""
-    from webrt.cli.serve import Server, Site, gallery_site
+    from webrt.cli.serve import Server, Site, gallery_site, tuning_folder
 
     if folder is None and not gallery:
         raise UsageError("serve takes the folder of a pack, or --gallery")
-    if gallery:
-        with output.progress() as report:
-            folder, site = gallery_site(folder, report)
-        server = Server(site, host, port, isolation)
-    else:
-        assert folder is not None
-        server = Server(Site(folder), host, port, isolation)
-    with server:
-        _show(json, {"url": server.url}, lambda r: f"{folder} at {r['url']}  (Ctrl-C stops it)")
-        sys.stdout.flush()
-        server.serve_forever()
+    with tuning_folder(pyodide) as tuning:
+        if gallery:
+            with output.progress() as report:
+                folder, site = gallery_site(folder, report)
+            server = Server(site, host, port, isolation)
+        else:
+            assert folder is not None
+            server = Server(Site(folder, tuning=tuning), host, port, isolation)
+        with server:
+            _show(json, {"url": server.url}, lambda r: f"{folder} at {r['url']}  (Ctrl-C stops it)")
+            sys.stdout.flush()
+            server.serve_forever()
 
 
 @app.command("export")

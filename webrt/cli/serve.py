@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -38,14 +40,16 @@ PAGE = "demo/index.html"
 class Site:
     """Which file a URL names: `/pack/…`, `/webrt/…` (the player), and the demo page at `/`.
 
-    Raises PackError for a folder that is no pack.
+    `tuning` is a folder with `pyodide/` and `webrt.whl`, for pages that tune: beside the player,
+    where it looks for them. Raises PackError for a folder that is no pack.
     """
 
-    def __init__(self, pack: Path, web: Path | None = None) -> None:
+    def __init__(self, pack: Path, web: Path | None = None, tuning: Path | None = None) -> None:
         read_pack(pack)
         web = web or web_dir()
         self.roots = {"pack": pack, "webrt": web}
         self.page = web / PAGE
+        self.tuning = tuning
 
     def find(self, url: str) -> Path | None:
         """The file behind a request's path; None for anything that isn't plainly one of ours."""
@@ -53,6 +57,8 @@ class Site:
         if parts == [""]:
             return self.page if self.page.is_file() else None
         root = self.roots.get(parts[0])
+        if parts[0] == "webrt" and parts[1:2] in (["pyodide"], ["webrt.whl"]):
+            root = self.tuning
         parts = parts[1:]
         if root is None or not parts or not all(_PART.fullmatch(p) for p in parts):
             return None
@@ -77,6 +83,23 @@ class Folder:
             return None
         path = self.root.joinpath(*parts)
         return path if path.is_file() and self.root in path.resolve().parents else None
+
+
+@contextmanager
+def tuning_folder(pyodide: Path | None) -> Iterator[Path | None]:
+    """What pages need to tune, where there is a Pyodide distribution for it.
+
+    Raises UsageError for a folder that is none.
+    """
+    from webrt.cli.export import copy_pyodide, write_wheel
+
+    if pyodide is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        copy_pyodide(pyodide, Path(scratch) / "pyodide")
+        write_wheel(Path(scratch) / "webrt.whl", pyodide)
+        yield Path(scratch)
 
 
 def gallery_site(
