@@ -134,4 +134,42 @@ def attention() -> Sample:
     return Sample(model, feeds, answers, 2.0)
 
 
-SAMPLES = {"islands": islands, "norms": norms, "attention": attention}
+def flow() -> Sample:
+    """A loop that carries float16, a branch with a float32 island, sizes that depend on data."""
+    model = _model(
+        """g (float16[n, 6] x, int64 turns, bool chosen) =>
+              (float16[n, 6] last, float16[turn, n, 6] every, float16[n, 6] either,
+               int64[2, m] places)
+           {
+             yes = Constant <value = bool {1}> ()
+             last, every = Loop (turns, yes, x) <body = body (int64 j, bool on, float16[n, 6] v) =>
+               (bool again, float16[n, 6] added, float16[n, 6] halved) {
+                 again = Identity (on)
+                 added = Add (v, x)
+                 halved = Mul (added, half)
+               }>
+             either = If (chosen) <
+               then_branch = then () => (float16[n, 6] p) {
+                 wide = Cast <to = 1> (last)
+                 grown = Exp (wide)
+                 p = Cast <to = 10> (grown)
+               },
+               else_branch = else () => (float16[n, 6] q) { q = Mul (last, x) }>
+             places = NonZero (x)
+           }""",
+        {"half": np.array(0.5, np.float16)},
+    )
+    x = _halves(1, 5, 6, scale=0.5)
+    x[1, 2] = x[4, 0] = 0
+    wide = x.astype(np.float32)
+    answers: Arrays = {
+        "last": (wide * 4).astype(np.float16),
+        "every": np.stack([wide * (j + 2) / 2 for j in range(3)]).astype(np.float16),
+        "either": np.exp(wide * 4).astype(np.float16),
+        "places": np.array(np.nonzero(x)),
+    }
+    feeds: Arrays = {"x": x, "turns": np.array(3), "chosen": np.array(True)}
+    return Sample(model, feeds, answers, 16.0)
+
+
+SAMPLES = {"islands": islands, "norms": norms, "attention": attention, "flow": flow}

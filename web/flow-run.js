@@ -4,6 +4,7 @@
 import { OPERATIONS_PER_MS, gridOf } from "./bound.js";
 import { evaluate } from "./dims.js";
 import { DeviceError, PackError, ShapeError, messageOf } from "./errors.js";
+import { widened } from "./halves.js";
 import { compute } from "./host.js";
 import { elementBytes, placeLives } from "./memory.js";
 import { bindingSize } from "./weights.js";
@@ -352,13 +353,5 @@ function elementsOf(storage, bytes, count) {
   if (storage === "f32") return new Float32Array(buffer, byteOffset, count);
   if (storage === "i32") return new Int32Array(buffer, byteOffset, count);
   if (storage === "u32") return new Uint32Array(buffer, byteOffset, count);
-  return Array.from(new Uint16Array(buffer, byteOffset, count), half);
-}
-
-/** The number that the bits of an f16 are. @param {number} bits */
-function half(bits) {
-  const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
-  if (!exponent) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  return widened(new Uint16Array(buffer, byteOffset, count));
 }

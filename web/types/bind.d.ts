@@ -16,10 +16,14 @@ export type Feeds = Readonly<Record<string, TensorLike>>;
 /** A port's shape as users see it, `s0` by the model's own name.
  * @param {Pack} pack @param {Port} port @returns {(number | string)[]} */
 export declare function shapeOf(pack: Pack, port: Port): (number | string)[];
+/** A symbol and how many times it makes a dim; null for another dim.
+ * @param {import("./dims.js").Dim} dim @returns {[string, number] | null} */
+export declare function scaled(dim: import("./dims.js").Dim): [string, number] | null;
 /** Every symbol is a dim of an input or gets its value in the flow. @param {Pack} pack */
 export declare function checkSymbols(pack: Pack): void;
 /**
- * The values of the pack's symbols that inputs give, and the feeds in the order of the inputs, as storage bytes.
+ * The values of the pack's symbols that inputs give, and the feeds in the order of the
+ * inputs, as storage bytes.
  * @param {Pack} pack @param {Feeds} feeds
  * @returns {{bindings: Bindings, data: Uint8Array<ArrayBuffer>[]}}
  */

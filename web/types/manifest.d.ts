@@ -65,6 +65,7 @@ export type Pack = {
     problems: string[];
     wideProblems: string[];
     sha256: string;
+    records: import("./modules.js").File | null;
 };
 /** @typedef {import("./dims.js").Dim} Dim */
 /** @typedef {import("./tensor.js").Type} Type */
@@ -86,7 +87,7 @@ export type Pack = {
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], flow: import("./flow-read.js").Item[],
  *   shards: Shard[],
  *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],
- *   sha256: string}} Pack */
+ *   sha256: string, records: import("./modules.js").File | null}} Pack */
 export declare const MANIFEST = "manifest.json";
 export declare const MAX_MANIFEST_BYTES: number;
 /**

@@ -35,6 +35,8 @@ export type Pack = import("./manifest.js").Pack;
 export declare function readWasm(field: Field, { kernels, steps, tensors }: Pick<Pack, "kernels" | "steps" | "tensors">, known: ReadonlySet<string>): WasmPart;
 /** @param {Field} field @returns {string} */
 export declare function readSha256(field: Field): string;
+/** The file of tuning records that a pack ships. @param {Field} field @returns {File} */
+export declare function readRecordsFile(field: Field): File;
 /** A kernel's name. @param {Field} field @returns {string} */
 export declare function readName(field: Field): string;
 /** Hold a file's bytes against the manifest: length and sha256; throws PackError.

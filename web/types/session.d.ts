@@ -1,4 +1,5 @@
 import { bind } from "./bind.js";
+import { Shapes } from "./bound.js";
 import { Tensor } from "./tensor.js";
 export type Pack = import("./manifest.js").Pack;
 export type Port = import("./manifest.js").Port;
@@ -18,7 +19,7 @@ export type Loaded = {
     pack: Pack;
     device: Device;
     kernels: Kernels;
-    shapes: import("./bound.js").Shapes | import("./flow.js").FlowShapes;
+    shapes: Shapes | import("./flow.js").FlowShapes;
     float16: "native" | "widened" | null;
 };
 export type Bound = ReturnType<typeof bind>;
@@ -42,7 +43,8 @@ export type Metadata = {
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
  *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
 /** A pack on a device, as that device runs it. @typedef {{pack: Pack, device: Device,
- *   kernels: Kernels, shapes: import("./bound.js").Shapes | import("./flow.js").FlowShapes, float16: "native" | "widened" | null}} Loaded */
+ *   kernels: Kernels, shapes: Shapes | import("./flow.js").FlowShapes,
+ *   float16: "native" | "widened" | null}} Loaded */
 /** @typedef {ReturnType<typeof bind>} Bound */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
