@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import helper
-from runtimes import MICROSOFT, Array, check, model_of
+from runtimes import MICROSOFT, Array, check, model_of, oracle
 
 from webrt.frontend.onnx import from_proto
 from webrt.kernel.problem import Contract
@@ -158,8 +158,6 @@ CONTRIB: list[tuple[str, str, Mapping[str, Any]]] = [
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])
 @pytest.mark.parametrize(("op", "inputs", "kept"), CONTRIB, ids=[c[0] for c in CONTRIB])
 def test_runtime_s_own(op: str, inputs: str, kept: Mapping[str, Any], dtype: type) -> None:
-    if op == "QLinearSigmoid" and dtype is np.int8:
-        pytest.skip("ONNX Runtime's table of 8-bit signed sigmoids differs between builds")
     feeds = {"a": integers(dtype, 2, 3, 8, 6)}
     if " b " in f" {inputs} ":
         feeds["b"] = integers(dtype, 2, 3, 8, 6)
@@ -189,3 +187,23 @@ def test_gemm_and_float_products() -> None:
             "bz": np.zeros(24, np.int8), "bias": floats(24)}  # fmt: skip
     nodes = [node("MatMulIntegerToFloat", "a b as bs az bz bias", domain=MICROSOFT)]
     check(model_of(nodes, {"a": a}, ["y"], rest), {"a": a}, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("each", [False, True])
+def test_an_lstm_of_narrow_weights(direction: str, each: bool) -> None:
+    many, hidden = (2 if direction == "bidirectional" else 1), 6
+    feeds = {"x": floats(5, 2, 8)}
+    w, r = weights(many, 8, 4 * hidden), weights(many, hidden, 4 * hidden)
+    shape = (many, 4 * hidden) if each else (many,)
+    ws, rs, bias = scales(*shape) / 8, scales(*shape) / 8, floats(many, 8 * hidden) / 4
+    kept: dict[str, Any] = {"direction": direction, "hidden_size": hidden}
+    zeros = np.zeros(shape, np.int8)
+    rest = {"w": w, "r": r, "b": bias, "ws": ws, "wz": zeros, "rs": rs, "rz": zeros}
+    quantised = node("DynamicQuantizeLSTM", "x w r b _ _ _ _ ws wz rs rz", "y h c",
+                     domain=MICROSOFT, **kept)  # fmt: skip
+    step = (ws.reshape(many, 1, -1), rs.reshape(many, 1, -1))
+    plain = {"w": (w * step[0]).swapaxes(1, 2), "r": (r * step[1]).swapaxes(1, 2), "b": bias}
+    exact = model_of([node("LSTM", "x w r b", "y h c", **kept)], feeds, ["y", "h", "c"],
+                     {n: a.astype(np.float32) for n, a in plain.items()})  # fmt: skip
+    check(model_of([quantised], feeds, ["y", "h", "c"], rest), feeds, oracle(exact, feeds))

@@ -261,3 +261,27 @@ def _linear(name: str) -> None:
 
 _linear("QuantizeLinear")
 _linear("DequantizeLinear")
+
+
+@composite(
+    "DynamicQuantizeLSTM", Attr("activation_alpha"), Attr("activation_beta"), Attr("activations"),
+    Attr("clip"), Attr("direction", "forward"), Attr("hidden_size"), Attr("input_forget", 0),
+    domain=MICROSOFT,
+)  # fmt: skip
+def dynamic_quantize_lstm(site: Site, make: Make) -> tuple[Value, ...]:
+    """An LSTM of narrow weights [directions, from, 4·hidden], exact in what goes through it.
+
+    ONNX Runtime rounds inputs and states to 8 bits as well: that loss isn't imitated.
+    """
+    weights = []
+    for weight, scale, zero in ((1, 8, 9), (2, 10, 11)):
+        parameters = [site.input(scale), site.optional(zero)]
+        spread = [
+            None if p is None else make.reshape(p, *p.shape[:1], 1, *(p.shape[1:] or (1,)))
+            for p in parameters
+        ]
+        whole = make.cast(centred(make, site.input(weight), spread[1]), DType.F32)
+        weights.append(make.transpose(make("Mul", whole, spread[0]), 0, 2, 1))
+    rest = [site.optional(j) for j in range(3, 8)]
+    kept = {k: v for k, v in site.attributes.items() if v is not None}
+    return make.node("LSTM", (site.input(0), *weights, *rest), kept, outputs=site.outputs)
