@@ -67,14 +67,22 @@ class Operation(Atom):
     left: Dim
     right: Dim
     _hash: int = field(init=False, repr=False, compare=False)
+    _text: str | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_hash", hash((self.op, self.left, self.right)))
+        object.__setattr__(self, "_text", None)
 
     def __hash__(self) -> int:
         return self._hash
 
     def __str__(self) -> str:
+        if self._text is None:  # terms are sorted by it, so it is asked for often
+            object.__setattr__(self, "_text", self._print())
+        assert self._text is not None
+        return self._text
+
+    def _print(self) -> str:
         if self.op in ("min", "max"):
             return f"{self.op}({self.left}, {self.right})"
         right = _bracket(self.right)

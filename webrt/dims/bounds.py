@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -137,8 +138,13 @@ def is_at_most(left: Dim, right: Dim, extents: Mapping[str, Dim]) -> bool:
 
 def simplify(dim: Dim, extents: Mapping[str, Dim]) -> Dim:
     """Remove operations that the extents of the indices make needless."""
-    if isinstance(dim, int):
-        return dim
+    return dim if isinstance(dim, int) else _simplified(dim, tuple(extents.items()))
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _simplified(dim: Symbolic, known: tuple[tuple[str, Dim], ...]) -> Dim:
+    """`simplify`; passes ask the same again and again, a picture's rows and columns most of all."""
+    extents = dict(known)
 
     def change(atom: Atom) -> Dim | None:
         if not isinstance(atom, Operation):
