@@ -205,7 +205,7 @@ async function tuningOf(pack, files, options) {
   if (!["off", "background", "now"].includes(tune)) {
     throw new UsageError(`tune: expected off, background or now, found '${tune}'`);
   }
-  if (tune === "off" && records === undefined) return null;
+  if (tune === "off" && records === undefined && !pack.records) return null;
   const { Tuning } = await import("./tune.js");
   return new Tuning(pack, files, options, (progress) => onProgress?.(progress));
 }
