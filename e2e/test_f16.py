@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from browsers import Performer
+from browsers import Chromium, Performer
 from half_models import SAMPLES, Sample
 from halves import to_half
 from models import build as build_model
 from site_server import CACHE
-from test_models import Oracle, from_json, to_json
+from test_models import PYODIDE, Oracle, from_json, to_json
+from test_pyodide import python
 from tolerances import assert_close
 
 import webrt
@@ -134,3 +135,49 @@ def test_a_real_model(
             cosine = left @ right / np.sqrt((left @ left) * (right @ right))
             assert cosine > 0.99999, name
             np.testing.assert_allclose(left, right, rtol=2**-6, atol=2**-6)
+
+
+TUNED = """async ({InferenceSession, decodeAll, encodeAll}, {url, feeds, wheel}) => {
+  const session = await InferenceSession.create(url, {device: "wasm", threads: 1,
+    tune: "background", budget: 2, pyodide: "/pyodide/", wheel, _trials: {pause: 1}});
+  const results = [await session.run(decodeAll(feeds))];
+  let over = false;
+  session.tuned.then(() => { over = true; });
+  while (!over) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    results[1] = await session.run(decodeAll(feeds));
+  }
+  results[1] = await session.run(decodeAll(feeds));
+  const outcome = await session.tuned;
+  await session.release();
+  return {outcome, results: results.map(encodeAll)};
+}"""
+
+
+@pytest.mark.parametrize("sample", ["islands"], indirect=True)
+def test_a_widened_pack_is_tuned(
+    sample: tuple[str, Sample], chromium: Performer, wheel: str
+) -> None:
+    """The worker tunes the kernels of float32 that the page runs, and names them as it does."""
+    url, made = sample
+    feeds = {name: to_json(a) for name, a in made.feeds.items()}
+    found = chromium.run(TUNED, {"url": url, "feeds": feeds, "wheel": wheel})
+    assert found["outcome"]["trials"] >= 1
+    assert found["outcome"]["rejected"] == 0
+    for outputs in found["results"]:
+        for name, answer in made.answers.items():
+            assert_close(from_json(outputs[name]), answer, DType.F16, scale=made.scale)
+
+
+@pytest.mark.parametrize("sample", ["islands"], indirect=True)
+def test_the_python_session_in_a_page(
+    sample: tuple[str, Sample], chromium: Chromium, wheel: str
+) -> None:
+    """It has no NumPy there: the conversions are its own."""
+    url, made = sample
+    feeds = [{name: to_json(a) for name, a in made.feeds.items()}]
+    report = python(chromium, wheel, PYODIDE, {"url": url, "feeds": feeds, "device": "wasm"})
+    (outputs,) = report["found"]["results"]
+    for name, answer in made.answers.items():
+        assert outputs[name]["type"] == answer.dtype.name
+        assert_close(from_json(outputs[name]), answer, DType.F16, scale=made.scale)
