@@ -22,7 +22,7 @@ class FlowModel:
     stops: int
 
 
-def _model(text: str, version: int = 18) -> onnx.ModelProto:
+def flow_model(text: str, version: int = 18) -> onnx.ModelProto:
     made: onnx.ModelProto = parser.parse_model(
         f'<ir_version: 8, opset_import: ["" : {version}]>\n{text}'
     )
@@ -33,7 +33,7 @@ def _floats(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-PICKED = _model("""
+PICKED = flow_model("""
 picked (float[n, 4] x) => (float[k, 4] y, int64[r, k] places, float[4] sums) {
   zero = Constant <value_float = 0.5> ()
   axis = Constant <value_ints = [1]> ()
@@ -47,7 +47,7 @@ picked (float[n, 4] x) => (float[k, 4] y, int64[r, k] places, float[4] sums) {
   sums = ReduceSum <keepdims = 0> (y, none)
 }""")
 
-CHOSEN = _model("""
+CHOSEN = flow_model("""
 chosen (float[n, 4] x, int64 rate) => (float[m, 4] y) {
   limit = Constant <value_int = 10> ()
   high = Greater (rate, limit)
@@ -57,7 +57,7 @@ chosen (float[n, 4] x, int64 rate) => (float[m, 4] y) {
   >
 }""")
 
-HALVED = _model("""
+HALVED = flow_model("""
 halved (float[n] x, int64 most) => (float[n] y, float[t, n] steps) {
   true = Constant <value = bool {1}> ()
   y, steps = Loop (most, true, x) <
@@ -73,7 +73,7 @@ halved (float[n] x, int64 most) => (float[n] y, float[t, n] steps) {
   >
 }""")
 
-SUMMED = _model("""
+SUMMED = flow_model("""
 summed (float[t, b, 3] x, float[b, 3] start) => (float[b, 3] last, float[t, b, 3] every) {
   last, every = Scan (start, x) <
     num_scan_inputs = 1, scan_input_directions = [1], scan_output_directions = [1],
@@ -85,12 +85,27 @@ summed (float[t, b, 3] x, float[b, 3] start) => (float[b, 3] last, float[t, b, 3
   >
 }""")
 
-SIZED = _model("""
+SIZED = flow_model("""
 sized (float[n, 3] x, int64[2] shape, int64 count) => (float[a, b] y, int64[c] steps) {
   zero = Constant <value_int = 0> ()
   one = Constant <value_int = 1> ()
   y = Reshape (x, shape)
   steps = Range (zero, count, one)
+}""")
+
+
+ENDLESS = flow_model("""
+endless (float[n, 3] x) => (float[n, 3] y) {
+  true = Constant <value = bool {1}> ()
+  most = Constant <value_int = 1000000> ()
+  y = Loop (most, true, x) <
+    body = turn (int64 i, bool going, float[n, 3] now) => (bool on, float[n, 3] next) {
+      next = Abs (now)
+      zero = Constant <value_float = 0.0> ()
+      size = ReduceMax <keepdims = 0> (next)
+      on = Greater (size, zero)
+    }
+  >
 }""")
 
 
@@ -146,7 +161,7 @@ FLOW_MODELS = (
     FlowModel(
         "sized", SIZED,
         tuple({"x": _floats(4, 3), "shape": np.array(s), "count": _int(c)}
-              for s, c in (((6, 2), 5), ((3, 4), 0), ((6, 2), 1))),
+              for s, c in (((6, 2), 5), ((-1, 4), 0), ((0, -1), 1), ((6, 2), 3))),
         2,
     ),
     FlowModel(

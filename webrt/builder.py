@@ -21,6 +21,7 @@ from webrt.pack.wasm import plan_wasm
 from webrt.pack.write import check_target, write_pack
 from webrt.passes import pipeline
 from webrt.plan.example import example_bindings
+from webrt.plan.flow import stops_of
 from webrt.plan.memory import place
 from webrt.plan.plan import Plan
 from webrt.schedule import default, to_json
@@ -31,11 +32,13 @@ from webrt.version import __version__
 @dataclass(frozen=True, slots=True)
 class PackReport:
     """What `pack` made. Bytes of activations are those at the symbol values `at`; `weights` are the
-    bytes of weights by dtype.
+    bytes of weights by dtype. `host_steps` are (what, node) of each time that a run waits for the
+    device in its middle, because data decide how it goes on: in a loop, once a turn.
     """
 
     path: str
     dispatches: int
+    host_steps: tuple[tuple[str, str], ...]
     weight_bytes: int
     weights: dict[str, int]
     peak_bytes: int
@@ -133,12 +136,13 @@ def _report(pack: Pack, out: Path, seconds: float) -> PackReport:
     return PackReport(
         path=str(out),
         dispatches=len(plan.steps),
+        host_steps=stops_of(plan),
         weight_bytes=sum(p.bytes for p in pack.placements.values()),
         weights=weights_by_dtype(pack),
         peak_bytes=placed.peak,
         peak_lower_bound_bytes=placed.lower_bound,
         at={s.name: bindings[s.id] for s in plan.symbols},
-        symbols=tuple(s.name for s in plan.symbols),
+        symbols=tuple(s.name for s in plan.symbols if s.id in plan.given),
         unsupported=(),
         seconds=round(seconds, 3),
     )

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from webrt import dims
-from webrt.cli.output import weights_text
+from webrt.cli.output import host_text, weights_text
 from webrt.dims import Dim
 from webrt.errors import PackError, UsageError
 from webrt.kernel.text import print_kernel, print_problem
 from webrt.kernel.widen import widened
 from webrt.lower import lower
 from webrt.lower.cpu.panels import repack
+from webrt.pack.flow import flow_json
 from webrt.pack.format import MANIFEST, Pack, weights_by_dtype
 from webrt.pack.read import read_pack
 from webrt.pack.widen import for_device, widened_pack
 from webrt.plan.example import example_bindings
+from webrt.plan.flow import stops_of
 from webrt.plan.memory import place
 from webrt.plan.plan import Plan
 from webrt.runtime.bind import TensorInfo, describe
@@ -37,6 +40,7 @@ def describe_pack(folder: Path) -> Result:
         "outputs": [_tensor(describe(plan, p)) for p in plan.outputs],
         "symbols": symbols_in_order(plan),
         "dispatches": len(plan.steps),
+        "host_steps": stops_of(plan),
         "kernels": len({(k.wgsl, k.bindings) for k in pack.kernels}),
         "weight_bytes": sum(p.bytes for p in pack.placements.values()),
         "weights": weights_by_dtype(pack),
@@ -51,6 +55,7 @@ def describe_pack(folder: Path) -> Result:
         "at": {s.name: bindings[s.id] for s in plan.symbols},
         "float16": _float16(pack, bindings),
         "plan": [_step(pack, index) for index in range(len(plan.steps))],
+        "flow": flow_json(plan.flow),
     }
 
 
@@ -78,7 +83,7 @@ def _panel_bytes(pack: Pack) -> int:
 def symbols_in_order(plan: Plan) -> list[str]:
     """The symbols' names as the inputs show them, then those that only stand in expressions."""
     shown = [name for p in plan.inputs for d in p.shape for name in sorted(dims.free_symbols(d))]
-    names = {s.id: s.name for s in plan.symbols}
+    names = {s.id: s.name for s in plan.symbols if s.id in plan.given}
     return [names[i] for i in dict.fromkeys([*shown, *names])]
 
 
@@ -158,7 +163,8 @@ def find_kernel(pack: Pack, wanted: str) -> int:
 def pack_text(result: Result) -> str:
     """What `webrt info` prints for people."""
     lines = [
-        f"{result['generator']}: {result['dispatches']} dispatches, {result['kernels']} kernels,"
+        f"{result['generator']}: {result['dispatches']} dispatches,{host_text(result)}"
+        f" {result['kernels']} kernels,"
         f" {weights_text(result)} in {result['shards']} shards",
         f"wasm: {_wasm_text(result['wasm'])}",
         f"symbols: {', '.join(result['symbols']) or 'none'}",
@@ -187,7 +193,33 @@ def pack_text(result: Result) -> str:
             f"  {step['step']:>3} {step['kernel']}  {reads} -> {writes}  grid {grid}",
             f"      {step['node']}",
         ]
+    if result["flow"]:
+        lines += ["flow:", *(f"  {line}" for line in _flow_lines(result["flow"]))]
     return "\n".join(lines)
+
+
+def _flow_lines(flow: list[Result]) -> Iterator[str]:
+    """A line for each item of the manifest's member `flow`, what it holds indented."""
+    for item in flow:
+        if "run" in item:
+            first, end = item["run"]
+            yield f"steps {first} to {end - 1}" if end - first > 1 else f"step {first}"
+        elif "host" in item:
+            bound = ", ".join(item["symbols"])
+            yield f"host: {item['host']} of {item['inputs']}, gives {bound}   {item['node']}"
+        elif "need" in item:
+            left, right = (dims.from_json(d) for d in item["need"])
+            yield f"need: {left} = {right}   {item['node']}"
+        elif "if" in item:
+            yield f"if t{item['if']}   {item['node']}"
+            yield from (f"  {line}" for line in _flow_lines(item["then"]))
+            yield "else"
+            yield from (f"  {line}" for line in _flow_lines(item["else"]))
+        else:
+            trips = "" if item["loop"] is None else f" {dims.from_json(item['loop'])} times"
+            held = "" if item["condition"] is None else f" while t{item['condition']}"
+            yield f"loop{trips}{held}, at most {item['most']} times   {item['node']}"
+            yield from (f"  {line}" for line in _flow_lines(item["body"]))
 
 
 def _wasm_text(wasm: Result) -> str:

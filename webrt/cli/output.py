@@ -70,3 +70,12 @@ def progress() -> Iterator[Report]:
             bar.update(tasks[stage], completed=done, total=total)
 
         yield report
+
+
+def host_text(result: dict[str, Any]) -> str:
+    """How often a run waits for the device in its middle; nothing where it doesn't."""
+    kinds = [what for what, _ in result["host_steps"]]
+    if not kinds:
+        return ""
+    shown = ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))
+    return f" {len(kinds)} decisions of the host ({shown}),"

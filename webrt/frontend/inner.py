@@ -23,6 +23,14 @@ from webrt.ops.site import DependsOnDataError, DimsDiffer
 from webrt.plan.host import MAX_VALUES
 from webrt.plan.plan import ModelSymbol
 
+READ = {
+    "AffineGrid": (1,), "BlackmanWindow": (0,), "CenterCropPad": (1,), "ConstantOfShape": (0,),
+    "Expand": (1,), "HammingWindow": (0,), "HannWindow": (0,), "OneHot": (1,), "Pad": (1,),
+    "Range": (0, 1, 2), "Reshape": (1,), "Resize": (3,), "Slice": (1, 2), "Tile": (1,),
+    "TopK": (1,),
+}  # fmt: skip
+"""Inputs that a run may read to know its sizes; what is negative there ends it."""
+
 
 class Inner:
     """The half of a builder that knows of graphs inside; `shown` are the names of inputs' dims."""
@@ -36,6 +44,7 @@ class Inner:
     functions: Functions
     shown: set[str]
     read: dict[Value, Value]
+    assumed: list[tuple[Dim, Dim]]
 
     @abstractmethod
     def constant(self, tensor: TensorProto, what: str) -> Value: ...
@@ -102,6 +111,42 @@ class Inner:
             self.values, self.read = outer, read
         return [Maybe(None) if v is None else v for v in found]
 
+    def check_read(
+        self, op: str, source: Value, made: Value, attributes: dict[str, Attribute]
+    ) -> None:
+        """What a run holds sizes to that it has read."""
+        if op == "Reshape":
+            self.assumed.append((dims.product(made.shape), dims.product(source.shape)))
+        elif op == "TopK":
+            axis = attributes.get("axis", -1)
+            assert isinstance(axis, int)
+            self.assumed.append(
+                (dims.dim_min(made.shape[axis], source.shape[axis]), made.shape[axis])
+            )
+
+    def target(
+        self, name: str, inputs: Sequence[Value | None], shape: Value, allow_zero: bool
+    ) -> Value:
+        """A Reshape's target, computed by a run: 0 taken for a dim, -1 for what is left."""
+        make = Make(f"{name}/target")
+        source = inputs[0]
+        if source is None or len(shape.shape) != 1 or not isinstance(shape.shape[0], int):
+            raise UnsupportedOpError(f"{shape.name!r} holds sizes that aren't run")
+        count = shape.shape[0]
+        own = [*source.shape, *[1] * count][:count]
+        wanted = make.cast(shape, DType.I32)
+        zero, one, rest = (make.number(n, wanted) for n in (0, 1, -1))
+        if not allow_zero:
+            copied = make.cast(make.integers(*own), DType.I32)
+            wanted = make("Where", make("Equal", wanted, zero), copied, wanted)
+        left = make("Equal", wanted, rest)
+        others = make("ReduceProd", make("Where", left, one, wanted), keepdims=0)
+        total = make.cast(make.scalar(dims.product(source.shape)), DType.I32)
+        quotient = make("Div", total, make("Max", others, one))
+        wanted = make("Where", left, quotient, wanted)
+        self.nodes += make.nodes
+        return wanted
+
     def subgraph(self, node: NodeProto, name: str) -> GraphProto:
         """A graph that a node holds."""
         for attribute in node.attribute:
@@ -145,16 +190,23 @@ class Inner:
         unknown: DependsOnDataError | None = None
         while True:
             try:
-                return applied(
+                made, values = applied(
                     op, inputs, attributes, name=name, outputs=outputs, domain=domain,
                     version=self.opsets[domain],
                 )  # fmt: skip
+                if unknown is not None and inputs[0] is not None:
+                    self.check_read(op, inputs[0], values[0], attributes)
+                return made, values
             except DependsOnDataError as error:
                 unknown = unknown or error
                 value = inputs[error.position] if error.position < len(inputs) else None
-                if value is None or value.data is not None or value.content is not None:
-                    raise
+                known = value is None or value.data is not None or value.content is not None
+                if known or error.position not in READ.get(op, ()):
+                    raise unknown from None
+                assert value is not None
                 try:
+                    if op == "Reshape":
+                        value = self.target(name, inputs, value, bool(attributes.get("allowzero")))
                     inputs[error.position] = self.known(value)
                 except UnsupportedOpError:
                     raise unknown from None

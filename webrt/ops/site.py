@@ -146,7 +146,10 @@ class Site:
         if self.optional(position) is None:
             return None
         axes = self.needed(position, attribute)
-        return tuple(d for d in axes if isinstance(d, int))
+        known = tuple(d for d in axes if isinstance(d, int))
+        if len(known) < len(axes):
+            raise self.unsupported(f"{attribute} depends on data")
+        return known
 
     def ranked(self, position: int, least: int, most: int | None = None) -> tuple[Dim, ...]:
         """The shape of an input that has to have `least` dims (to `most`; exactly for None)."""

@@ -58,6 +58,7 @@ class _Builder:
     ranges: dict[Value, Interval] = field(default_factory=dict)
     longest: dict[str, int] = field(default_factory=dict)
     hosts: dict[Value, int] = field(default_factory=dict)
+    final: dict[Value, int] = field(default_factory=dict)
     conditions: dict[int, int] = field(default_factory=dict)
     rings: dict[int, list[int]] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
@@ -76,6 +77,7 @@ class _Builder:
                 self.table.add(value, Home.CONSTANT)
             elif value not in graph.inputs:
                 targets[self.table.new(value, Home.OUTPUT)] = value
+        self.final = {value: tensor for tensor, value in targets.items()}
         flow = self.flow(graph, targets)
         outputs = {value: tensor for tensor, value in targets.items()}
         inputs = tuple(
@@ -202,7 +204,12 @@ class _Builder:
             self.step(node)
         for value, result in results.items():
             home = Home.ARENA if result.data is None else Home.CONSTANT
-            self.table.index.setdefault(value, self.table.add(result, home))
+            index = self.table.add(result, home)
+            if not self.fits(value, index):  # the very numbers, but of f16 where f32 is meant
+                index = self.table.new(value, Home.ARENA)
+                self.copy(result, index)
+                results[value] = value
+            self.table.index.setdefault(value, index)
         return results
 
     def fits(self, value: Value, tensor: int) -> bool:
@@ -230,15 +237,15 @@ class _Builder:
 
     def copy(self, value: Value, tensor: int) -> None:
         """A step that writes a value that is there into a tensor."""
-        kind = device_dtype(value.dtype)
+        source = self.table.add(value, Home.ARENA if value.data is None else Home.CONSTANT)
+        given, made = (self.table.tensors[t].dtype for t in (source, tensor))
         at = dims.symbol("i0")
         size = dims.product(value.shape)
-        load: ex.Expr = Load(0, at, kind)
-        if kind is DType.F16:
-            load = ex.cast(ex.cast(load, DType.F32), DType.F16)
-        operand = Operand(kind, size, value.data is not None)
-        problem = Map((size,), (operand,), (Output(kind, size, at, load),))
-        source = self.table.add(value, Home.ARENA if value.data is None else Home.CONSTANT)
+        load: ex.Expr = Load(0, at, given)
+        if DType.F16 in (given, made):
+            load = ex.cast(ex.cast(load, DType.F32), made)
+        operand = Operand(given, size, value.data is not None)
+        problem = Map((size,), (operand,), (Output(made, size, at, load),))
         number = self.problems.setdefault(problem, len(self.problems))
         self.steps.append(Step(number, (source,), (tensor,), value.name))
 
@@ -296,6 +303,9 @@ class _Builder:
 
     def branch(self, node: Node) -> Branch:
         captures = node.inputs[1:]
+        for value in node.outputs:
+            if value in self.final:
+                self.table.index.setdefault(value, self.final[value])
         joined = {self.table.add(v, Home.ARENA): j for j, v in enumerate(node.outputs)}
         names = ("then", "other")
         graphs = [self.inner(graph_of(Site.of(node), name), captures) for name in names]

@@ -155,6 +155,20 @@ def host_steps(plan: Plan) -> tuple[HostStep | Branch | Loop, ...]:
     )
 
 
+def stops_of(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """(what, node) of each time the host waits for the device; in a loop, once a turn."""
+    found = []
+    for item in host_steps(plan):
+        match item:
+            case HostStep():
+                found.append((item.op, item.node))
+            case Branch():
+                found.append(("if", item.node))
+            case Loop():
+                found.append(("loop", item.node))
+    return tuple(found)
+
+
 def tensors_of(plan: Plan, flow: Flow) -> Iterator[int]:
     """Every tensor that the steps of a flow touch."""
     for run in runs_of(flow):
