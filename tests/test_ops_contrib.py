@@ -257,3 +257,53 @@ def test_rotary_embedding(together: int, positions: str) -> None:
     feeds = {"x": floats(2, 5, 16), "p": at.astype(np.int64)}
     constants = {"c": floats(12, 4), "s": floats(12, 4)}
     check(of("RotaryEmbedding", "x p c s", feeds, constants, interleaved=together), feeds)
+
+
+def with_symbols(model: onnx.ModelProto, symbols: Mapping[int, str]) -> onnx.ModelProto:
+    """The same model with dims of these lengths dynamic."""
+    for info in model.graph.input:
+        for dim in info.type.tensor_type.shape.dim:
+            if dim.dim_value in symbols:
+                dim.dim_param = symbols[dim.dim_value]
+    return model
+
+
+def test_attention_over_dynamic_lengths() -> None:
+    symbols = {3: "batch", 7: "rows"}
+    feeds: dict[str, Array] = {"x": floats(3, 7, 16)}
+    feeds["m"] = (np.arange(7) < np.array([[7], [5], [2]])).astype(np.int32)
+    constants = {"w": floats(16, 48) / 4, "b": floats(48)}
+    model = of("Attention", "x w b m", feeds, constants, num_heads=4, unidirectional=1)
+    check(with_symbols(model, symbols), feeds)
+    feeds = qkv(3, 7, 7, 16) | {"m": feeds["m"]}
+    model = of("MultiHeadAttention", "q k v b m", feeds, {"b": constants["b"]}, num_heads=4)
+    check(with_symbols(model, symbols), feeds)
+    feeds = {"x": floats(3, 7, 16), "s": floats(3, 7, 16)}
+    constants = {"g": floats(16), "b": floats(16)}
+    model = of("SkipLayerNormalization", "x s g b", feeds, constants, "y _ _ t")
+    check(with_symbols(model, symbols), feeds)
+
+
+def test_a_cache_that_grows_by_a_dynamic_length() -> None:
+    """As a decoder has it: the total length is that of its mask."""
+    feeds: dict[str, Array] = qkv(3, 1, 1, 64, 32)
+    feeds |= {"pk": floats(3, 2, 7, 16), "pv": floats(3, 2, 7, 16)}
+    feeds["m"] = np.ones((3, 8), np.int64)
+    constants = {
+        "one": np.array(1, np.int64), "axis": np.array([1], np.int64), "c": floats(16, 8),
+        "s": floats(16, 8),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Shape", ["m"], ["shape"]),
+        helper.make_node("Gather", ["shape", "one"], ["length"]),
+        helper.make_node("Cast", ["length"], ["t"], to=6),
+        helper.make_node("ReduceSum", ["m", "axis"], ["sums"], keepdims=0),
+        helper.make_node("Sub", ["sums", "one"], ["last"]),
+        helper.make_node("Cast", ["last"], ["n"], to=6),
+        helper.make_node(
+            "GroupQueryAttention", ["q", "k", "v", "pk", "pv", "n", "t", "c", "s"],
+            ["y", "a", "b"], domain=MICROSOFT, num_heads=4, kv_num_heads=2, do_rotary=1,
+        ),
+    ]  # fmt: skip
+    model = model_of(nodes, feeds, ["y", "a", "b"], constants)
+    check(with_symbols(model, {3: "batch", 7: "past", 8: "total"}), feeds)

@@ -60,11 +60,14 @@ def _bits(flat: Array) -> int:
 def words(flat: Array, bits: int) -> Array:
     """Elements in words, the first one in the lowest bits; padded with zeros."""
     many = WORD // bits
-    padded = np.zeros(-(-flat.size // many) * many, np.uint32)
-    padded[: flat.size] = flat.astype(np.int64) & ((1 << bits) - 1)
+    size = -(-flat.size // many) * many
+    if bits == 8 * flat.itemsize and size == flat.size:
+        return np.ascontiguousarray(flat).view(np.uint32)
+    padded = np.zeros(size, np.uint32)
+    padded[: flat.size] = flat.astype(np.uint32) & np.uint32((1 << bits) - 1)
     if bits >= 8:
         return padded.astype(np.uint8 if bits == 8 else np.uint16).view(np.uint32)
-    total = np.zeros(padded.size // many, np.uint32)
+    total = np.zeros(size // many, np.uint32)
     for place in range(many):
         total |= padded[place::many] << np.uint32(place * bits)
     return total
