@@ -3,8 +3,8 @@
 
 import { PackError } from "./errors.js";
 
-const MAX_DIM_DEPTH = 16;
-const MAX_DIM_NODES = 512;
+const MAX_DIM_DEPTH = 40;
+const MAX_DIM_NODES = 1024;
 
 /** `value` stands at `path` of `file`; each method returns it checked or throws a PackError. */
 export class Field {

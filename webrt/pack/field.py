@@ -11,8 +11,8 @@ from webrt.errors import PackError
 
 MAX_INTEGER = (1 << 53) - 1
 """The largest integer that every JSON reader keeps exactly."""
-MAX_DIM_DEPTH = 16
-MAX_DIM_NODES = 512
+MAX_DIM_DEPTH = 40
+MAX_DIM_NODES = 1024
 
 
 @dataclass(frozen=True, slots=True)
