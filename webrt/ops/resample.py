@@ -101,8 +101,10 @@ def table(style: Style, axis: Axis) -> Table:
 
 
 def _number(value: float | Expr) -> float:
+    """A number of the model: the fraction that it was before float32 rounded it, if it is one."""
     assert isinstance(value, int | float)
-    return float(value)
+    simple = rational(value) if value > 0 else None
+    return float(value) if simple is None else float(simple)
 
 
 def _coordinates(
