@@ -65,8 +65,9 @@ class _Call:
             raise self.error(f"a tensor as input {position}", "none")
         return found
 
-    def place(self, position: int, count: int, default: int) -> int:
-        """A position in a sequence, which must be known."""
+    def place(self, position: int, length: int, default: int, last: int | None = None) -> int:
+        """A position in a sequence, which must be known; negative ones count from its end."""
+        last = length - 1 if last is None else last
         if position >= len(self.inputs) or self.inputs[position] is None:
             return default
         value = self.tensor(position)
@@ -76,9 +77,9 @@ class _Call:
                 " isn't run"
             )
         place = int(value.data.reshape(-1)[0])
-        if not -count <= place < count:
-            raise self.error(f"a place in {-count} … {count - 1}", str(place))
-        return place % count
+        if not -length <= place <= last:
+            raise self.error(f"a place in {-length} … {last}", str(place))
+        return place if place >= 0 else place + length
 
     def integer(self, name: str, default: int) -> int:
         value = self.attributes.get(name, default)
@@ -96,7 +97,7 @@ def _at(call: _Call) -> Item:
 
 def _insert(call: _Call) -> Item:
     values = call.sequence()
-    place = call.place(2, len(values) + 1, len(values))
+    place = call.place(2, len(values), len(values), len(values))
     return Listed((*values[:place], call.tensor(1), *values[place:]))
 
 

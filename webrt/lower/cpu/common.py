@@ -215,6 +215,8 @@ def at_outer(
             return outer.get(atom.name)
         if not isinstance(atom, Value) or not still.isdisjoint(free_symbols(atom.expr)):
             return None
+        if any(isinstance(e, Ref) for e in walk(atom.expr)):
+            return None  # a pass's result, which isn't there yet
         if atom not in known:
             index = inside.keep(substitute(atom.expr, outer), scope.extents, True)
             # No symbol: of one without an extent it would be taken for granted that it is positive.
