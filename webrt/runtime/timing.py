@@ -79,10 +79,10 @@ class Timer:
             return first
         # Waiting for nothing takes about a millisecond in a page: longer than many a kernel.
         empty = await self.once(None)
-        if first >= SLOW_MS:
-            times = [first - empty, *[await self.once(once) - empty for _ in range(2)]]
+        if first - empty >= SLOW_MS:
+            times = [first, await self.once(once), await self.once(once)]
             device.discard(once)
-            return statistics.median(times)
+            return max(statistics.median(times) - empty, STEP_MS)
         device.discard(once)
         return await self._brief(dispatch, first - empty, empty, best_ms, pass_ms)
 
