@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import Chromium, open_chromium
+from browsers import Chromium, Firefox, Performer, open_chromium
 from sample_pack import _declarations, sample_plan
 from site_server import Site
 from test_player import CREATE, expected, rows
@@ -73,7 +73,7 @@ DEVICES = [("webgpu", None), ("wasm", 1), ("wasm", 2)]
 
 
 def tune(
-    page: Chromium, url: str, wheel: str, csp: str | None = None, **options: Any
+    page: Performer, url: str, wheel: str, csp: str | None = None, **options: Any
 ) -> dict[str, Any]:
     """Run until tuning is over; every answer is held to what it should be."""
     trials = {"pause": 1} | options.pop("_trials", {})
@@ -113,6 +113,14 @@ def test_tuned_while_it_serves_and_known_the_next_time(
     assert 0 < second["loaded"] - first["loaded"] <= first["swapped"]
     assert not [r for r in page.site.requests if "pyodide" in r or r.endswith(".whl")]
     context.close()
+
+
+@pytest.mark.parametrize("kind", ["webgpu", "wasm"])
+def test_firefox_tunes_too(firefox: Firefox, sample: str, wheel: str, kind: str) -> None:
+    found = tune(firefox, sample, wheel, device=kind, threads=1)
+    assert states(found)[-1] == "done", [e.get("reason") for e in found["events"]]
+    assert found["outcome"]["trials"] >= 1
+    assert found["swapped"] > 0
 
 
 KINDS = ("wi rf wf", "wf wf wf", "wf wf", "wi wu")
@@ -285,7 +293,7 @@ def test_what_was_found_is_posted_where_the_page_asks_for_it(
     site.results["records"] = queue.Queue()
     options = {"postRecords": "/results/records", "keepRecords": False, "tune": "now", **WASM}
     found = tune(chromium, sample, wheel, dims={"batch": 2, "length": 33}, **options)
-    assert states(found)[-1] == "done"
+    assert states(found)[-1] == "done", [e.get("reason") for e in found["events"]]
     posted = Records.from_json(json.dumps(site.results["records"].get(timeout=10)), "posted")
     assert sum(len(r.trials) for r in posted) == found["outcome"]["trials"]
     assert {value for r in posted for value in r.key.dims} <= {("s0", 2), ("s1", 33)}
@@ -309,7 +317,7 @@ def test_a_strict_content_security_policy_lets_cpus_tune(
 ) -> None:
     csp = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
     found = tune(chromium, sample, wheel, csp=csp, **WASM)
-    assert states(found)[-1] == "done"
+    assert states(found)[-1] == "done", [e.get("reason") for e in found["events"]]
 
 
 def test_release_ends_it(chromium: Chromium, sample: str, wheel: str) -> None:
