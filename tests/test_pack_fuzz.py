@@ -8,12 +8,13 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_pack_read import BASE, sealed
+from test_pack_read import BASE, FLOW_BASE, sealed
 
 from webrt.errors import PackError
 from webrt.pack.read import parse_manifest
 from webrt.plan.example import example_bindings
 from webrt.plan.memory import place
+from webrt.runtime.flow import Route
 
 NAMES = ["s0", "s1", "s9", "+", "*", "//", "%", "min", "max", "f32", "i32", "constant", "ids", ""]
 LEAVES = (
@@ -48,6 +49,8 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 PATHS = paths(BASE)
+FLOW_PATHS = [p for p in paths(FLOW_BASE) if p[0] in ("flow", "steps", "tensors", "symbols")]
+FLOW_LEAVES = st.integers(-1, 20) | st.sampled_from(["s0", "s1", "s2", "s3", None, [], {}])
 SHAPES = [p for p in PATHS if {"shape", "grid", "work", "units"} & set(p)]
 
 
@@ -63,6 +66,7 @@ def attempt(body: Any) -> None:
     message = ""
     try:
         pack = parse_manifest(sealed(body))
+        Route(pack.plan)
         place(pack.plan, example_bindings(pack.plan))
     except PackError as error:
         message = str(error)
@@ -86,6 +90,28 @@ def test_any_dims(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     body = copy.deepcopy(BASE)
     for path, value in changes:
         put(body, path, value)
+    attempt(body)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.tuples(st.sampled_from(FLOW_PATHS), FLOW_LEAVES | VALUES), min_size=1, max_size=3)
+)
+def test_anything_in_a_flow(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    body = copy.deepcopy(FLOW_BASE)
+    for path, value in changes:
+        put(body, path, value)
+    attempt(body)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(FLOW_PATHS), st.sampled_from(FLOW_PATHS))
+def test_a_part_of_a_flow_in_place_of_another(source: Any, target: Any) -> None:
+    body = copy.deepcopy(FLOW_BASE)
+    part: Any = FLOW_BASE
+    for key in source:
+        part = part[key]
+    put(body, target, copy.deepcopy(part))
     attempt(body)
 
 

@@ -3,7 +3,8 @@
 `vectors/pack/malformed.json` and `wasm.json` change one value of `vectors/pack/base.json` a case
 (`path` to it, a new `value` or `remove`) and name the error, which starts with the field. Every
 reader of packs is held to these cases: the page's own in `web/` too (but to `problems.json`, whose
-texts it leaves alone). `base.json` is a manifest that `sample_pack.py` wrote, without its sha256.
+texts it leaves alone). `base.json` is a manifest that `sample_pack.py` wrote, without its sha256;
+`flow.json` changes `flow-base.json`, the manifest of a model with a branch, a loop and host steps.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from webrt.pack.read import check_shard, map_file, parse_manifest, read_pack
 
 VECTORS = Path(__file__).parent / "vectors" / "pack"
 BASE = json.loads((VECTORS / "base.json").read_text())
+FLOW_BASE = json.loads((VECTORS / "flow-base.json").read_text())
 CASES = [
     case
-    for file in ("malformed.json", "wasm.json", "problems.json")
+    for file in ("malformed.json", "wasm.json", "problems.json", "flow.json")
     for case in json.loads((VECTORS / file).read_text())
 ]
+FLOW_CASES = [case["name"] for case in json.loads((VECTORS / "flow.json").read_text())]
 
 
 def sealed(body: object) -> bytes:
@@ -37,7 +40,7 @@ def sealed(body: object) -> bytes:
 
 
 def patched(case: dict[str, Any]) -> object:
-    body = copy.deepcopy(BASE)
+    body = copy.deepcopy(FLOW_BASE if case["name"] in FLOW_CASES else BASE)
     *parents, last = case["path"]
     at = body
     for key in parents:

@@ -78,11 +78,11 @@ export async function parseManifest(data, file = MANIFEST) {
   const outputs = readPorts(root.member("outputs"), tensors, known, false);
   checkInputs(root.member("inputs"), tensors, inputs);
   const given = new Set(inputs.flatMap((p) => p.shape.flatMap((d) => scaled(d)?.[0] ?? [])));
+  checkWindows(root.member("tensors"), tensors);
   const reader = new FlowReader(root.member("steps"), steps, tensors, known, given,
     (field, { problem, inputs: reads, outputs: writes }) => (
       checkBindings(field, [...reads, ...writes], tensors, kernels[problem])));
   const flow = reader.read(root);
-  checkWindows(root.member("tensors"), tensors, reader.loops);
   const records = root.has("records") ? readRecordsFile(root.member("records")) : null;
   const wasm = readWasm(root.member("wasm"), { kernels, steps, tensors }, known);
   const sha256 = root.member("sha256").text(64);

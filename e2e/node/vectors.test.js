@@ -13,6 +13,8 @@ import { place } from "../../web/memory.js";
 
 const load = (name) => readFileSync(new URL(`../../tests/vectors/${name}`, import.meta.url), "utf8");
 const base = JSON.parse(load("pack/base.json"));
+const flowBase = JSON.parse(load("pack/flow-base.json"));
+const flowCases = JSON.parse(load("pack/flow.json"));
 const sha256 = (data) => createHash("sha256").update(data).digest("hex");
 
 /** A manifest's bytes with its seal. */
@@ -30,11 +32,12 @@ test("the base manifest is well formed", async () => {
 });
 
 // Python's reader parses the problems' texts too; the player has no use for them.
-const cases = [...JSON.parse(load("pack/malformed.json")), ...JSON.parse(load("pack/wasm.json"))].filter(
+const cases = [...JSON.parse(load("pack/malformed.json")), ...JSON.parse(load("pack/wasm.json")),
+  ...flowCases].filter(
   ({ path, value }) => !(path[0] === "problems" && typeof value === "string"));
 for (const { name, path, value, remove, error } of cases) {
   test(`malformed manifest: ${name}`, async () => {
-    const body = structuredClone(base);
+    const body = structuredClone(flowCases.some((c) => c.name === name) ? flowBase : base);
     const last = path.at(-1);
     const holder = path.slice(0, -1).reduce((at, key) => at[key], body);
     if (!remove) holder[last] = value;

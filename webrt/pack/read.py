@@ -112,9 +112,9 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> Pack:
         used = (*step.inputs, *step.outputs)
         _check_bindings(field, used, tensors, kernels[step.problem])
 
+    check_windows(root.member("tensors"), tensors)
     reader = FlowReader(root.member("steps"), steps, tensors, known, set(plan.given), check)
     plan = replace(plan, flow=reader.read(root))
-    check_windows(root.member("tensors"), tensors, reader.loops)
     wasm = read_wasm(root.member("wasm"), kernels, plan, known)
     records = read_records(root.member("records")) if root.has("records") else None
     return Pack(plan, kernels, shards, placements, generator, wasm, records)
