@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_pack_read import FLOW_BASE, sealed
 
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.plan.memory import ALIGNMENT, lifetimes, place
+from webrt.pack.read import parse_manifest
+from webrt.plan.memory import ALIGNMENT, lifetimes, place, place_epoch
 from webrt.plan.plan import Home, Plan, Step, Tensor
 
 VECTORS = Path(__file__).parent / "vectors" / "memory.json"
@@ -33,6 +35,17 @@ def test_vectors(case: dict[str, object]) -> None:
     placed = place(plan, case["bindings"])
     assert {str(t): o for t, o in sorted(placed.offsets.items())} == case["offsets"]
     assert (placed.peak, placed.lower_bound) == (case["peak"], case["lower_bound"])
+
+
+def test_the_arenas_of_a_flow() -> None:
+    plan = parse_manifest(sealed(FLOW_BASE)).plan
+    case = json.loads((VECTORS.parent / "flow.json").read_text())
+    found = [place_epoch(plan, lives, case["bindings"]) for lives in lifetimes(plan).values()]
+    assert [{str(t): o for t, o in p.offsets.items()} for p in found] == [
+        epoch["offsets"] for epoch in case["epochs"]
+    ]
+    assert [p.peak for p in found] == [epoch["peak"] for epoch in case["epochs"]]
+    assert place(plan, case["bindings"]).peak == sum(p.peak for p in found)
 
 
 @st.composite

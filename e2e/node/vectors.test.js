@@ -7,9 +7,11 @@ import test from "node:test";
 
 import { evaluate } from "../../web/dims.js";
 import { PackError } from "../../web/errors.js";
+import { Outline } from "../../web/flow.js";
+import { compute } from "../../web/host.js";
 import { narrowed, widened } from "../../web/halves.js";
 import { checkShard, parseManifest } from "../../web/manifest.js";
-import { place } from "../../web/memory.js";
+import { place, placeLives } from "../../web/memory.js";
 
 const load = (name) => readFileSync(new URL(`../../tests/vectors/${name}`, import.meta.url), "utf8");
 const base = JSON.parse(load("pack/base.json"));
@@ -125,4 +127,32 @@ test("float16 becomes float32 and back to the last bit", () => {
   const nan = narrowed(Float32Array.of(NaN, -NaN));
   assert.ok(nan.every((half) => (half & 0x7fff) > 0x7c00));
   assert.ok(widened(nan).every(Number.isNaN));
+});
+
+for (const { name, op, options, inputs, arrays, sizes, error } of JSON.parse(load("host.json"))) {
+  test(`on the host: ${name}`, () => {
+    const given = inputs.map(({ shape, values }) => ({ shape, elements: values }));
+    if (error) {
+      assert.throws(() => compute(op, options, given, "node"), { name: error });
+      return;
+    }
+    const found = compute(op, options, given, "node");
+    assert.deepEqual(found.sizes, sizes);
+    assert.deepEqual(found.arrays.map(({ shape, data }) => ({ shape, values: [...data] })), arrays);
+  });
+}
+
+test("the arenas of a flow", async () => {
+  const pack = await parseManifest(sealed(flowBase));
+  const outline = new Outline(pack);
+  const lives = outline.lives();
+  const { bindings, epochs } = JSON.parse(load("flow.json"));
+  assert.equal(outline.epoch + 1, epochs.length);
+  epochs.forEach(({ offsets, peak }, epoch) => {
+    const own = new Map([...lives].filter(([tensor, [first]]) => (
+      pack.tensors[tensor].home === "arena" && outline.epochs[first] === epoch)));
+    const placed = placeLives(pack, own, bindings);
+    assert.deepEqual(Object.fromEntries(placed.offsets), offsets);
+    assert.equal(placed.peak, peak);
+  });
 });
