@@ -20,10 +20,10 @@ from test_cli import make_model
 import webrt
 from webrt.cli import report, tuning
 from webrt.cli.main import run_app
+from webrt.cli.report import Ceilings
 from webrt.runtime.profile import KernelTime
 from webrt.schedule.contract import ContractSchedule
 from webrt.tune.background import TuneProgress
-from webrt.tune.ceilings import Ceilings
 from webrt.tune.records import Key, Record, Records, Trial, cache_file
 
 CPU = ("--device", "wasm", "--threads", "1")

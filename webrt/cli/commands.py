@@ -23,7 +23,8 @@ from webrt.pack.read import read_pack
 from webrt.plan.example import example_bindings
 from webrt.runtime.profile import KernelTime
 from webrt.runtime.session import Progress, Session
-from webrt.tune import ceilings
+from webrt.runtime.sync import run_sync
+from webrt.tune import probe
 from webrt.tune.records import Record, Records, cache_file, make_key
 
 Result = dict[str, Any]
@@ -118,7 +119,8 @@ def bench(
         if page is not None:
             title = f"{folder.resolve().name}: webrt bench"
             known = tuned(session, bindings)
-            roofs = ceilings.measure(session.device)
+            seen = run_sync(probe.cached(session.device, probe.cache_file()))
+            roofs = reporting.Ceilings(seen.gflops, seen.gbytes)
             reporting.write(page, reporting.Figures(title, result, found, roofs, known))
             result["ceilings"] = {"gflops": round(roofs.gflops, 3), "gbs": round(roofs.gbs, 3)}
             result["report"] = str(page)

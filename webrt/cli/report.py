@@ -19,13 +19,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from webrt.runtime.profile import KernelTime
-    from webrt.tune.ceilings import Ceilings
     from webrt.tune.records import Record
 
 BARS = 16
 """Kernels that have a bar of their own; the table shows all."""
 
 _FAMILIES = {"Contract": "C0", "Attention": "C1", "Reduce": "C2", "Map": "C3"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What a device was seen to do at most (`tune/probe.py`)."""
+
+    gflops: float
+    gbs: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +206,8 @@ def _roofline(kernels: Sequence[KernelTime], ceilings: Ceilings) -> Figure:
 def _roofline_text(figures: Figures) -> str:
     ceilings = figures.ceilings
     return (
-        '<p class="note">Measured on this device with generated kernels:'
-        f" {ceilings.gflops:.1f} GFLOP/s in registers, {ceilings.gbs:.1f} GB/s copying 64 MiB;"
+        '<p class="note">Probed on this device with generated kernels:'
+        f" {ceilings.gflops:.1f} GFLOP/s of a small product, {ceilings.gbs:.1f} GB/s of a copy;"
         " where a kernel is beyond, it makes the roof. A kernel's bytes are what must move: caches"
         " may let it exceed memory's roof. Areas are shares of the run.</p>"
     )
