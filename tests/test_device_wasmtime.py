@@ -17,6 +17,7 @@ from webrt.runtime.device import Device, KernelCode, Pipeline, Slice, WasmCode
 from webrt.runtime.devices import wasmtime as device_module
 from webrt.runtime.devices.wasmtime import LIMIT, WasmtimeDevice, default_threads, open_device
 from webrt.runtime.sync import run_sync
+from webrt.tune.records import device_key
 
 
 @pytest.fixture(params=WASM)
@@ -218,3 +219,13 @@ def test_without_wasmtime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wasmtime", None)
     with pytest.raises(DeviceError, match=r"wasmtime can't be loaded \(.*\): pip install wasmtime"):
         run_sync(open_device())
+
+
+def test_records_tell_processors_engines_and_threads_apart() -> None:
+    keys = set()
+    for name in ("wasm-1", "wasm-2", "wasm-plain-1"):
+        with opened(name) as device:
+            assert device.info.vendor.startswith("wasmtime ")
+            assert device.info.vendor.partition(", ")[2]
+            keys.add(device_key(device.info))
+    assert len(keys) == 3

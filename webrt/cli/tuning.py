@@ -17,6 +17,8 @@ from webrt.cli import feeds as feeding
 from webrt.errors import UsageError
 from webrt.pack.read import read_manifest, read_pack
 from webrt.plan.example import example_bindings
+from webrt.runtime.sync import run_sync
+from webrt.tune import probe
 from webrt.tune.background import TuneProgress, Tuning
 from webrt.tune.records import Records, cache_file
 
@@ -49,6 +51,8 @@ def tune(
         show(report, max(0.0, seconds - (time.monotonic() - begin)))
 
     with api.load(folder, device, threads=threads) as session:
+        if session.device_info.kind == "webgpu":
+            run_sync(probe.cached(session.device, probe.cache_file()))
         tuning = Tuning(
             session, read_manifest(folder), bindings, seconds, records, file=file, progress=heard
         )

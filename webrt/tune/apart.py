@@ -25,6 +25,7 @@ from typing import Any
 from webrt import errors
 from webrt.errors import DeviceError, WebrtError
 from webrt.runtime.device import RELAXED_SIMD, DeviceInfo
+from webrt.tune import probe
 from webrt.tune.records import Record, Records, device_key, record_from_json
 
 PATIENCE = 20.0
@@ -115,9 +116,11 @@ class Apart:
             "relaxed": RELAXED_SIMD in info.features, "key": device_key(info),
         }  # fmt: skip
         known = json.loads(self._records.to_json())
+        probed = probe.known(info, probe.cache_file())
         return {
             "device": device, "manifest": len(self._manifest), "dims": self._bindings,
             "seconds": seconds, "records": known, "progress": True, "planted": self._planted,
+            "probe": None if probed is None else probe.to_json(probed),
         }  # fmt: skip
 
     def _follow(self, child: _Child, report: Message | None) -> tuple[bool, Message | None]:

@@ -8,7 +8,7 @@ from webrt.errors import CompileError
 from webrt.kernel.problem import specialise, symbols
 from webrt.runtime.kernels import Candidate
 from webrt.runtime.session import Session
-from webrt.tune.candidate import candidates, generate, may_serve
+from webrt.tune.candidate import Rates, candidates, generate, may_serve
 from webrt.tune.records import Record, Records, device_key, make_key
 from webrt.tune.tuner import Progress, Tuner, TuneReport
 
@@ -20,18 +20,21 @@ async def tune(
     records: Records,
     progress: Progress | None = None,
     begun: Callable[[Tuner], None] | None = None,
+    rates: Rates | None = None,
 ) -> TuneReport:
     """Tune a session's kernels at these values of its symbols for at most `seconds`.
 
     What is found serves from the next run on and is added to `records`. `begun` gets the tuner
-    before the first trial, so that it can be cancelled. Raises DeviceError, DeviceLostError.
+    before the first trial, so that it can be cancelled. `rates` are a probe's. Raises DeviceError,
+    DeviceLostError.
     """
     await apply(session, bindings, records)
 
     async def found(problem: int, candidate: Candidate) -> None:
         await session.swap(bindings, problem, candidate)
 
-    tuner = Tuner(session.device, session.pack.plan, bindings, records, turn=session.lock)
+    plan, turn = session.pack.plan, session.lock
+    tuner = Tuner(session.device, plan, bindings, records, turn=turn, rates=rates)
     if begun is not None:
         begun(tuner)
     return await tuner.run(seconds, progress, found)

@@ -36,7 +36,8 @@ from webrt.runtime.device import (
 )
 from webrt.runtime.kernels import Candidate, PanelCode
 from webrt.schedule import Schedule, to_json
-from webrt.tune.candidate import candidates
+from webrt.tune import probe
+from webrt.tune.candidate import Rates, candidates
 from webrt.tune.code import Code, CpuCode, code_from_json, code_of
 from webrt.tune.records import Record, Records, Trial, record_to_json
 from webrt.tune.tuner import Tuner, TuneReport, Work
@@ -60,15 +61,17 @@ async def serve(request: str, manifest: bytes, device: Device, page: Page) -> st
     """Tune the pack of `manifest` as `request` asks; returns the report, as JSON.
 
     The request is a JSON object of `dims` (the values of the plan's symbols), `seconds`, `records`
-    (what is known so far), `planted` (see `_PageTuner`) and `progress`: whether to say how things
-    stand after each trial. Raises RecordsError, PackError,
-    DeviceError, DeviceLostError.
+    (what is known so far), `probe` (as `probe.to_json` makes it, or null), `planted` (see
+    `_PageTuner`) and `progress`: whether to say how things stand after each trial. Raises
+    RecordsError, PackError, DeviceError, DeviceLostError.
     """
     asked = json.loads(request)
     pack, _ = for_device(parse_manifest(manifest), device.info.features)
     known = _Told(Records.from_json(json.dumps(asked["records"]), "records"))
     polite = _PoliteDevice(device, page)
-    tuner = _PageTuner(polite, pack.plan, asked["dims"], known, page)
+    probed = asked.get("probe")
+    rates = None if probed is None else probe.from_json(probed).rates
+    tuner = _PageTuner(polite, pack.plan, asked["dims"], known, page, rates)
     tuner.plant(asked.get("planted", []))
     tuner.tells_progress = asked.get("progress", False)
     report = await tuner.run(asked["seconds"])
@@ -100,10 +103,14 @@ class _PageTuner(Tuner):
         bindings: Mapping[str, int],
         known: _Told,
         page: Page,
+        rates: Rates | None,
     ) -> None:
         # What is waited for the page isn't time that was spent on trials.
-        super().__init__(device, plan, bindings, known, lambda: time.monotonic() - device.waited)
+        super().__init__(
+            device, plan, bindings, known, lambda: time.monotonic() - device.waited, rates=rates
+        )
         self._info = device.info
+        self._rates = rates
         self._known = known
         self._page = page
         self._made: tuple[Work, Candidate] | None = None
@@ -121,7 +128,7 @@ class _PageTuner(Tuner):
         self._say("trying", work, Record(self.key(work), work.default_ms or 1.0, (failed,)))
         made = super().make(work, schedule)
         if self._planted:
-            position = candidates(work.problem, self._info).index(schedule)
+            position = candidates(work.problem, self._info, self._rates).index(schedule)
             code = self._planted.get((work.index, position))
             made = made if code is None else _planted(made, code)
         self._made = work, made

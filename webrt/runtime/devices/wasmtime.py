@@ -11,6 +11,8 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 
 from webrt.codegen import abi
 from webrt.errors import CompileError, DeviceError, DeviceLostError
@@ -100,7 +102,7 @@ def _info(threads: int, relaxed: bool) -> DeviceInfo:
     return DeviceInfo(
         kind="wasm",
         adapter=f"wasm ({simd}, {threads} thread{'' if threads == 1 else 's'}) in wasmtime",
-        vendor="wasmtime",
+        vendor=f"wasmtime {_version()}, {_processor()}",
         architecture=platform.machine(),
         adapter_class="cpu",
         features=(RELAXED_SIMD,) if relaxed else (),
@@ -117,6 +119,23 @@ def _info(threads: int, relaxed: bool) -> DeviceInfo:
         ),
         threads=threads,
     )
+
+
+def _version() -> str:
+    """The engine's major version: its compiler is what a kernel's speed depends on."""
+    return version("wasmtime").partition(".")[0]
+
+
+@cache
+def _processor() -> str:
+    """The processor's name as it calls itself. A page isn't told it, nor are its records."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            named = next((line for line in file if line.startswith("model name")), "")
+    except OSError:
+        named = ""
+    name = named.partition(":")[2].strip() or platform.processor() or platform.machine()
+    return " ".join(name.split()) or "unknown processor"
 
 
 class WasmtimeDevice:
