@@ -16,7 +16,8 @@ const pack = {
     { name: "scale", type: "float32", shape: [["+", "s1", 1]], tensor: 1, low: null, high: null },
     { name: "mask", type: "bool", shape: ["s0", 2], tensor: 2, low: null, high: null },
   ],
-  outputs: [], tensors: ["i32", "f32", "u32"].map((storage) => ({ storage })), kernels: [], steps: [], shards: [], generator: "",
+  outputs: [], tensors: ["i32", "f32", "u32"].map((storage) => ({ storage })),
+  kernels: [], steps: [], flow: [], shards: [], generator: "",
 };
 const zeros = (type, ...dims) => new Tensor(type, Array(dims.reduce((a, b) => a * b, 1)).fill(0), dims);
 const good = () => ({
