@@ -84,6 +84,29 @@ summed (float[t, b, 3] x, float[b, 3] start) => (float[b, 3] last, float[t, b, 3
     }
   >
 }""")
+TWICE = flow_model("""
+twice (float[t, b, 3] x, float[b, 3] given) => (float[b, 3] y, float[b, 3] z) {
+  start = Tanh (given)
+  first, every = Scan (start, x) <
+    num_scan_inputs = 1,
+    body = turn (float[b, 3] now, float[b, 3] part) => (float[b, 3] next, float[b, 3] out) {
+      sum = Add (now, part)
+      next = Tanh (sum)
+      out = Add (next, start)
+    }
+  >
+  second, again = Scan (start, every) <
+    num_scan_inputs = 1,
+    body = turn2 (float[b, 3] now2, float[b, 3] part2) => (float[b, 3] next2, float[b, 3] out2) {
+      sum2 = Sub (now2, part2)
+      next2 = Tanh (sum2)
+      out2 = Neg (next2)
+    }
+  >
+  y = Add (first, start)
+  z = Mul (second, start)
+}""")
+"""Both loops begin with one value, which the first one's body and what follows read too."""
 
 SIZED = flow_model("""
 sized (float[n, 3] x, int64[2] shape, int64 count) => (float[a, b] y, int64[c] steps) {
@@ -136,6 +159,11 @@ def _int(value: int) -> Array:
 
 
 FLOW_MODELS = (
+    FlowModel(
+        "twice", TWICE,
+        tuple({"x": _floats(t, 2, 3, seed=t), "given": _floats(2, 3)} for t in (5, 2)),
+        0,
+    ),
     FlowModel(
         "picked", PICKED,
         (*({"x": _floats(n, 4, seed=n)} for n in (6, 9, 6)), {"x": -_floats(5, 4) ** 2}),

@@ -9,6 +9,7 @@ it reads is there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from webrt import dims
@@ -112,7 +113,9 @@ class _Builder:
             needed = self.needed(run, later, [*wanted.values(), *before.values()])
             ready = {t: v for t, v in wanted.items() if self.is_here(v, run)}
             wanted = {t: v for t, v in wanted.items() if t not in ready}
-            items += self.run(run, needed, before | ready)
+            kept = {v for n in [*waiting, *stops[stops.index(stop) + 1 :]] for v in n.inputs}
+            kept |= {*wanted.values(), *_captures(stop)}
+            items += self.run(run, needed, before | ready, kept)
             items.append(self.stop(stop))
             self.bound |= set(binds(stop))
         items += self.needs(waiting)
@@ -164,8 +167,17 @@ class _Builder:
 
     # Runs
 
-    def run(self, nodes: Sequence[Node], needed: list[Value], targets: dict[int, Value]) -> Flow:
-        """Lower, fuse and list the steps of nodes that make `needed`, and write `targets`."""
+    def run(
+        self,
+        nodes: Sequence[Node],
+        needed: list[Value],
+        targets: dict[int, Value],
+        kept: AbstractSet[Value | None] = frozenset(),
+    ) -> Flow:
+        """Lower, fuse and list the steps of nodes that make `needed`, and write `targets`.
+
+        `kept` are the values that are read after the loop that follows, or in it.
+        """
         first = len(self.steps)
         known = [v for v in targets.values() if v.content is not None]
         outs = tuple(dict.fromkeys([*needed, *known]))
@@ -176,7 +188,7 @@ class _Builder:
             )
         )  # fmt: skip
         graph = Graph(self.graph.symbols, inputs, outs, tuple(nodes), tuple(v.name for v in outs))
-        results = self.lowered(graph, targets) if outs else {}
+        results = self.lowered(graph, targets, kept) if outs else {}
         written: set[int] = set()
         for tensor, value in targets.items():
             made = results.get(value, value)
@@ -187,7 +199,9 @@ class _Builder:
                 self.copy(results.get(value, value), tensor)
         return (Run(first, len(self.steps)),) if len(self.steps) > first else ()
 
-    def lowered(self, graph: Graph, targets: dict[int, Value]) -> dict[Value, Value]:
+    def lowered(
+        self, graph: Graph, targets: dict[int, Value], kept: AbstractSet[Value | None]
+    ) -> dict[Value, Value]:
         """The graph's steps; returns the value in whose tensor each output is."""
         own = set(self.graph.inputs)
         facts = {v: self.facts[v] for v in graph.inputs if v in self.facts}
@@ -196,8 +210,11 @@ class _Builder:
         fused = store_halves(fuse(program), graph.outputs)
         results = dict(zip(graph.outputs, fused.outputs, strict=True))
         made = {v for n in fused.nodes for v in n.outputs}
+        kept_results = {result for value, result in results.items() if value in kept}
         for tensor, value in targets.items():
             result = results.get(value, value)
+            if self.table.tensors[tensor].home is Home.WINDOW and result in kept_results:
+                continue  # a state's first value, which the loop writes over
             if result in made and result not in self.table.index and self.fits(result, tensor):
                 self.table.index[result] = tensor
         for node in fused.nodes:
@@ -395,6 +412,14 @@ class _Builder:
             self.table.index[value] = self.table.window(value, ring, last, None)
         symbol = names[0] if names else None
         return p.Loop(trips, site.integer("most"), condition, flow, symbol, node.name)
+
+
+def _captures(stop: Node) -> tuple[Value | None, ...]:
+    """What a loop's body reads of its surroundings, turn after turn."""
+    if stop.op != "Loop":
+        return ()
+    site = Site.of(stop)
+    return stop.inputs[2 + site.integer("states") + site.integer("scans") :]
 
 
 def _is_known(value: Value) -> bool:
