@@ -107,6 +107,16 @@ twice (float[t, b, 3] x, float[b, 3] given) => (float[b, 3] y, float[b, 3] z) {
   z = Mul (second, start)
 }""")
 """Both loops begin with one value, which the first one's body and what follows read too."""
+EQUAL = flow_model("""
+equal (float[n, 3] x, float[m, 3] other) => (float[k, 3] y) {
+  one = Constant <value_ints = [1]> ()
+  zero = Constant <value_ints = [0]> ()
+  end = Constant <value_ints = [9223372036854775807]> ()
+  rest = Slice (x, one, end, zero)
+  both = Concat <axis = 0> (other, other)
+  y = Add (rest, both)
+}""")
+"""It runs where n - 1 = 2 m: nothing else says so."""
 
 SIZED = flow_model("""
 sized (float[n, 3] x, int64[2] shape, int64 count) => (float[a, b] y, int64[c] steps) {
@@ -159,6 +169,11 @@ def _int(value: int) -> Array:
 
 
 FLOW_MODELS = (
+    FlowModel(
+        "equal", EQUAL,
+        tuple({"x": _floats(1 + 2 * m, 3, seed=m), "other": _floats(m, 3)} for m in (4, 1)),
+        0,
+    ),
     FlowModel(
         "twice", TWICE,
         tuple({"x": _floats(t, 2, 3, seed=t), "given": _floats(2, 3)} for t in (5, 2)),

@@ -83,15 +83,16 @@ def test_how_often_the_host_decides(model: FlowModel, packs: Path) -> None:
         ("sized", {"shape": [-2, 6], "count": 1}, "a size or place is -2, expected 0 or more"),
         ("sized", {"shape": [6, 2], "count": -1}, "a size or place is -1, expected 0 or more"),
         ("sized", {"shape": [6, 2], "count": 1 << 21}, "a size is 2097152, expected 0 to 1048575"),
+        ("equal", {"other": np.ones((1, 3))}, r"Add_5/Need_0: expected 2, found 3 \(s0 - 1\)"),
         ("endless", {}, "takes more than the 4096 turns that it may take"),
     ],
 )
 def test_what_a_run_refuses(
     name: str, feeds: dict[str, object], message: str, packs: Path, tmp_path: Path
 ) -> None:
-    given = {k: np.array(v, np.int64) for k, v in feeds.items()} | {
-        "x": np.ones((4, 3), np.float32)
-    }
+    given = {k: np.array(v, np.int64) for k, v in feeds.items() if k != "other"}
+    given |= {k: np.array(v, np.float32) for k, v in feeds.items() if k == "other"}
+    given["x"] = np.ones((4, 3), np.float32)
     if name == "endless":
         (tmp_path / "m.onnx").write_bytes(ENDLESS.SerializeToString())
         webrt.pack(tmp_path / "m.onnx", packs / name)

@@ -306,7 +306,12 @@ def _joined(site: Site, left: Dim, right: Dim, shapes: tuple[tuple[Dim, ...], ..
             site.whole.append((rest, other))
             return other
     texts = " and ".join(map(shape_text, shapes))
-    raise mismatch(site.shape_error("shapes that broadcast", texts), left, right)
+    error = mismatch(site.shape_error("shapes that broadcast", texts), left, right)
+    plain = not isinstance(error, DimsDiffer | NeedsMultiple)
+    if not plain or same_dim(left, right) is False:
+        raise error
+    site.assume(left, right)  # what passes make of a graph was assumed when it was read
+    return min(left, right, key=lambda d: len(str(d)))
 
 
 def _minimum_with(dim: Dim, other: Dim) -> Dim | None:
