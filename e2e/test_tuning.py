@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import Chromium, Firefox, Performer, open_chromium
+from browsers import CHROMIUM_FLAGS, Chromium, Firefox, Performer, chromium_path
 from sample_pack import _declarations, sample_plan
 from site_server import Site
 from test_player import CREATE, expected, rows
@@ -198,12 +198,18 @@ def test_bad_kernels_are_rejected_and_the_page_goes_on(
     assert "failed" not in states(found)
 
 
-def test_a_gpu_that_a_trial_hangs_is_left_for_the_cpu(site: Site, sample: str, wheel: str) -> None:
+def test_a_gpu_that_a_trial_hangs_is_left_for_the_cpu(
+    chromium: Chromium, sample: str, wheel: str
+) -> None:
     """No browser takes a software GPU back from a kernel that never ends: so one of its own."""
     trials = {"planted": planted("webgpu", "endless"), "silence": 3000}
-    with open_chromium() as browser:
-        page = Chromium(site, browser)
+    kind = chromium.browser.browser_type
+    browser = kind.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+    try:
+        page = Chromium(chromium.site, browser)
         found = tune(page, sample, wheel, device="webgpu", budget=60, _trials=trials)
+    finally:
+        browser.close()
     reasons = [e["reason"] for e in found["events"] if e["state"] in ("rejected", "failed")]
     assert any(REASONS["endless"] in reason for reason in reasons), found["events"]
     assert any("the GPU doesn't answer any more" in reason for reason in reasons)
