@@ -144,3 +144,16 @@ def test_maxima_go_back_to_their_places() -> None:
     top = blocks.max(axis=(3, 5), keepdims=True)
     wanted = np.where(blocks == top, blocks, 0).reshape(x.shape)
     np.testing.assert_array_equal(evaluate_plan(built, {"x": x})["y"], wanted)
+
+
+@pytest.mark.parametrize("filters", [4, 8])
+def test_depthwise_convolutions_are_sums_of_taps(filters: int) -> None:
+    """A contraction of one row would share nothing."""
+    text = f"""
+        g (float[n, 4, h, w] x, float[{filters}, 1, 3, 3] w0, float[{filters}] w1)
+          => (float[n, {filters}, hh, ww] y) {{
+            c = Conv <group = 4, pads = [1, 1, 1, 1], strides = [2, 1]> (x, w0, w1)
+            y = Relu (c)
+        }}"""
+    built = check(onnx_text.model(text, 19), n=2, h=7, w=9)
+    assert onnx_text.families(built) == ["Reduce"]

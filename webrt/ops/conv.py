@@ -11,8 +11,8 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Ref, call
-from webrt.kernel.problem import Contract
-from webrt.ops.emit import Emitter, flat
+from webrt.kernel.problem import Contract, Pass, Reduce
+from webrt.ops.emit import Emitter, flat, indices
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
 
@@ -178,7 +178,10 @@ class Conv:
 
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
-        _lower_conv(site, emit, _conv_window(site))
+        if site.input(1).shape[1] == 1 and site.integer("group") > 1:
+            _lower_depthwise(site, emit, _conv_window(site))
+        else:
+            _lower_conv(site, emit, _conv_window(site))
 
 
 def _conv_window(site: Site) -> Window:
@@ -226,6 +229,30 @@ def _lower_conv(site: Site, emit: Emitter, window: Window) -> None:
     stored = emit.stored(output, offset, result)
     problem = Contract(batch, filters, points, size, operands.declared(), a, b, (stored,))
     emit.problem(problem, operands, emit.outputs)
+
+
+def _lower_depthwise(site: Site, emit: Emitter, window: Window) -> None:
+    """One input channel a filter: a contraction of one row shares nothing, a sum of taps does."""
+    x, weight, output = site.input(0), site.input(1), emit.outputs[0]
+    many = dims.floor_div(weight.shape[0], site.integer("group"))
+    at = indices(len(output.shape))
+    tap = tuple(dims.symbol(f"r{j}") for j in range(len(window.kernel)))
+    operands = emit.operands()
+
+    def load(inside: Sequence[Dim]) -> Expr:
+        return operands.load(x, flat((at[0], dims.floor_div(at[1], many), *inside), x.shape))
+
+    factor = operands.load(weight, flat((at[1], 0, *tap), weight.shape))
+    zero = Const(0.0 if x.dtype.is_float else 0, factor.dtype)
+    pixel = padded_load(load, window.place(at[2:], tap), x.shape[2:], window, zero)
+    result: Expr = Ref("p0", factor.dtype)
+    bias = site.optional(2)
+    if bias is not None:
+        result = call("add", result, operands.load(bias, at[1]))
+    stored = emit.stored(output, flat(at, output.shape), result)
+    passes = (Pass("sum", call("mul", pixel, factor)),)
+    problem = Reduce(output.shape, window.kernel, operands.declared(), passes, (stored,))
+    emit.problem(problem, operands, [output])
 
 
 def windows(x: Tensor, window: Window, fill: float, out: Sequence[int] | None = None) -> Tensor:
