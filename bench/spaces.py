@@ -98,7 +98,7 @@ def run_tune(name: str, folders: Sequence[Path], budget: float, clock: str) -> N
     device = open_device(name)
     counted = CLOCKS[clock]
     start = counted()
-    probed = None if device.info.kind == "wasm" else run_sync(probe(device))
+    probed = None if device.info.kind == "wasm" else run_sync(probe(device, counted))
     spent = counted() - start
     path = RESULTS / f"tuned-{name}.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"models": {}}

@@ -63,10 +63,11 @@ def explain(problem: Attention, limits: Limits) -> Explored[AttentionSchedule]:
         raw(columns),
         _rules(problem, limits),
         Order(
-            lambda s: cost(s, problem, limits),
+            lambda s: cost(s, problem, limits.unmeasured),
             lambda s: (s.rows, s.columns, s.keys, s.hold, s.stage > 0),
             gpu_class(limits.adapter_class).alike,
             2.0,
+            lambda s: cost(s, problem, limits),
         ),
     )
 

@@ -23,6 +23,11 @@ class Limits:
     sharing: float = 0.0
     quads: float = 0.0
 
+    @property
+    def unmeasured(self) -> Limits:
+        """The same without rates."""
+        return Limits(self.lanes, self.workgroup_bytes, self.adapter_class)
+
 
 @dataclass(frozen=True, slots=True)
 class CpuLimits:

@@ -82,10 +82,11 @@ def explain(problem: Contract, limits: Limits) -> Explored[ContractSchedule]:
         raw(),
         _rules(problem, limits),
         Order(
-            lambda s: cost(s, problem, limits),
+            lambda s: cost(s, problem, limits.unmeasured),
             lambda s: (s.rows, s.columns, s.lanes_k > 1, s.stage > 0),
             gpu_class(limits.adapter_class).alike,
             1.6,
+            lambda s: cost(s, problem, limits),
         ),
     )
 

@@ -61,13 +61,16 @@ class Order(Generic[S]):
     """In which order candidates are tried, and how many of those that hardly differ.
 
     `cost` is about what a schedule takes, in any unit. At most `alike` schedules of one `kind` are
-    kept; none of more than `slack` times the least cost.
+    kept; none of more than `slack` times the least cost. What is kept is tried in the order of
+    `then`, where there is one: what was measured of a device orders a space, and drops nothing, as
+    a device may have been busy while it was probed.
     """
 
     cost: Callable[[S], float]
     kind: Callable[[S], object]
     alike: int = MOST
     slack: float = math.inf
+    then: Callable[[S], float] | None = None
 
 
 def explore(first: S, raw: Iterable[S], rules: Rules[S], order: Order[S]) -> Explored[S]:
@@ -107,6 +110,8 @@ def _sorted(
             left.append((schedule, BEYOND))
         else:
             kept.append(schedule)
+    if order.then is not None:
+        kept[1:] = sorted(kept[1:], key=order.then)
     return tuple(kept), tuple(left), tuple(refused)
 
 

@@ -52,7 +52,12 @@ def explain(problem: Map, limits: Limits) -> Explored[MapSchedule]:
         MapSchedule(min(128, limits.lanes), widths[0]),
         raw(),
         _rules(merged, limits),
-        Order(lambda s: cost(s, merged, width), lambda s: (s.width, s.flat), 8),
+        Order(
+            lambda s: cost(s, merged, max(widths)),
+            lambda s: (s.width, s.flat),
+            8,
+            then=lambda s: cost(s, merged, width),
+        ),
     )
 
 

@@ -46,7 +46,12 @@ def explain(problem: Reduce, limits: Limits) -> Explored[ReduceSchedule]:
         ReduceSchedule(lanes, rows, width),
         raw(),
         _rules(merged, limits),
-        Order(lambda s: cost(s, merged, limits), lambda s: (s.lanes, s.width), 4),
+        Order(
+            lambda s: cost(s, merged, limits.unmeasured),
+            lambda s: (s.lanes, s.width),
+            4,
+            then=lambda s: cost(s, merged, limits),
+        ),
     )
 
 

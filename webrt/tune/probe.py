@@ -2,7 +2,7 @@
 
 Four small problems are run in two forms each (tiles of 4 × 4 and 8 × 8, products staged in
 workgroup memory or not, rows shared by lanes or not, elements by fours or not), and each form is
-timed as a trial would. The ratios order and prune the spaces of the adapter (`schedule/base.py`'s
+timed in turns with the other. The ratios order the spaces of the adapter (`schedule/base.py`'s
 `Limits`); the rates are ceilings that a report may draw. It takes a second or two, most of it in
 the driver's compiler, and runs wherever a `Device` does.
 """
@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from webrt.dims import symbol
 from webrt.dtypes import DType
-from webrt.errors import DeviceLostError
 from webrt.kernel.expr import Const, Load, Ref, call
 from webrt.kernel.problem import Contract, Map, Operand, Output, Pass, Problem, Reduce
 from webrt.runtime.device import Device, DeviceInfo
@@ -27,7 +28,7 @@ from webrt.schedule.map import MapSchedule
 from webrt.schedule.reduce import ReduceSchedule
 from webrt.tune.candidate import Rates, default_candidate, generate
 from webrt.tune.records import device_key
-from webrt.tune.trial import RejectedError, Trials
+from webrt.tune.trial import Trials
 
 SIDE, DEPTH = 128, 128
 """Rows and columns, and k, of the products: 4 MFLOP, which a slow adapter does in milliseconds."""
@@ -82,7 +83,7 @@ def copies() -> Map:
     return Map((ELEMENTS,), (Operand(DType.F32, ELEMENTS),), (out,))
 
 
-async def probe(device: Device) -> Probe:
+async def probe(device: Device, clock: Callable[[], float] = time.perf_counter) -> Probe:
     """Measure a device. On wasm, whose spaces need no ratios, the rates only.
 
     Raises DeviceLostError; a form that the device refuses counts as one that doesn't pay.
@@ -96,9 +97,9 @@ async def probe(device: Device) -> Probe:
         products = [ContractSchedule(4, 4, 4, 8), large, ContractSchedule(4, 4, 4, 8, 1, 16)]
         rows = [ReduceSchedule(1, 32, 4), ReduceSchedule(32, 1, 4)]
         elements = [MapSchedule(128, 1), MapSchedule(128, 4)]
-    small, *others = await _times(device, product(), products)
-    alone, *shared = await _times(device, sums(), rows)
-    single, *fours = await _times(device, copies(), elements)
+    small, *others = await _times(device, product(), products, clock)
+    alone, *shared = await _times(device, sums(), rows, clock)
+    single, *fours = await _times(device, copies(), elements, clock)
     return Probe(
         large_tiles=_ratio(small, others[0]) if others else 0.0,
         staging=_ratio(small, others[1]) if others else 0.0,
@@ -109,24 +110,19 @@ async def probe(device: Device) -> Probe:
     )
 
 
-async def _times(device: Device, problem: Problem, schedules: list[Schedule | None]) -> list[float]:
+async def _times(
+    device: Device, problem: Problem, schedules: list[Schedule | None], clock: Callable[[], float]
+) -> list[float]:
     """Milliseconds of each form; infinity where the device refuses it. None is the default."""
-    trials = Trials(device, problem, {})
+    info = device.info
+    trials = Trials(device, problem, {}, clock=clock)
     try:
-        found = []
-        for schedule in schedules:
-            made = (
-                default_candidate(problem, device.info)
-                if schedule is None
-                else generate(problem, schedule, device.info)
-            )
-            try:
-                found.append(await trials.glance(made))
-            except DeviceLostError:
-                raise
-            except RejectedError:
-                found.append(math.inf)
-        return found
+        return await trials.glance(
+            [
+                default_candidate(problem, info) if s is None else generate(problem, s, info)
+                for s in schedules
+            ]
+        )
     finally:
         trials.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from array import array
@@ -19,6 +20,9 @@ from webrt.runtime.memory import aligned, binding_size
 from webrt.runtime.timing import Timer
 from webrt.tune.candidate import default_candidate
 from webrt.tune.data import Noise, difference, poison
+
+GLANCE_MS, GLANCES, ROUNDS = 4.0, 64, 5
+"""What a pass of a glance should take, the most dispatches in it, and how many passes."""
 
 
 class RejectedError(Exception):
@@ -115,13 +119,42 @@ class Trials:
         finally:
             self._free(ready.own)
 
-    async def glance(self, candidate: Candidate) -> float:
-        """Milliseconds a dispatch, whatever it computes: nothing that is timed so may be served."""
-        ready = await self.ready(candidate, self._found)
+    async def glance(self, candidates: Sequence[Candidate]) -> list[float]:
+        """Milliseconds a dispatch of each, whatever it computes: nothing timed so may be served.
+
+        They are timed in turns, and the least counts: a device may be busy. Infinity stands for one
+        that the device refuses.
+        """
+        made = [await self._ready_or_none(candidate) for candidate in candidates]
+        found = [math.inf] * len(made)
+        alone = [self._recorded(ready, 1) for ready in made]
+        for _ in range(2):  # the first time, drivers compile
+            single = [await self._timer.once(r) for r in alone if r is not None]
+        repeats = max(1, min(GLANCES, round(GLANCE_MS / max(min(single, default=1.0), 1e-3))))
+        many = [self._recorded(ready, repeats) for ready in made]
+        for _ in range(ROUNDS):
+            empty = await self._timer.once(None)
+            for j, recording in enumerate(many):
+                if recording is not None:
+                    spent = await self._timer.once(recording) - empty
+                    found[j] = min(found[j], max(spent, 1e-3) / repeats)
+        for recording in (*alone, *many):
+            if recording is not None:
+                self.device.discard(recording)
+        for ready in made:
+            self._free(() if ready is None else ready.own)
+        return found
+
+    async def _ready_or_none(self, candidate: Candidate) -> Ready | None:
         try:
-            return await self._timer.dispatch(ready.dispatch)
-        finally:
-            self._free(ready.own)
+            return await self.ready(candidate, self._found)
+        except RejectedError:
+            return None
+
+    def _recorded(self, ready: Ready | None, times: int) -> Recording | None:
+        if ready is None:
+            return None
+        return self.device.record([ready.dispatch] * times, self._symbols.buffer)
 
     async def validate(self, candidate: Candidate) -> None:
         """Hold a candidate to the reference's results; raises RejectedError where they differ."""
