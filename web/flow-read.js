@@ -32,7 +32,7 @@ const HOST_OPS = {
 };
 
 /** Reads a flow; `readable` and `written` follow what steps have done so far. */
-export class FlowReader {
+class FlowReader {
   /** @param {Field} field of the steps @param {Step[]} steps @param {PlanTensor[]} tensors
    * @param {ReadonlySet<string>} known @param {Set<string>} bound the symbols that inputs give
    * @param {(field: Field, step: Step) => void} check holds a step to its kernel */
@@ -228,7 +228,7 @@ const nodeOf = (field) => field.member("node").text(65536);
 
 /** Hold every window to its ring: an arena tensor of two dims and the same storage.
  * @param {Field} field @param {PlanTensor[]} tensors */
-export function checkWindows(field, tensors) {
+function checkWindows(field, tensors) {
   tensors.forEach(({ window, storage }, index) => {
     if (!window) return;
     const place = new Field(null, `${field.path}[${index}].window`, field.file);
@@ -238,4 +238,12 @@ export function checkWindows(field, tensors) {
     }
     if (ring.storage !== storage) place.fail(`its ring is of ${ring.storage}, expected ${storage}`);
   });
+}
+
+/** The flow of a manifest, held to its steps and tensors. @param {Field} root @param {Step[]} steps
+ * @param {PlanTensor[]} tensors @param {ReadonlySet<string>} known @param {Set<string>} bound
+ * @param {(field: Field, step: Step) => void} check @returns {Item[]} */
+export function readFlow(root, steps, tensors, known, bound, check) {
+  checkWindows(root.member("tensors"), tensors);
+  return new FlowReader(root.member("steps"), steps, tensors, known, bound, check).read(root);
 }

@@ -5,7 +5,6 @@
 import { scaled } from "./bind.js";
 import { MAX_SYMBOL, elements } from "./dims.js";
 import { Field } from "./field.js";
-import { FlowReader, checkWindows } from "./flow-read.js";
 import { elementBytes } from "./memory.js";
 import {
   checkFile, checkHash, readName, readRecordsFile, readSha256, readWasm,
@@ -77,12 +76,14 @@ export async function parseManifest(data, file = MANIFEST) {
   const inputs = readPorts(root.member("inputs"), tensors, known, true);
   const outputs = readPorts(root.member("outputs"), tensors, known, false);
   checkInputs(root.member("inputs"), tensors, inputs);
+  /** @type {(field: Field, step: Step) => void} */
+  const check = (field, { problem, inputs: reads, outputs: writes }) => (
+    checkBindings(field, [...reads, ...writes], tensors, kernels[problem]));
   const given = new Set(inputs.flatMap((p) => p.shape.flatMap((d) => scaled(d)?.[0] ?? [])));
-  checkWindows(root.member("tensors"), tensors);
-  const reader = new FlowReader(root.member("steps"), steps, tensors, known, given,
-    (field, { problem, inputs: reads, outputs: writes }) => (
-      checkBindings(field, [...reads, ...writes], tensors, kernels[problem])));
-  const flow = reader.read(root);
+  const windows = tensors.some(({ window }) => window);
+  const flow = root.has("flow") || windows
+    ? (await import("./flow-read.js")).readFlow(root, steps, tensors, known, given, check)
+    : checkOrder(root.member("steps"), steps, tensors, check);
   const records = root.has("records") ? readRecordsFile(root.member("records")) : null;
   const wasm = readWasm(root.member("wasm"), { kernels, steps, tensors }, known);
   const sha256 = root.member("sha256").text(64);
@@ -233,6 +234,31 @@ function readSteps(field, tensors, kernels) {
     const outputs = readStepTensors(item.member("outputs"), tensors.length);
     return { problem, inputs, outputs, node: item.member("node").text(65536) };
   });
+}
+
+/** Steps that run one after the other: what each reads is written before, and written once.
+ * @param {Field} field @param {Step[]} steps @param {PlanTensor[]} tensors
+ * @param {(field: Field, step: Step) => void} check @returns {import("./flow-read.js").Item[]} */
+function checkOrder(field, steps, tensors, check) {
+  const free = tensors.map(({ home }) => home === "input" || home === "constant");
+  const written = new Set([...tensors.keys()].filter((j) => free[j]));
+  field.items().forEach((item, j) => {
+    steps[j].inputs.forEach((read, position) => {
+      if (written.has(read)) return;
+      item.member("inputs").items()[position].fail(`tensor ${read} is read before a step writes it`);
+    });
+    steps[j].outputs.forEach((write, position) => {
+      if (written.has(write)) {
+        item.member("outputs").items()[position].fail(`tensor ${write} can't be written here`);
+      }
+      written.add(write);
+    });
+    check(item, steps[j]);
+  });
+  tensors.forEach(({ home }, index) => {
+    if (home === "output" && !written.has(index)) field.fail(`no step writes tensor ${index}, an output`);
+  });
+  return [];
 }
 
 /** @param {Field} field @param {number} count */
