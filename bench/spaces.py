@@ -20,7 +20,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from sweep import (
     RESULTS,
     Sweep,
     Table,
+    Time,
     Work,
     best_of,
     bindings,
@@ -197,10 +198,16 @@ def compare(name: str, works: Sequence[Work]) -> dict[str, Any]:
             totals["space"] += times * best_of(rows, space)[1]
             totals["large"] += times * best_of(rows, rows)[1]
             picked = chosen.get(work.key, {}).get(model)
-            if picked is not None:
-                totals["tuned"] += times * _ms(rows[picked].ms if picked in rows else None)
-        models[model] = {"ms": totals, **counts}
+            totals["tuned"] += times * (math.nan if picked is None else _ms_of(rows, picked))
+        if counts["large"] <= counts["space"]:  # no larger sweep was made
+            totals["large"] = math.nan
+        ms = {name: None if math.isnan(value) else value for name, value in totals.items()}
+        models[model] = {"ms": ms, **counts}
     return {"device": table.device, "models": models}
+
+
+def _ms_of(rows: Mapping[Schedule, Time], schedule: Schedule) -> float:
+    return _ms(rows[schedule].ms) if schedule in rows else math.nan
 
 
 def _ms(ms: float | None) -> float:
@@ -226,12 +233,13 @@ def report(devices: Sequence[str], works: Sequence[Work]) -> None:
             ms = part["ms"]
             if not part["problems"]:
                 continue
+            tuned, large = (_ms(ms[name]) for name in ("tuned", "large"))
             rows.append(
                 [
                     name, model, f"{part['problems']}/{part['problems'] + part['missing']}",
-                    f"{ms['default']:.1f}", f"{ms['tuned']:.1f}", f"{ms['space']:.1f}",
-                    f"{ms['large']:.1f}", str(part["large"]),
-                    f"{ms['tuned'] / ms['space']:.3f}", f"{ms['space'] / ms['large']:.3f}",
+                    f"{ms['default']:.1f}", f"{tuned:.1f}", f"{ms['space']:.1f}",
+                    f"{large:.1f}", str(part["large"]),
+                    f"{tuned / ms['space']:.3f}", f"{ms['space'] / large:.3f}",
                 ]
             )  # fmt: skip
     header = [
