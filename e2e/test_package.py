@@ -67,7 +67,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "node_modules").mkdir()
     (folder / "package").rename(folder / "node_modules" / "webrt")
     (folder / "index.html").write_text(
-        '<!doctype html><meta charset="utf-8"><title>…</title><script type="module" src="./app.js"></script>'
+        '<!doctype html><meta charset="utf-8"><title>…</title>'
+        '<script type="module" src="./app.js"></script>'
     )
     return folder
 

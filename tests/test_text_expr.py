@@ -36,6 +36,12 @@ def test_different_expressions_print_differently(found: list[Expr]) -> None:
     assert len({print_expr(e) for e in found}) == len(set(found))
 
 
+def test_zeros_of_both_signs_are_two() -> None:
+    assert ex.f32(0.0) != ex.f32(-0.0)
+    assert ex.f32(0.0) == ex.f32(0)
+    assert len({ex.f32(0.0), ex.f32(-0.0), ex.f32(0.0)}) == 2
+
+
 @pytest.mark.parametrize(
     ("expr", "text"),
     [

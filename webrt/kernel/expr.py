@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import copysign
 from typing import Union
 
 from webrt import dims
@@ -63,12 +64,24 @@ sum of the four lanes."""
 OPS = UNARY | ARITHMETIC | COMPARISON | LOGICAL | BITWISE | BITS.keys() | SPECIAL | VECTOR
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Const:
-    """A literal. Float values are finite or ±inf/nan; bool ones are False or True."""
+    """A literal. Float values are finite or ±inf/nan; bool ones are False or True.
+
+    0.0 and -0.0 are two.
+    """
 
     value: float | int | bool
     dtype: DType
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Const) or self.dtype is not other.dtype:
+            return False
+        same = self.value == other.value
+        return same and (self.value != 0 or copysign(1, self.value) == copysign(1, other.value))
+
+    def __hash__(self) -> int:
+        return hash((self.value, self.dtype))
 
 
 @dataclass(frozen=True, slots=True)
