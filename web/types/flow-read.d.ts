@@ -89,5 +89,5 @@ export declare class FlowReader {
     loop(field: Field, depth: number): Loop;
 }
 /** Hold every window to its ring: an arena tensor of two dims and the same storage.
- * @param {Field} field @param {PlanTensor[]} tensors @param {number} loops */
-export declare function checkWindows(field: Field, tensors: PlanTensor[], loops: number): void;
+ * @param {Field} field @param {PlanTensor[]} tensors */
+export declare function checkWindows(field: Field, tensors: PlanTensor[]): void;
