@@ -269,9 +269,9 @@ class Scan:
                 return I32 if dtype.is_float else self.facts.interval(self.inputs[memory])
             case Ref(name, dtype):
                 return self.refs.get(name, natural(dtype))
-            case Call(
-                "shift_right", (Call("shift_left" | "bits_u32"), Const(n)), dtype
-            ) if 0 < n < 32:
+            case Call("shift_right", (Call("shift_left" | "bits_u32"), Const(n)), dtype) if (
+                0 < n < 32
+            ):
                 bits = 32 - int(n)  # a field of a word
                 return (0, (1 << bits) - 1) if dtype is DType.U32 else (
                     -(1 << bits - 1), (1 << bits - 1) - 1
