@@ -200,3 +200,5 @@ def test_what_pack_and_info_say(packs: Path, tmp_path: Path) -> None:
     told = describe_pack(tmp_path / "pack")
     assert told["host_steps"] == report.host_steps
     assert "host: nonzero" in pack_text(told)
+    webrt.pack(packs / "lstm.onnx", tmp_path / "lstm")
+    assert " w" in pack_text(describe_pack(tmp_path / "lstm"))  # windows of rings

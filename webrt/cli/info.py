@@ -232,7 +232,9 @@ def _port_text(port: Result) -> str:
 
 
 def _operand_text(operand: Result) -> str:
-    mark = {"constant": "c", "input": "i", "output": "o", "arena": "t"}[operand["home"]]
+    mark = {"constant": "c", "input": "i", "output": "o", "arena": "t", "window": "w"}[
+        operand["home"]
+    ]
     shape = ", ".join(map(str, operand["shape"]))
     return f"{mark}{operand['tensor']}:{operand['dtype']}[{shape}]"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from webrt import dims
@@ -163,25 +164,18 @@ def _packings(problem: Contract) -> list[tuple[bool, bool, bool]]:
     return [(panels, pack_a, pack_b) for pack_b in ways]
 
 
-def _raw(problem: Contract, limits: CpuLimits) -> list[CpuContractSchedule]:
+def _raw(problem: Contract, limits: CpuLimits) -> Iterator[CpuContractSchedule]:
     """Every combination of knobs, for how operands lie; blocks where k isn't split."""
-    found = []
     for packing in _packings(problem):
         for tile in _RAW_TILES:
             for unroll in _RAW_UNROLLS:
                 made = [
                     _schedule(problem, limits, tile, unroll, depth, packing) for depth in _DEPTHS
                 ]
-                found += made
-                found += [
-                    replace(
-                        made[0],
-                        row_block=_multiple(rows, tile[0]),
-                        column_block=_multiple(columns, tile[1]),
-                    )
-                    for rows, columns in _RAW_BLOCKS
-                ]
-    return found
+                yield from made
+                for rows, columns in _RAW_BLOCKS:
+                    block = _multiple(rows, tile[0]), _multiple(columns, tile[1])
+                    yield replace(made[0], row_block=block[0], column_block=block[1])
 
 
 def _rules(problem: Contract, limits: CpuLimits) -> Rules[CpuContractSchedule]:
