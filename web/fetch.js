@@ -44,7 +44,7 @@ export class Files {
       if (!data) throw error;
       return parseManifest(data, url.href);
     }
-    const pack = parseManifest(data, url.href);
+    const pack = await parseManifest(data, url.href);
     await cache?.keepManifest(url, data);
     return pack;
   }

@@ -70,8 +70,13 @@ class Expand:
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
-        target = site.needed(1, "its shape")
-        return (Inferred(site.input(0).dtype, broadcast(site, site.input(0).shape, target)),)
+        shape, target = site.input(0).shape, list(site.needed(1, "its shape"))
+        for j in range(1, min(len(shape), len(target)) + 1):
+            here, wanted = shape[-j], target[-j]
+            if isinstance(here, int) and here > 1 and not isinstance(wanted, int):
+                site.assume(dims.dim_max(wanted, here), here)  # it is 1, or the same
+                target[-j] = 1
+        return (Inferred(site.input(0).dtype, broadcast(site, shape, tuple(target))),)
 
     @staticmethod
     def reference(site: Site, x: Tensor, shape: Tensor) -> tuple[Tensor, ...]:
