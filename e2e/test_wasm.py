@@ -37,17 +37,18 @@ RUN = """async ({InferenceSession, Tensor, lines}, {url, options, batches}) => {
 }"""
 
 ON_A_DEVICE = """
-  const modules = ["wasm", "fetch", "kernels", "weights", "webrt"];
-  const [{WasmDevice}, {loadPack, loadModule}, {compileKernels, moduleFor}, {Weights},
+  const modules = ["wasm", "fetch", "kernels", "weights", "bound", "webrt"];
+  const [{WasmDevice}, {Files}, {compileKernels, moduleFor}, {Weights}, {Shapes},
     {InferenceSession}] = await Promise.all(modules.map((name) => import(`/web/${name}.js`)));
-  const base = new URL(`${url}/`, location.href);
-  const pack = await loadPack(base);
+  const files = new Files(new URL(`${url}/`, location.href));
+  const pack = await files.manifest();
   const open = async (device) => {
-    const module = await loadModule(base, moduleFor(pack, device.info));
-    const kernels = compileKernels(pack, device, module, () => {});
+    const module = await files.module(moduleFor(pack, device.info));
+    const kernels = await compileKernels(pack, device, module, () => {});
     const weights = new Weights(pack, device);
-    await weights.load(base, kernels, () => {});
-    return new InferenceSession(pack, device, await kernels, weights);
+    await weights.load(files, Promise.resolve(kernels), () => {});
+    const shapes = new Shapes(pack, device, kernels, weights);
+    return new InferenceSession({pack, device, kernels, shapes, float16: null});
   };
 """
 
