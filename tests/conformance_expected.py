@@ -46,6 +46,5 @@ EXPECTED: dict[str, str] = {
     "node/if_seq": "a sequence or an optional in control flow",
     "node/if_opt": "a sequence or an optional in control flow",
     "node/split_to_sequence_[12]": "split depends on data",
-    "simple/sequence_model8": "a sequence whose length a run decides",
     "node/sub_uint64": "int64 arithmetic",
 }

@@ -337,7 +337,10 @@ class Draw:
             nodes[::-1],
             "fuzz",
             [helper.make_tensor_value_info(v.name, _element(v), _shape(v, names)) for v in inputs],
-            [helper.make_tensor_value_info(v.name, _element(v), None) for v in outputs],
+            [
+                helper.make_tensor_value_info(v.name, _element(v), [None] * len(v.shape))
+                for v in outputs
+            ],
             [numpy_helper.from_array(a, n) for n, a in self.constants.items() if n in live],
         )
         opsets = [helper.make_opsetid("", self.opset)]

@@ -23,7 +23,7 @@ from webrt.ops.registry import find
 from webrt.pack.read import read_pack
 
 ROOT = Path(__file__).resolve().parent.parent
-MODELS = int(os.environ.get("WEBRT_FUZZ_MODELS", "500"))
+MODELS = int(os.environ.get("WEBRT_FUZZ_MODELS", "300"))
 """Models a run, of 5 to 15 operators: about three minutes on two cores."""
 
 

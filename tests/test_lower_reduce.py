@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from problems import F32, REDUCES, i0, operand, p, s0, x
 from strategies import SYMBOLS, assert_close, random_operands, reduces
 
+from webrt import dims
 from webrt.dims import symbol
+from webrt.kernel import expr as ex
 from webrt.kernel import loop
 from webrt.kernel.axes import collapse_reduce
 from webrt.kernel.interpret import run_problem
@@ -76,6 +78,21 @@ def test_collapsing_axes_changes_nothing(problem: Reduce) -> None:
     expected = evaluate_problem(problem, operands, SYMBOLS)
     merged = collapse_reduce(problem)
     assert_close(expected, evaluate_problem(merged, operands, SYMBOLS, strict=True))
+
+
+def test_collapsing_names_what_is_left_of_a_row_anew() -> None:
+    """A row of 1 × 3: r1 becomes r0, whose extent isn't 1 any more."""
+    i, r = symbol("i0"), symbol("r1")
+    place = dims.dim_max(i + 2 * r - 1, 0)
+    inside = ex.call("ge", ex.as_index(i + 2 * r - 1), ex.i32(0))
+    tap = ex.select(inside, ex.Load(0, place, F32), ex.f32(0.0))
+    out = Output(F32, 2, i, ex.Ref("p0", F32))
+    problem = Reduce((2,), (1, 3), (operand(6),), (Pass("sum", tap),), (out,))
+    operands = random_operands(problem, {})
+    expected = evaluate_problem(problem, operands, {}, strict=True)
+    merged = collapse_reduce(problem)
+    assert merged.reduced == (3,)
+    assert_close(expected, evaluate_problem(merged, operands, {}, strict=True))
 
 
 @pytest.mark.parametrize("name", REDUCES)

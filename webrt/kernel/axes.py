@@ -34,8 +34,8 @@ def collapse_reduce(problem: Reduce) -> Reduce:
     exprs += [p.expr for p in problem.passes]
     space = extents(problem)
     rows = {name: extent for name, extent in space.items() if name[0] == "i"}
-    row = {name: extent for name, extent in space.items() if name[0] == "r"}
     reduced, exprs = _collapse("r", problem.reduced, exprs, rows)
+    row = {f"r{j}": extent for j, extent in enumerate(reduced)}  # their names are new
     axes, exprs = _collapse("i", problem.axes, exprs, row)
     count = len(problem.outputs)
     outputs = tuple(
