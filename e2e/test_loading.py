@@ -163,6 +163,20 @@ def test_nothing_is_kept_where_the_page_says_so(visitor: Chromium, pack: str) ->
     assert files_of(visitor.site, pack).count(SHARD) == 2
 
 
+def test_a_visit_counts_as_use(visitor: Chromium, pack: str) -> None:
+    used = """async () => {
+      const cache = await caches.open("webrt-1");
+      const index = await (await cache.match("https://webrt.invalid/index")).json();
+      return Object.values(index).map((entry) => entry.used);
+    }"""
+    load(visitor, pack)
+    first = visitor.run(used)
+    load(visitor, pack, clear=False)
+    again = visitor.run(used)
+    assert len(first) == len(again) == 2  # the shard and the module
+    assert min(again) > max(first)
+
+
 def test_files_not_used_for_longest_make_room(visitor: Chromium, packs: Path, pack: str) -> None:
     other = altered(packs, "roomy", SHARD, lambda data: data)
     load(visitor, pack)

@@ -21,6 +21,8 @@ export class FileCache {
     this.most = most;
     /** Files of this pack: never given up for one another. @type {Set<string>} */
     this.mine = new Set();
+    /** The last change of the index. @type {Promise<void>} */
+    this.turn = Promise.resolve();
   }
 
   /** Null where there is none: in some private windows, on pages without https.
@@ -54,14 +56,15 @@ export class FileCache {
 
   /** Keep a file that was verified; others that weren't used for longest make room for it.
    * @param {string} sha256 @param {Uint8Array<ArrayBuffer>} data */
-  async put(sha256, data) {
+  put(sha256, data) {
     const { length } = data;
     const body = new Response(data); // a copy: what the caller does with `data` is their affair
-    await this.#makeRoom(length);
-    if (!(await this.#store(`${ROOT}${sha256}`, body))) return;
-    const index = await this.#index();
-    index[sha256] = { bytes: length, used: Date.now() };
-    await this.#write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
+    return this.#change(async (index) => {
+      await this.#makeRoom(index, length);
+      if (await this.#store(`${ROOT}${sha256}`, body)) {
+        index[sha256] = { bytes: length, used: Date.now() };
+      }
+    });
   }
 
   /** Forget a file that isn't what its name says. @param {string} sha256 */
@@ -70,15 +73,14 @@ export class FileCache {
   }
 
   /** Note that this pack's files were used now. */
-  async touch() {
-    const index = await this.#index();
-    for (const sha256 of this.mine) if (index[sha256]) index[sha256].used = Date.now();
-    await this.#write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
+  touch() {
+    return this.#change((index) => {
+      for (const sha256 of this.mine) if (index[sha256]) index[sha256].used = Date.now();
+    });
   }
 
-  /** @param {number} bytes */
-  async #makeRoom(bytes) {
-    const index = await this.#index();
+  /** Give up files of other packs until `bytes` more fit. @param {Index} index @param {number} bytes */
+  async #makeRoom(index, bytes) {
     const rest = Object.entries(index).filter(([sha256]) => !this.mine.has(sha256));
     rest.sort(([, a], [, b]) => a.used - b.used);
     let total = Object.values(index).reduce((sum, entry) => sum + entry.bytes, bytes);
@@ -88,7 +90,16 @@ export class FileCache {
       delete index[sha256];
       total -= entry.bytes;
     }
-    await this.#write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
+  }
+
+  /** Change the index, one change after the other. @param {(index: Index) => void | Promise<void>} change */
+  #change(change) {
+    this.turn = this.turn.then(async () => {
+      const index = await this.#index();
+      await change(index);
+      await this.#write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
+    });
+    return this.turn;
   }
 
   /** @returns {Promise<Index>} */

@@ -31,6 +31,11 @@ export class Files {
     this.stopping.abort();
   }
 
+  /** The pack is loaded: its files are the last that others may push out. */
+  async used() {
+    await (await this.cache)?.touch();
+  }
+
   /** The manifest: as it is on the network now, or, without a network, as it was last.
    * @returns {Promise<import("./manifest.js").Pack>} */
   async manifest() {

@@ -90,6 +90,7 @@ export class InferenceSession {
       checkSymbols(pack);
       const tuning = await tuningOf(pack, files, options);
       const loaded = await load(pack, files, opening, tuning, options);
+      await files.used();
       options.signal?.throwIfAborted();
       const session = new InferenceSession(loaded);
       const { device } = loaded;

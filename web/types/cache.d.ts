@@ -11,6 +11,8 @@ export declare class FileCache {
     most: number;
     /** Files of this pack: never given up for one another. @type {Set<string>} */
     mine: Set<string>;
+    /** The last change of the index. @type {Promise<void>} */
+    turn: Promise<void>;
     /** @param {Cache} cache @param {number} most bytes in all */
     constructor(cache: Cache, most: number);
     /** Null where there is none: in some private windows, on pages without https.

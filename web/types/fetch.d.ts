@@ -22,6 +22,8 @@ export declare class Files {
     constructor(base: URL, { signal, cache, cacheBytes }?: FileOptions);
     /** End what is being downloaded: nobody wants it any more. */
     stop(): void;
+    /** The pack is loaded: its files are the last that others may push out. */
+    used(): Promise<void>;
     /** The manifest: as it is on the network now, or, without a network, as it was last.
      * @returns {Promise<import("./manifest.js").Pack>} */
     manifest(): Promise<import("./manifest.js").Pack>;
