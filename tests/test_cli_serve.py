@@ -126,6 +126,10 @@ def test_a_port_that_is_taken(server: Server, pack: Path) -> None:
         Server(Site(pack), "127.0.0.1", port)
 
 
+def test_a_request_without_a_path_names_nothing(pack: Path) -> None:
+    assert [Site(pack).find(url) for url in ("//a", "")] == [None, None]
+
+
 def test_a_folder_is_served_and_nothing_above_it(tmp_path: Path) -> None:
     site = tmp_path / "site"
     (site / "sub").mkdir(parents=True)
@@ -136,7 +140,8 @@ def test_a_folder_is_served_and_nothing_above_it(tmp_path: Path) -> None:
     folder = Folder(site)
     assert folder.find("/") == folder.find("/index.html") == site.resolve() / "index.html"
     assert folder.find("/sub/a.js?q=1") == site.resolve() / "sub" / "a.js"
-    for url in ("/../secret.txt", "/%2e%2e/secret.txt", "/link.txt", "/sub/", "/sub", "//a", "/.x"):
+    secret = ("/../secret.txt", "/%2e%2e/secret.txt", "/link.txt")
+    for url in (*secret, "/sub/", "/sub", "//a", "", "/.x"):
         assert folder.find(url) is None, url
 
 

@@ -84,15 +84,20 @@ def _check_out(out: Path) -> None:
 
 def _write(site: Path, pack: Path, pyodide: Path | None, wheel: bool) -> str | None:
     """All files but the list of hashes; returns how the wheel was made, None without one."""
-    web = web_dir()
     shutil.copytree(pack, site / "pack")
-    for pattern in ("*.js", "demo/*"):
-        for path in web.glob(pattern):
-            _copy(path, site / "webrt" / path.relative_to(web))
-    _copy(web / "demo" / "index.html", site / "index.html")
+    copy_player(site / "webrt")
+    _copy(web_dir() / "demo" / "index.html", site / "index.html")
     if pyodide is not None:
         copy_pyodide(pyodide, site / "webrt" / "pyodide")
     return write_wheel(site / "webrt" / WHEEL, pyodide) if wheel else None
+
+
+def copy_player(target: Path, *more: str) -> None:
+    """The player, the demo page's files, and what else matches patterns beneath `web/`."""
+    web = web_dir()
+    for pattern in ("*.js", "demo/*", *more):
+        for path in web.glob(pattern):
+            _copy(path, target / path.relative_to(web))
 
 
 def copy_pyodide(pyodide: Path, target: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from webrt.builder import build_pack
-from webrt.cli.export import write_wheel
+from webrt.cli.export import PYODIDE_FILES, WHEEL, copy_player, write_wheel
 from webrt.errors import UsageError
 from webrt.resources import web_dir
 
@@ -79,15 +79,8 @@ COMPARED = Package(
 """What the pages compare with, on request."""
 
 PYODIDE = Package(
-    "npm", "pyodide", "314.0.7",
-    tuple(
-        (name, f"webrt/pyodide/{name}")
-        for name in (
-            "pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip",
-            "pyodide-lock.json",
-        )
-    ),
-)  # fmt: skip
+    "npm", "pyodide", "314.0.7", tuple((n, f"webrt/pyodide/{n}") for n in PYODIDE_FILES)
+)
 """What tuning in the page takes."""
 
 
@@ -115,14 +108,10 @@ def build_gallery(out: Path, report: Report, compare: bool = True) -> Path:
 def write_pages(out: Path) -> None:
     """The player and the pages, as they are now."""
     web = web_dir()
-    for pattern in ("*.js", "demo/*", "gallery/*.js", "gallery/*.css"):
-        for path in web.glob(pattern):
-            target = out / "webrt" / path.relative_to(web)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+    copy_player(out / "webrt", "gallery/*.js", "gallery/*.css")
     for path in (web / "gallery").glob("*.html"):
         shutil.copyfile(path, out / path.name)
-    write_wheel(out / "webrt" / "webrt.whl", None)
+    write_wheel(out / "webrt" / WHEEL, None)
 
 
 def _fetch(package: Package, out: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,20 +53,13 @@ class Site:
 
     def find(self, url: str) -> Path | None:
         """The file behind a request's path; None for anything that isn't plainly one of ours."""
-        parts = [unquote(p) for p in urlsplit(url).path.split("/")[1:]]
-        if parts == [""]:
+        first, *rest = _parts(url)
+        if not first and not rest:
             return self.page if self.page.is_file() else None
-        root = self.roots.get(parts[0])
-        if parts[0] == "webrt" and parts[1:2] in (["pyodide"], ["webrt.whl"]):
+        root = self.roots.get(first)
+        if first == "webrt" and rest[:1] in (["pyodide"], ["webrt.whl"]):
             root = self.tuning
-        parts = parts[1:]
-        if root is None or not parts or not all(_PART.fullmatch(p) for p in parts):
-            return None
-        path = root.joinpath(*parts)
-        # A link may lead out of the folder, a name may not.
-        if not path.is_file() or root.resolve() not in path.resolve().parents:
-            return None
-        return path
+        return None if root is None else _within(root, rest)
 
 
 class Folder:
@@ -77,12 +70,21 @@ class Folder:
 
     def find(self, url: str) -> Path | None:
         """The file behind a request's path; None for anything that isn't plainly one of ours."""
-        parts = [unquote(p) for p in urlsplit(url).path.split("/")[1:]]
-        parts = [*parts[:-1], parts[-1] or "index.html"] if parts else []
-        if not parts or not all(_PART.fullmatch(p) for p in parts):
-            return None
-        path = self.root.joinpath(*parts)
-        return path if path.is_file() and self.root in path.resolve().parents else None
+        *folders, name = _parts(url)
+        return _within(self.root, [*folders, name or "index.html"])
+
+
+def _parts(url: str) -> list[str]:
+    """The names in a request's path, one at least; no path names nothing."""
+    return [unquote(p) for p in urlsplit(url).path.split("/")[1:]] or ["", ""]
+
+
+def _within(root: Path, parts: Sequence[str]) -> Path | None:
+    """The file of plain names beneath `root`; a link may lead out of the folder, a name may not."""
+    if not parts or not all(_PART.fullmatch(p) for p in parts):
+        return None
+    path = root.joinpath(*parts)
+    return path if path.is_file() and root.resolve() in path.resolve().parents else None
 
 
 @contextmanager
