@@ -32,7 +32,7 @@ from webrt.schedule import CpuLimits, Limits, Schedule, allows, default, explain
 from webrt.schedule.adapters import GPUS, UNKNOWN_CPU, UNKNOWN_GPU, cpu_class, gpu_class
 from webrt.schedule.contract import ContractSchedule
 from webrt.schedule.cpu.contract import CpuContractSchedule
-from webrt.schedule.explore import MOST, Order, Rules, explore
+from webrt.schedule.explore import MOST, Explored, Order, Rules
 from webrt.schedule.reduce import ReduceSchedule
 from webrt.tune.candidate import (
     Rates,
@@ -92,7 +92,7 @@ def test_a_rule_is_named_and_the_best_guesses_are_kept() -> None:
     rules: Rules[int] = Rules(
         must=(("even", lambda s: s % 2 == 0),), should=(("below 900", lambda s: s < 900),)
     )
-    found = explore(10, range(1000), rules, Order(lambda s: s + 1.0, lambda s: s % 4, 20, 90.0))
+    found = Explored(10, range(1000), rules, Order(lambda s: s + 1.0, lambda s: s % 4, 20, 90.0))
     assert found.kept[:4] == (10, 0, 2, 4)
     assert len(found.kept) <= MOST
     assert dict(found.refused)[11] == "even"
@@ -104,7 +104,7 @@ def test_a_rule_is_named_and_the_best_guesses_are_kept() -> None:
 
 
 def test_what_is_far_from_the_best_guess_is_left_out() -> None:
-    found = explore(1, range(1, 100), Rules(()), Order(float, lambda s: s, 1, 2.0))
+    found = Explored(1, range(1, 100), Rules(()), Order(float, lambda s: s, 1, 2.0))
     assert found.kept == (1, 2, 3, 4)
     assert dict(found.left)[5] == "guessed at more than 2 times the best guess"
 

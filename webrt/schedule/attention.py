@@ -9,7 +9,7 @@ from functools import cache
 from webrt.kernel.problem import Attention
 from webrt.schedule.adapters import gpu_class, tile_cost
 from webrt.schedule.base import Limits
-from webrt.schedule.explore import Explored, Order, Rules, explore
+from webrt.schedule.explore import Explored, Order, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def space(problem: Attention, limits: Limits) -> tuple[AttentionSchedule, ...]:
 def explain(problem: Attention, limits: Limits) -> Explored[AttentionSchedule]:
     """The space, and which rule dropped each other raw candidate."""
     columns = _columns(problem)
-    return explore(
+    return Explored(
         AttentionSchedule(_rows(problem, columns), columns, 4, 32, False),
         raw(columns),
         _rules(problem, limits),

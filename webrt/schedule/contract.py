@@ -11,7 +11,7 @@ from webrt.dims import Dim
 from webrt.kernel.problem import Contract
 from webrt.schedule.adapters import gpu_class, tile_cost
 from webrt.schedule.base import Limits
-from webrt.schedule.explore import Explored, Order, Rules, explore
+from webrt.schedule.explore import Explored, Order, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def space(problem: Contract, limits: Limits) -> tuple[ContractSchedule, ...]:
 
 def explain(problem: Contract, limits: Limits) -> Explored[ContractSchedule]:
     """The space, and which rule dropped each other raw candidate."""
-    return explore(
+    return Explored(
         _best_guess(problem),
         raw(),
         _rules(problem, limits),

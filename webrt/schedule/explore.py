@@ -31,8 +31,10 @@ class Rules(Generic[S]):
 class Explored(Generic[S]):
     """A space, best guess first, and every other raw candidate with the rule that dropped it.
 
-    Those that are `refused` can't run here; those that are `left` can. Raw candidates are looked at
-    once something but the `first` is asked for: kernels get that one while a model is packed.
+    `first` is what a kernel gets where nothing is known of the device: it is in every space. Then
+    come the raw candidates that keep all rules, the cheapest first. Those that are `refused` can't
+    run here; those that are `left` can. Raw candidates are looked at once something but the `first`
+    is asked for: packing asks for no more.
     """
 
     def __init__(self, first: S, raw: Iterable[S], rules: Rules[S], order: Order[S]) -> None:
@@ -71,14 +73,6 @@ class Order(Generic[S]):
     alike: int = MOST
     slack: float = math.inf
     then: Callable[[S], float] | None = None
-
-
-def explore(first: S, raw: Iterable[S], rules: Rules[S], order: Order[S]) -> Explored[S]:
-    """`first`, then the raw candidates that keep all rules, the cheapest first.
-
-    `first` is what a kernel gets where nothing is known of the device: it is in every space.
-    """
-    return Explored(first, raw, rules, order)
 
 
 def _sorted(

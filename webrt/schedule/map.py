@@ -11,7 +11,7 @@ from webrt.kernel.axes import collapse_map
 from webrt.kernel.expr import loads
 from webrt.kernel.problem import Map
 from webrt.schedule.base import Limits
-from webrt.schedule.explore import Explored, Order, Rules, explore
+from webrt.schedule.explore import Explored, Order, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def explain(problem: Map, limits: Limits) -> Explored[MapSchedule]:
     merged = collapse_map(problem)
     widths = _widths(merged)
     width = 1 if 0 < limits.quads < 0.9 else max(widths)
-    return explore(
+    return Explored(
         MapSchedule(min(128, limits.lanes), widths[0]),
         raw(),
         _rules(merged, limits),

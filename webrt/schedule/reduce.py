@@ -11,7 +11,7 @@ from webrt.kernel.expr import loads
 from webrt.kernel.problem import Reduce, expressions
 from webrt.schedule.adapters import gpu_class
 from webrt.schedule.base import Limits
-from webrt.schedule.explore import Explored, Order, Rules, explore
+from webrt.schedule.explore import Explored, Order, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def explain(problem: Reduce, limits: Limits) -> Explored[ReduceSchedule]:
     merged = collapse_reduce(problem)
     width = _widths(merged)[0]
     lanes, rows = _preferred(merged, Limits(limits.lanes))
-    return explore(
+    return Explored(
         ReduceSchedule(lanes, rows, width),
         raw(),
         _rules(merged, limits),

@@ -8,7 +8,7 @@ from functools import cache
 from webrt.dims import Dim
 from webrt.kernel.problem import Attention
 from webrt.schedule.base import CpuLimits
-from webrt.schedule.explore import Explored, Order, Rules, explore
+from webrt.schedule.explore import Explored, Order, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def explain(problem: Attention, limits: CpuLimits) -> Explored[CpuAttentionSched
     order: Order[CpuAttentionSchedule] = Order(
         lambda s: cost(s, row_by_row), lambda s: (s.rows, s.columns, s.unroll), 12
     )
-    return explore(first, raw, _rules(problem, limits), order)
+    return Explored(first, raw, _rules(problem, limits), order)
 
 
 @cache

@@ -12,7 +12,7 @@ from webrt.kernel.axes import stride
 from webrt.kernel.expr import Call, Expr, Load, Value, free_symbols, loads
 from webrt.kernel.problem import Contract, extents
 from webrt.schedule.base import CpuLimits
-from webrt.schedule.explore import Explored, Order, Rules, explore
+from webrt.schedule.explore import Explored, Order, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def explain(problem: Contract, limits: CpuLimits) -> Explored[CpuContractSchedul
     least = CpuLimits()
     tile, packing = _tiles(problem, least)[0], _packings(problem)[0]
     first = _schedule(problem, least, tile, _UNROLLS[0], 0, packing)
-    return explore(
+    return Explored(
         first,
         _raw(problem, limits),
         _rules(problem, limits),

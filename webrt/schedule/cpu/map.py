@@ -9,7 +9,7 @@ from webrt.kernel.axes import stride
 from webrt.kernel.expr import Call, Expr, loads, walk
 from webrt.kernel.problem import Map
 from webrt.schedule.base import CpuLimits
-from webrt.schedule.explore import Explored, Order, Rules, explore
+from webrt.schedule.explore import Explored, Order, Rules
 
 _HEAVY = frozenset(["exp", "log", "tanh", "erf", "sin", "cos", "pow"])
 
@@ -40,7 +40,7 @@ def space(problem: Map, limits: CpuLimits) -> tuple[CpuMapSchedule, ...]:
 def explain(problem: Map, limits: CpuLimits) -> Explored[CpuMapSchedule]:
     """The space, and which rule dropped each other raw candidate."""
     unrolls, turned = _unrolls(problem), transposes(problem)
-    return explore(
+    return Explored(
         CpuMapSchedule(4096, 4, unrolls[0], turned),
         raw(),
         _rules(problem),

@@ -11,7 +11,7 @@ from webrt.kernel.axes import collapse_reduce, stride
 from webrt.kernel.expr import loads
 from webrt.kernel.problem import Reduce, expressions
 from webrt.schedule.base import CpuLimits
-from webrt.schedule.explore import Explored, Order, Rules, explore
+from webrt.schedule.explore import Explored, Order, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def explain(problem: Reduce, limits: CpuLimits) -> Explored[CpuReduceSchedule]:
     merged = collapse_reduce(problem)
     across, jumps = prefers_across(merged), _jumps(merged, prefers_across(merged))
     unrolls = _JUMPING if jumps else _UNROLLS
-    return explore(
+    return Explored(
         CpuReduceSchedule(4096, 4, unrolls[0], across),
         raw(),
         Rules(
