@@ -28,6 +28,26 @@ def _no_records_of_this_user(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of the test's own, where it writes some."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def tiny_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pack of test_cli.py's model, which lies beside it."""
+    import onnx
+    from test_cli import make_model
+
+    import webrt
+
+    target = tmp_path_factory.mktemp("packs")
+    onnx.save(make_model(), target / "model.onnx")
+    webrt.pack(target / "model.onnx", target / "pack")
+    return target / "pack"
+
+
+@pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compares a text with `tests/goldens/NAME`; a missing file fails."""
     update = request.config.getoption("--update-golden")

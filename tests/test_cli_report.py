@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import onnx
 import pytest
 from rich.console import Console
-from test_cli import make_model
 
-import webrt
 from webrt.cli import report, tuning
 from webrt.cli.main import run_app
 from webrt.cli.report import Ceilings
@@ -29,17 +26,7 @@ from webrt.tune.records import Key, Record, Records, Trial, cache_file
 CPU = ("--device", "wasm", "--threads", "1")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("packs")
-    onnx.save(make_model(), target / "model.onnx")
-    webrt.pack(target / "model.onnx", target / "pack")
-    return target / "pack"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def kernel(name: str, ms: float, operations: int, size: int) -> KernelTime:
@@ -118,11 +105,20 @@ def output_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_bench_reports(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_reports(tiny_pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "report.html"
     sizes = ("--dim", "rows=2", "--dim", "time=3")
     result = output_of(
-        capsys, "bench", str(folder), *CPU, "--runs", "1", *sizes, "--report", str(page), "--json"
+        capsys,
+        "bench",
+        str(tiny_pack),
+        *CPU,
+        "--runs",
+        "1",
+        *sizes,
+        "--report",
+        str(page),
+        "--json",
     )
     assert result["report"] == str(page)
     assert sum(k["share"] for k in result["kernels"]) == pytest.approx(1, abs=1e-4)
@@ -134,8 +130,8 @@ def test_bench_reports(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "rows = 2, time = 3" in text
 
 
-def test_bench_prints_kernels(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_app(["bench", str(folder), *CPU, "--runs", "1", "--kernels"]) == 0
+def test_bench_prints_kernels(tiny_pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["bench", str(tiny_pack), *CPU, "--runs", "1", "--kernels"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[:2] == ["kernel", "dispatches"]
     assert len(lines) >= 3
@@ -150,12 +146,12 @@ def test_bench_prints_kernels(folder: Path, capsys: pytest.CaptureFixture[str]) 
     ],
 )
 def test_what_can_t_be_drawn_ends_in_one_line(
-    hidden: bool, place: str, message: str, folder: Path, tmp_path: Path,
+    hidden: bool, place: str, message: str, tiny_pack: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     if hidden:
         monkeypatch.setitem(sys.modules, "matplotlib", None)
-    arguments = ["bench", str(folder), *CPU, "--runs", "1", "--report", str(tmp_path / place)]
+    arguments = ["bench", str(tiny_pack), *CPU, "--runs", "1", "--report", str(tmp_path / place)]
     assert run_app(arguments) == 2
     error = capsys.readouterr().err
     assert re.search(message, error)
@@ -183,7 +179,7 @@ def test_the_live_view_shows_what_takes_longest() -> None:
     assert "and 3 smaller ones" in text
 
 
-def test_ctrl_c_keeps_what_was_found(folder: Path) -> None:
+def test_ctrl_c_keeps_what_was_found(tiny_pack: Path) -> None:
     heard = []
 
     def interrupt(report: TuneProgress, left: float) -> None:
@@ -191,7 +187,7 @@ def test_ctrl_c_keeps_what_was_found(folder: Path) -> None:
         if report.trials > 4:
             raise KeyboardInterrupt
 
-    result = tuning.tune(folder, "wasm", 1, 60.0, ["rows=2", "time=3"], interrupt)
+    result = tuning.tune(tiny_pack, "wasm", 1, 60.0, ["rows=2", "time=3"], interrupt)
     assert result["interrupted"]
     assert "interrupted; what was found is kept" in tuning.tune_text(result)
     assert result["trials"] > 4

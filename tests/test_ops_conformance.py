@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 
-import numpy as np
 import onnx
 import pytest
 from backend import assert_similar
-from onnx_cases import Array, Case, all_cases
+from onnx_cases import Case, all_cases
+from runtimes import lowered
 
-from webrt import dims
 from webrt.errors import WebrtError
 from webrt.frontend.onnx import from_proto
-from webrt.graph.evaluate import bind, evaluate, known
-from webrt.graph.ir import Graph, Value
+from webrt.graph.evaluate import evaluate
 from webrt.graph.verify import verify
-from webrt.kernel.reference import evaluate_problem
 from webrt.ops.registry import compute
 from webrt.passes.lower import lower
 
@@ -42,28 +39,14 @@ INFINITE = (
 finite number where an infinity is asked for: constants know better, kernels don't."""
 
 
-def _lowered(graph: Graph, feeds: dict[str, Array]) -> list[Array]:
-    """The outputs, by the problems; a load out of range raises."""
-    program = lower(graph)
-    bindings = bind(graph, feeds)
-    arrays: dict[Value, Array] = {v: feeds[v.name] for v in program.inputs}
-    for node in program.nodes:
-        inputs = [known(v, arrays, bindings) for v in node.inputs]
-        results = evaluate_problem(node.problem, inputs, bindings, strict=True)
-        for value, result in zip(node.outputs, results, strict=True):
-            shape = [dims.evaluate(d, bindings) for d in value.shape]
-            arrays[value] = np.asarray(result).reshape(shape)
-    return [known(v, arrays, bindings) for v in program.outputs]
-
-
 def _check(case: Case, model: onnx.ModelProto) -> None:
     graph = from_proto(model, case.name)
     verify(graph)
     for number, (_, wanted) in enumerate(case.data):
         feeds = {v.name: case.feeds(number)[v.name] for v in graph.inputs}
         values = evaluate(graph, feeds, compute)
-        lowered = _lowered(graph, feeds)
-        for value, found, array in zip(graph.outputs, lowered, wanted, strict=False):
+        results = lowered(graph, feeds)
+        for value, found, array in zip(graph.outputs, results, wanted, strict=False):
             assert_similar(values[value], array, case, "reference")
             assert_similar(found.astype(values[value].dtype), array, case, "problems")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx.parser
 import pytest
+from runtimes import lowered
 
-from webrt import dims
 from webrt.errors import ShapeError
 from webrt.frontend.onnx import from_proto
-from webrt.graph.evaluate import bind, evaluate, known
-from webrt.graph.ir import Graph, Value
-from webrt.kernel.reference import Array, evaluate_problem
+from webrt.graph.evaluate import evaluate
+from webrt.graph.ir import Graph
+from webrt.kernel.reference import Array
 from webrt.ops.registry import compute
 from webrt.passes.lower import lower
 
@@ -27,17 +27,8 @@ def _shapes(graph: Graph) -> list[str]:
 
 def _both(graph: Graph, **feeds: Array) -> list[Array]:
     """The outputs by the problems, held to those by the references."""
-    program = lower(graph)
-    bindings = bind(graph, feeds)
-    arrays: dict[Value, Array] = {v: feeds[v.name] for v in program.inputs}
-    for node in program.nodes:
-        inputs = [known(v, arrays, bindings) for v in node.inputs]
-        results = evaluate_problem(node.problem, inputs, bindings, strict=True)
-        for value, result in zip(node.outputs, results, strict=True):
-            shape = [dims.evaluate(d, bindings) for d in value.shape]
-            arrays[value] = np.asarray(result).reshape(shape)
     expected = evaluate(graph, feeds, compute)
-    found = [known(v, arrays, bindings) for v in program.outputs]
+    found = lowered(graph, feeds)
     for value, array in zip(graph.outputs, found, strict=True):
         np.testing.assert_allclose(array, expected[value], rtol=1e-5, atol=1e-6)
     return found

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from adapters import DEVICES, opened
-from test_cli import make_model
 from test_tune_records import matmul
 
-import webrt
 from webrt.dims import symbol
 from webrt.dtypes import DType
 from webrt.errors import ShapeError, UsageError
@@ -32,18 +29,10 @@ from webrt.runtime.source import FolderSource
 from webrt.runtime.sync import run_sync
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("packs")
-    onnx.save(make_model(), target / "model.onnx")
-    webrt.pack(target / "model.onnx", target / "pack")
-    return target / "pack"
-
-
 @pytest.mark.parametrize("kind", DEVICES)
-def test_every_kernel_of_a_run_is_there_once(kind: Any, folder: Path) -> None:
+def test_every_kernel_of_a_run_is_there_once(kind: Any, tiny_pack: Path) -> None:
     with opened(kind) as device:
-        session = run_sync(Session.open(FolderSource(folder), device))
+        session = run_sync(Session.open(FolderSource(tiny_pack), device))
         feeds = {
             i.name: np.ones([3 if isinstance(d, str) else d for d in i.shape], i.dtype)
             for i in session.inputs

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import test_lower_attention
 import test_lower_contract
@@ -15,10 +14,8 @@ import wasm_runner
 from cpu_problems import MAPS as CPU_MAPS
 from cpu_problems import REDUCES as CPU_REDUCES
 from problems import MAPS, REDUCES
-from test_cli import make_model
 from test_tune_records import matmul
 
-import webrt
 from webrt import dims
 from webrt.cli.main import run_app
 from webrt.kernel.interpret import run_problem
@@ -210,18 +207,10 @@ def test_the_plainest_code_of_a_cpu_is_right(name: str) -> None:
             np.testing.assert_allclose(left, right.reshape(-1), rtol=1e-4, atol=1e-4)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("packs")
-    onnx.save(make_model(), target / "model.onnx")
-    webrt.pack(target / "model.onnx", target / "pack")
-    return target / "pack"
-
-
 def test_info_shows_a_space_and_why_nothing_else_is_in_it(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    tiny_pack: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["info", str(folder), "--space", "--kernel", "0", "--device", "wasm"]
+    asked = ["info", str(tiny_pack), "--space", "--kernel", "0", "--device", "wasm"]
     assert run_app([*asked, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     (kernel,) = result["kernels"]
@@ -236,10 +225,12 @@ def test_info_shows_a_space_and_why_nothing_else_is_in_it(
     assert all(rule in text for rule in kernel["rules"])
 
 
-def test_info_names_the_kernels_there_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_app(["info", str(folder), "--space", "--kernel", "x", "--device", "wasm"]) == 2
+def test_info_names_the_kernels_there_are(
+    tiny_pack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_app(["info", str(tiny_pack), "--space", "--kernel", "x", "--device", "wasm"]) == 2
     assert "unknown kernel 'x'" in capsys.readouterr().err
-    assert run_app(["info", str(folder), "--space", "--device", "tpu"]) == 2
+    assert run_app(["info", str(tiny_pack), "--space", "--device", "tpu"]) == 2
     assert "unknown device 'tpu'" in capsys.readouterr().err
 
 

@@ -8,10 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 from adapters import opened
-from test_cli import make_model
 from test_tune_live import bound, feeds, same
 
 import webrt
@@ -38,17 +36,7 @@ HARDLY = 6.0
 """Seconds of silence that a test of what never ends waits for; machines may be busy."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("packs")
-    onnx.save(make_model(), target / "model.onnx")
-    webrt.pack(target / "model.onnx", target / "pack")
-    return target / "pack"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 FAULTS = {
@@ -101,9 +89,9 @@ def contract_of(session: Session) -> int:
         for f in faults
     ],
 )
-def test_a_bad_candidate_costs_itself(kind: str, fault: str, folder: Path) -> None:
+def test_a_bad_candidate_costs_itself(kind: str, fault: str, tiny_pack: Path) -> None:
     with opened(kind) as device:
-        session = run_sync(Session.open(FolderSource(folder), device))
+        session = run_sync(Session.open(FolderSource(tiny_pack), device))
         wanted = session.run(feeds(session, 5))
         bindings, number = bound(session, 5), contract_of(session)
         problem = specialise(session.pack.plan.problems[number], bindings)
@@ -113,7 +101,7 @@ def test_a_bad_candidate_costs_itself(kind: str, fault: str, folder: Path) -> No
         planted = [{"problem": number, "position": 1, "code": code_to_json(code)}]
         records = Records()
         tuning = Tuning(
-            session, read_manifest(folder), bindings, 60, records,
+            session, read_manifest(tiny_pack), bindings, 60, records,
             patience=HARDLY if fault == "endless" else PATIENCE, planted=planted,
         )  # fmt: skip
         seen: list[int] = []
@@ -141,16 +129,16 @@ def found_bad(records: Records) -> list[Trial]:
     return [t for r in records for t in r.trials if t.ms is None]
 
 
-def test_a_default_that_never_ends_stops_tuning(folder: Path) -> None:
+def test_a_default_that_never_ends_stops_tuning(tiny_pack: Path) -> None:
     with opened("wasm-1") as device:
-        session = run_sync(Session.open(FolderSource(folder), device))
+        session = run_sync(Session.open(FolderSource(tiny_pack), device))
         bindings, number = bound(session, 5), contract_of(session)
         problem = specialise(session.pack.plan.problems[number], bindings)
         default = candidates(problem, device.info)[0]
         code = planted_code(problem, default, "wasm", "endless")
         planted = [{"problem": number, "position": 0, "code": code_to_json(code)}]
         apart = Apart(
-            read_manifest(folder),
+            read_manifest(tiny_pack),
             device.info,
             bindings,
             Records(),
@@ -161,16 +149,16 @@ def test_a_default_that_never_ends_stops_tuning(folder: Path) -> None:
             apart.run(60)
 
 
-def test_another_device_than_the_session_s_is_refused(folder: Path) -> None:
+def test_another_device_than_the_session_s_is_refused(tiny_pack: Path) -> None:
     with opened("wasm-1") as device:
-        session = run_sync(Session.open(FolderSource(folder), device))
+        session = run_sync(Session.open(FolderSource(tiny_pack), device))
         other = replace(device.info, adapter="another")
-        apart = Apart(read_manifest(folder), other, bound(session, 5), Records())
+        apart = Apart(read_manifest(tiny_pack), other, bound(session, 5), Records())
         with pytest.raises(DeviceError, match="another can't be opened once more"):
             apart.run(10)
 
 
-def test_the_first_run_comes_before_any_trial_and_answers_stay(folder: Path) -> None:
+def test_the_first_run_comes_before_any_trial_and_answers_stay(tiny_pack: Path) -> None:
     heard: list[TuneProgress] = []
     done = threading.Event()
 
@@ -180,7 +168,7 @@ def test_the_first_run_comes_before_any_trial_and_answers_stay(folder: Path) -> 
             done.set()
 
     with webrt.load(
-        folder, "wasm", threads=1, tune="background", budget=60, on_tune=hear
+        tiny_pack, "wasm", threads=1, tune="background", budget=60, on_tune=hear
     ) as session:
         hot = session.tuning
         assert isinstance(hot, HotShape)
@@ -201,8 +189,8 @@ def test_the_first_run_comes_before_any_trial_and_answers_stay(folder: Path) -> 
     assert {r.key.dims for r in kept if r.key.dims} == {(("s0", 5), ("s1", 5))}
 
 
-def test_closing_a_session_ends_its_tuning(folder: Path) -> None:
-    session = webrt.load(folder, "wasm", threads=1, tune="background", budget=600)
+def test_closing_a_session_ends_its_tuning(tiny_pack: Path) -> None:
+    session = webrt.load(tiny_pack, "wasm", threads=1, tune="background", budget=600)
     session.run(feeds(session, 5))
     hot = session.tuning
     assert isinstance(hot, HotShape)
@@ -213,39 +201,39 @@ def test_closing_a_session_ends_its_tuning(folder: Path) -> None:
     assert not [t for t in threading.enumerate() if t.name == "webrt tuning"]
 
 
-def test_now_tunes_before_it_returns(folder: Path) -> None:
+def test_now_tunes_before_it_returns(tiny_pack: Path) -> None:
     reports: list[TuneProgress] = []
     sizes = {"rows": 2, "time": 4}
     with webrt.load(
-        folder, "wasm", threads=1, tune="now", budget=3, dims=sizes, on_tune=reports.append
+        tiny_pack, "wasm", threads=1, tune="now", budget=3, dims=sizes, on_tune=reports.append
     ) as session:
         assert reports
         assert len(reports[-1].problems) == len(session.pack.plan.problems)
         assert {r.key.dims for r in Records.read(cache_file())} == {(("s0", 2), ("s1", 4))}
 
 
-def test_a_second_visit_runs_no_trial(folder: Path) -> None:
+def test_a_second_visit_runs_no_trial(tiny_pack: Path) -> None:
     sizes = {"rows": 2, "time": 4}
     first: list[TuneProgress] = []
     second: list[TuneProgress] = []
     options: dict[str, Any] = {"threads": 1, "tune": "now", "dims": sizes}
-    with webrt.load(folder, "wasm", budget=3, on_tune=first.append, **options):
+    with webrt.load(tiny_pack, "wasm", budget=3, on_tune=first.append, **options):
         pass
     kept = cache_file().read_text()
     assert first
-    with webrt.load(folder, "wasm", budget=3, on_tune=second.append, **options):
+    with webrt.load(tiny_pack, "wasm", budget=3, on_tune=second.append, **options):
         assert not second
     assert cache_file().read_text() == kept
-    with webrt.load(folder, "wasm", budget=8, on_tune=second.append, **options):
+    with webrt.load(tiny_pack, "wasm", budget=8, on_tune=second.append, **options):
         assert second  # there are five seconds more
-    with webrt.load(folder, "wasm", threads=1, tune="background", budget=3) as session:
+    with webrt.load(tiny_pack, "wasm", threads=1, tune="background", budget=3) as session:
         session.run(feeds(session, 9))
         hot = session.tuning
         assert isinstance(hot, HotShape)
         assert hot.tuning is not None  # another shape
         hot.cancel()
     cache_file().with_name("tuned.json").write_text("[1]")  # not in form: nothing is known
-    with webrt.load(folder, "wasm", budget=1, on_tune=first.append, **options):
+    with webrt.load(tiny_pack, "wasm", budget=1, on_tune=first.append, **options):
         pass
 
 
@@ -257,6 +245,6 @@ def test_a_second_visit_runs_no_trial(folder: Path) -> None:
         ({"tune": "now", "dims": {"lines": 3}}, "unknown dim 'lines': this model's are rows, time"),
     ],
 )
-def test_bad_arguments_are_refused(arguments: Any, message: str, folder: Path) -> None:
+def test_bad_arguments_are_refused(arguments: Any, message: str, tiny_pack: Path) -> None:
     with pytest.raises(UsageError, match=message):
-        webrt.load(folder, "wasm", threads=1, **arguments)
+        webrt.load(tiny_pack, "wasm", threads=1, **arguments)

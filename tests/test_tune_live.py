@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from adapters import DEVICES, opened
-from test_cli import make_model
 
 import webrt
 from webrt.cli.main import run_app
@@ -22,20 +21,7 @@ from webrt.tune import live
 from webrt.tune.candidate import candidates, generate
 from webrt.tune.records import Records, cache_file
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import onnx
-
-    target = tmp_path_factory.mktemp("packs")
-    onnx.save(make_model(), target / "model.onnx")
-    webrt.pack(target / "model.onnx", target / "pack")
-    return target / "pack"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def feeds(session: Session, rows: int) -> dict[str, npt.NDArray[Any]]:
@@ -59,9 +45,9 @@ def same(left: dict[str, Any], right: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", DEVICES)
-def test_answers_stay_while_kernels_are_swapped(kind: Any, folder: Path) -> None:
+def test_answers_stay_while_kernels_are_swapped(kind: Any, tiny_pack: Path) -> None:
     with opened(kind) as device:
-        session = run_sync(Session.open(FolderSource(folder), device))
+        session = run_sync(Session.open(FolderSource(tiny_pack), device))
         before = {rows: session.run(feeds(session, rows)) for rows in (5, 16)}
         records = Records()
         report = run_sync(live.tune(session, bound(session, 5), 3, records))
@@ -72,9 +58,9 @@ def test_answers_stay_while_kernels_are_swapped(kind: Any, folder: Path) -> None
 
 
 @pytest.mark.parametrize("kind", DEVICES)
-def test_every_schedule_can_be_swapped_in(kind: Any, folder: Path) -> None:
+def test_every_schedule_can_be_swapped_in(kind: Any, tiny_pack: Path) -> None:
     with opened(kind) as device:
-        session = run_sync(Session.open(FolderSource(folder), device))
+        session = run_sync(Session.open(FolderSource(tiny_pack), device))
         wanted = session.run(feeds(session, 5))
         bindings = bound(session, 5)
         for index, problem in enumerate(session.pack.plan.problems):
@@ -88,15 +74,15 @@ def test_every_schedule_can_be_swapped_in(kind: Any, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", DEVICES)
-def test_records_serve_the_next_session(kind: Any, folder: Path) -> None:
+def test_records_serve_the_next_session(kind: Any, tiny_pack: Path) -> None:
     records = Records()
     with opened(kind) as device:
-        session = run_sync(Session.open(FolderSource(folder), device))
+        session = run_sync(Session.open(FolderSource(tiny_pack), device))
         assert live.shapes(session, records) == []
         run_sync(live.tune(session, bound(session, 5), 3, records))
         slower = [r for r in records if (b := r.best) and b.schedule != r.trials[0].schedule]
     with opened(kind) as device:
-        session = run_sync(Session.open(FolderSource(folder), device))
+        session = run_sync(Session.open(FolderSource(tiny_pack), device))
         wanted = session.run(feeds(session, 5))
         assert live.shapes(session, records) == [bound(session, 5)]
         assert run_sync(live.apply(session, bound(session, 5), records)) >= len(slower)
@@ -109,10 +95,10 @@ def output_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 
 def test_the_command_tunes_and_remembers(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cpu = ("--device", "wasm", "--threads", "1")
-    result = output_of(capsys, "tune", str(folder), *cpu, "--budget", "2", "--json")
+    result = output_of(capsys, "tune", str(tiny_pack), *cpu, "--budget", "2", "--json")
     assert {"trials", "seconds", "before_ms", "after_ms", "problems", "dims"} <= result.keys()
     assert result["trials"] == sum(p["trials"] for p in result["problems"])
     for problem in result["problems"]:
@@ -143,20 +129,20 @@ def test_the_command_tunes_and_remembers(
     ],
 )
 def test_bad_input_ends_in_one_line(
-    arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, tiny_pack: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_app([str(folder) if a == "PACK" else a for a in arguments]) == 2
+    assert run_app([str(tiny_pack) if a == "PACK" else a for a in arguments]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
 
 
 def test_broken_records_are_said_and_left_alone(
-    folder: Path, caplog: pytest.LogCaptureFixture
+    tiny_pack: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache_file().parent.mkdir(parents=True)
     cache_file().write_text("{}")
-    with webrt.load(folder, "wasm", threads=1) as session:
+    with webrt.load(tiny_pack, "wasm", threads=1) as session:
         session.run(feeds(session, 3))
     assert "not webrt's records" in caplog.text
     assert cache_file().read_text() == "{}"
