@@ -246,17 +246,24 @@ def test_a_strict_content_security_policy_is_enough(browser: Performer, sample: 
     assert found["results"][0]["outputs"] == expected(batches[0])
 
 
-def test_what_a_page_loads_is_small(chromium: Chromium, sample: str, site: Site) -> None:
-    script = """async ({InferenceSession}, {url}) => {
-      const session = await InferenceSession.create(url, {device: "wasm"});
+@pytest.mark.parametrize(
+    ("device", "loaded", "spared"),
+    [("wasm", "wasm-worker.js", "device.js"), ("webgpu", "device.js", "wasm.js")],
+)
+def test_what_a_page_loads_is_small(
+    chromium: Chromium, sample: str, site: Site, device: str, loaded: str, spared: str
+) -> None:
+    script = """async ({InferenceSession}, {url, device}) => {
+      const session = await InferenceSession.create(url, {device});
       await session.release();
     }"""
     site.requests.clear()
-    chromium.run(script, {"url": sample})
+    chromium.run(script, {"url": sample, "device": device})
     files = {r for r in site.requests if r.startswith("/web/")}
-    assert {"/web/webrt.js", "/web/device.js", "/web/wasm-worker.js"} <= files
+    assert {"/web/webrt.js", f"/web/{loaded}"} <= files
+    assert f"/web/{spared}" not in files
     size = sum(len(gzip.compress((ROOT / f[1:]).read_bytes())) for f in files)
-    assert size <= 60_000, f"{size} bytes gzip in {len(files)} files"  # 51,900 in 2026-11
+    assert size <= 60_000, f"{size} bytes gzip in {len(files)} files"  # 55,600; 45,300
 
 
 def test_node_tests() -> None:

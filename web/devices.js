@@ -1,8 +1,6 @@
 // Which device a session runs on, from what the page asks for.
 
-import { Device as GpuDevice } from "./device.js";
 import { DeviceError, messageOf } from "./errors.js";
-import { WasmDevice } from "./wasm.js";
 
 /** @typedef {import("./protocol.js").Device} Device */
 /** `auto` is a hardware GPU, else wasm: a GPU in software is slower than the CPU's own kernels.
@@ -46,10 +44,18 @@ export async function openDevice(options = {}) {
 
 /** @param {string} name @param {DeviceOptions} options @returns {Promise<Device>} */
 async function openOne(name, options) {
-  if (name === "webgpu") return GpuDevice.open(options);
-  if (name === "wasm") return WasmDevice.open(options);
-  const gpu = await GpuDevice.open(options).catch(() => null);
+  if (name === "webgpu") return openGpu(options);
+  if (name === "wasm") return openCpu(options);
+  const gpu = await openGpu(options).catch(() => null);
   if (gpu && gpu.info.adapterClass !== "cpu") return gpu;
   gpu?.close();
-  return WasmDevice.open(options);
+  return openCpu(options);
 }
+
+// A page loads the code of the device that it runs on, and of no other.
+
+/** @param {DeviceOptions} options @returns {Promise<Device>} */
+const openGpu = async (options) => (await import("./device.js")).Device.open(options);
+
+/** @param {DeviceOptions} options @returns {Promise<Device>} */
+const openCpu = async (options) => (await import("./wasm.js")).WasmDevice.open(options);

@@ -2,7 +2,6 @@
 // webrt/runtime/kernels.py in JavaScript.
 
 import { DeviceError } from "./errors.js";
-import { RELAXED_SIMD } from "./wasm.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./protocol.js").Device} Device */
@@ -15,6 +14,9 @@ import { RELAXED_SIMD } from "./wasm.js";
 /** One kernel a problem; `packers` lay constants out while the weights are loaded, and a worker
  * needs `scratch` bytes of its own memory.
  * @typedef {{problems: Kernel[], packers: object[], scratch: number, compiled: number}} Kernels */
+
+/** The feature of an engine that runs modules with relaxed SIMD. */
+export const RELAXED_SIMD = "relaxed-simd";
 
 /** The module of the pack that a wasm device runs. @param {Pack} pack @param {DeviceInfo} info */
 export const moduleFor = ({ wasm }, info) => wasm.modules[Number(info.features.includes(RELAXED_SIMD))];

@@ -1,21 +1,15 @@
 // InferenceSession: load a pack, run it. In the shape of onnxruntime-web's API.
 
 import { bind, checkSymbols, shapeOf } from "./bind.js";
-import { Shapes } from "./bound.js";
 import { deviceNames, openDevice } from "./devices.js";
 import { DeviceLostError, UsageError } from "./errors.js";
 import { Files } from "./fetch.js";
-import { compileKernels, moduleFor } from "./kernels.js";
+import { load, rehearsed, tuningOf } from "./load.js";
 import { Tensor, fromStorage } from "./tensor.js";
-import { rehearse, warmKernels, warmPackers } from "./warm.js";
-import { WasmDevice } from "./wasm.js";
-import { Weights } from "./weights.js";
-import { float16Mode, widenedPack } from "./widen.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./manifest.js").Port} Port */
-/** @typedef {import("./protocol.js").Device} Device */
-/** @typedef {import("./kernels.js").Kernels} Kernels */
+/** @typedef {import("./load.js").Loaded} Loaded */
 /** @typedef {import("./bind.js").Feeds} Feeds */
 /** @typedef {import("./tune.js").Tuning} Tuning */
 /** What `onProgress` is told: bytes of weights, kernels, or how tuning goes.
@@ -23,9 +17,6 @@ import { float16Mode, widenedPack } from "./widen.js";
  *   import("./tune-options.js").TuneProgress} Progress */
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
  *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
-/** A pack on a device, as that device runs it. @typedef {{pack: Pack, device: Device,
- *   kernels: Kernels, shapes: Shapes | import("./flow.js").FlowShapes,
- *   float16: "native" | "widened" | null}} Loaded */
 /** @typedef {ReturnType<typeof bind>} Bound */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
@@ -93,11 +84,7 @@ export class InferenceSession {
       await files.used();
       options.signal?.throwIfAborted();
       const session = new InferenceSession(loaded);
-      const { device } = loaded;
-      const { shapes } = loaded;
-      if (device instanceof WasmDevice && shapes instanceof Shapes) {
-        await rehearse(loaded.pack, device, shapes);
-      }
+      await rehearsed(loaded);
       if (tuning) {
         await tuning.warm();
         session.#tuning = tuning;
@@ -197,48 +184,6 @@ export class InferenceSession {
       return [name, fromStorage(type, bytes[j], shape, this.#pack.tensors[tensor].storage)];
     }));
   }
-}
-
-/** What tuning knows and may do, where the page asks for it: a page that doesn't loads nothing of it.
- * @param {Pack} pack @param {Files} files @param {Options} options @returns {Promise<Tuning | null>} */
-async function tuningOf(pack, files, options) {
-  const { tune = "off", records, onProgress } = options;
-  if (!["off", "background", "now"].includes(tune)) {
-    throw new UsageError(`tune: expected off, background or now, found '${tune}'`);
-  }
-  if (tune === "off" && records === undefined && !pack.records) return null;
-  const { Tuning } = await import("./tune.js");
-  return new Tuning(pack, files, options, (progress) => onProgress?.(progress));
-}
-
-/** Put a pack on a device. @param {Pack} given @param {Files} files @param {Promise<Device>} opening
- * @param {Tuning | null} tuning @param {Options} options @returns {Promise<Loaded>} */
-async function load(given, files, opening, tuning, { onProgress }) {
-  const device = await opening;
-  const float16 = float16Mode(given, device.info.features);
-  const pack = float16 === "widened" ? widenedPack(given) : given;
-  const weights = new Weights(pack, device);
-  const kernels = compile(pack, files, device, tuning && (() => tuning.serveKnown(device, weights)),
-    (done, total) => onProgress?.({ stage: "kernels", done, total }));
-  await Promise.all([
-    weights.load(files, kernels, (done, total) => onProgress?.({ stage: "weights", done, total })),
-    device instanceof WasmDevice && kernels.then((made) => warmKernels(pack, device, made)),
-  ]);
-  const made = await kernels;
-  const Kind = pack.flow.length ? (await import("./flow.js")).FlowShapes : Shapes;
-  return { pack, device, kernels: made, shapes: new Kind(pack, device, made, weights), float16 };
-}
-
-/** @param {Pack} pack @param {Files} files @param {Device} device
- * @param {(() => Promise<void>) | null} serveKnown
- * @param {(done: number, total: number) => void} progress @returns {Promise<Kernels>} */
-async function compile(pack, files, device, serveKnown, progress) {
-  const { info } = device;
-  const module = info.kind === "wasm" ? await files.module(moduleFor(pack, info)) : null;
-  const kernels = await compileKernels(pack, device, module, progress);
-  await serveKnown?.();
-  if (device instanceof WasmDevice) await warmPackers(pack, device, kernels);
-  return kernels;
 }
 
 /** @param {Pack} pack @param {Port} port @returns {Metadata} */

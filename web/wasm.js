@@ -6,6 +6,7 @@ import {
 } from "./abi.js";
 import { CompileError, DeviceError, UsageError, messageOf } from "./errors.js";
 import { Heap, MAX_TOTAL } from "./heap.js";
+import { RELAXED_SIMD } from "./kernels.js";
 import { Threads, sharedMemory } from "./threads.js";
 
 /** @typedef {import("./protocol.js").KernelCode} KernelCode */
@@ -23,9 +24,6 @@ import { Threads, sharedMemory } from "./threads.js";
 /** @typedef {{threads?: number, relaxedSimd?: boolean, worker?: string}} Options */
 
 const MAX_THREADS = 8;
-/** The feature of an engine that runs modules with relaxed SIMD. */
-export const RELAXED_SIMD = "relaxed-simd";
-
 /** A function that returns f32x4.relaxed_madd of three zeros. */
 const RELAXED_PROBE = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0,

@@ -26,6 +26,8 @@ export type Kernels = {
 /** One kernel a problem; `packers` lay constants out while the weights are loaded, and a worker
  * needs `scratch` bytes of its own memory.
  * @typedef {{problems: Kernel[], packers: object[], scratch: number, compiled: number}} Kernels */
+/** The feature of an engine that runs modules with relaxed SIMD. */
+export declare const RELAXED_SIMD = "relaxed-simd";
 /** The module of the pack that a wasm device runs. @param {Pack} pack @param {DeviceInfo} info */
 export declare const moduleFor: ({ wasm }: Pack, info: DeviceInfo) => import("./modules.js").WasmModule;
 /**

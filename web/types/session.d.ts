@@ -1,10 +1,8 @@
 import { bind } from "./bind.js";
-import { Shapes } from "./bound.js";
 import { Tensor } from "./tensor.js";
 export type Pack = import("./manifest.js").Pack;
 export type Port = import("./manifest.js").Port;
-export type Device = import("./protocol.js").Device;
-export type Kernels = import("./kernels.js").Kernels;
+export type Loaded = import("./load.js").Loaded;
 export type Feeds = import("./bind.js").Feeds;
 export type Tuning = import("./tune.js").Tuning;
 export type Progress = {
@@ -14,13 +12,6 @@ export type Progress = {
 } | import("./tune-options.js").TuneProgress;
 export type Options = import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions & import("./tune-options.js").TuneOptions & {
     onProgress?: (progress: Progress) => void;
-};
-export type Loaded = {
-    pack: Pack;
-    device: Device;
-    kernels: Kernels;
-    shapes: Shapes | import("./flow.js").FlowShapes;
-    float16: "native" | "widened" | null;
 };
 export type Bound = ReturnType<typeof bind>;
 export type Metadata = {
@@ -33,8 +24,7 @@ export type Metadata = {
 };
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./manifest.js").Port} Port */
-/** @typedef {import("./protocol.js").Device} Device */
-/** @typedef {import("./kernels.js").Kernels} Kernels */
+/** @typedef {import("./load.js").Loaded} Loaded */
 /** @typedef {import("./bind.js").Feeds} Feeds */
 /** @typedef {import("./tune.js").Tuning} Tuning */
 /** What `onProgress` is told: bytes of weights, kernels, or how tuning goes.
@@ -42,9 +32,6 @@ export type Metadata = {
  *   import("./tune-options.js").TuneProgress} Progress */
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
  *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
-/** A pack on a device, as that device runs it. @typedef {{pack: Pack, device: Device,
- *   kernels: Kernels, shapes: Shapes | import("./flow.js").FlowShapes,
- *   float16: "native" | "widened" | null}} Loaded */
 /** @typedef {ReturnType<typeof bind>} Bound */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,

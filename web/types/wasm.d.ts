@@ -36,8 +36,6 @@ export type Options = {
     relaxedSimd?: boolean;
     worker?: string;
 };
-/** The feature of an engine that runs modules with relaxed SIMD. */
-export declare const RELAXED_SIMD = "relaxed-simd";
 /** Worker threads over one memory. Errors that they report reject the next read. */
 export declare class WasmDevice {
     #private;

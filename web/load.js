@@ -1,0 +1,75 @@
+// From a pack's files to a pack on a device: weights there, kernels compiled, memory known.
+
+import { Shapes } from "./bound.js";
+import { UsageError } from "./errors.js";
+import { compileKernels, moduleFor } from "./kernels.js";
+import { Weights } from "./weights.js";
+import { float16Mode, widenedPack } from "./widen.js";
+
+/** @typedef {import("./manifest.js").Pack} Pack */
+/** @typedef {import("./fetch.js").Files} Files */
+/** @typedef {import("./protocol.js").Device} Device */
+/** @typedef {import("./kernels.js").Kernels} Kernels */
+/** @typedef {import("./tune.js").Tuning} Tuning */
+/** @typedef {import("./session.js").Options} Options */
+/** A pack on a device, as that device runs it. @typedef {{pack: Pack, device: Device,
+ *   kernels: Kernels, shapes: Shapes | import("./flow.js").FlowShapes,
+ *   float16: "native" | "widened" | null}} Loaded */
+/** @typedef {import("./wasm.js").WasmDevice} WasmDevice */
+
+/** What tuning knows and may do, where the page asks for it: a page that doesn't loads nothing of it.
+ * @param {Pack} pack @param {Files} files @param {Options} options @returns {Promise<Tuning | null>} */
+export async function tuningOf(pack, files, options) {
+  const { tune = "off", records, onProgress } = options;
+  if (!["off", "background", "now"].includes(tune)) {
+    throw new UsageError(`tune: expected off, background or now, found '${tune}'`);
+  }
+  if (tune === "off" && records === undefined && !pack.records) return null;
+  const { Tuning } = await import("./tune.js");
+  return new Tuning(pack, files, options, (progress) => onProgress?.(progress));
+}
+
+/** Put a pack on a device. @param {Pack} given @param {Files} files @param {Promise<Device>} opening
+ * @param {Tuning | null} tuning @param {Options} options @returns {Promise<Loaded>} */
+export async function load(given, files, opening, tuning, { onProgress }) {
+  const device = await opening;
+  const cpu = onCpu(device);
+  const warm = cpu && await import("./warm.js");
+  const float16 = float16Mode(given, device.info.features);
+  const pack = float16 === "widened" ? widenedPack(given) : given;
+  const weights = new Weights(pack, device);
+  const kernels = compile(pack, files, device, tuning && (() => tuning.serveKnown(device, weights)),
+    (done, total) => onProgress?.({ stage: "kernels", done, total }));
+  await Promise.all([
+    weights.load(files, kernels, (done, total) => onProgress?.({ stage: "weights", done, total })),
+    warm && kernels.then((made) => warm.warmKernels(pack, cpu, made)),
+  ]);
+  const made = await kernels;
+  const Kind = pack.flow.length ? (await import("./flow.js")).FlowShapes : Shapes;
+  return { pack, device, kernels: made, shapes: new Kind(pack, device, made, weights), float16 };
+}
+
+/** @param {Pack} pack @param {Files} files @param {Device} device
+ * @param {(() => Promise<void>) | null} serveKnown
+ * @param {(done: number, total: number) => void} progress @returns {Promise<Kernels>} */
+async function compile(pack, files, device, serveKnown, progress) {
+  const { info } = device;
+  const module = info.kind === "wasm" ? await files.module(moduleFor(pack, info)) : null;
+  const kernels = await compileKernels(pack, device, module, progress);
+  await serveKnown?.();
+  const cpu = onCpu(device);
+  if (cpu) await (await import("./warm.js")).warmPackers(pack, cpu, kernels);
+  return kernels;
+}
+
+/** Run it once where the first run would be slow otherwise. @param {Loaded} loaded */
+export async function rehearsed({ pack, device, shapes }) {
+  const cpu = onCpu(device);
+  if (!cpu || !(shapes instanceof Shapes)) return;
+  await (await import("./warm.js")).rehearse(pack, cpu, shapes);
+}
+
+/** The device where it is the CPU: pages that run on a GPU never load its code.
+ * @param {Device} device */
+const onCpu = (device) => (
+  device.info.kind === "wasm" ? /** @type {WasmDevice} */ (device) : null);
