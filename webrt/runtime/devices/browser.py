@@ -8,7 +8,6 @@ hands it over instead: `pyodide.registerJsModule("webrt_device", await import(".
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,34 +63,28 @@ async def open_device(
     if threads is not None:
         options["threads"] = threads
     with _translated():
-        try:
-            player = importlib.import_module("webrt_device")
-        except ModuleNotFoundError:
-            with _wheel_player() as (url, worker):
-                player = await run_js("(url) => import(url)")(url)
-                options["worker"] = worker
-                return BrowserDevice(await player.openDevice(_objects(options)))
+        player = await _player()
         return BrowserDevice(await player.openDevice(_objects(options)))
 
 
-@contextmanager
-def _wheel_player() -> Iterator[tuple[str, str]]:
-    """This wheel's devices.js and wasm-worker.js as blobs: they live as long as the context."""
-    made: dict[str, str] = {}
+_linked: list[Any] = []
+"""The module namespace of this wheel's devices.js, once it was needed."""
 
-    def blob(name: str) -> str:
-        if name not in made:
-            source = (web_dir() / name).read_text()
-            source = re.sub(r'from "\./([\w.-]+)"', lambda m: f'from "{blob(m[1])}"', source)
-            options = js.Object.fromEntries(to_js([["type", "text/javascript"]]))
-            made[name] = str(js.URL.createObjectURL(js.Blob.new(to_js([source]), options)))
-        return made[name]
 
+async def _player() -> Any:
+    """The page's own devices.js where it handed one over, else this wheel's, out of blobs."""
     try:
-        yield blob("devices.js"), blob("wasm-worker.js")
-    finally:
-        for url in made.values():
-            js.URL.revokeObjectURL(url)
+        return importlib.import_module("webrt_device")
+    except ModuleNotFoundError:
+        pass
+    if not _linked:
+        sources = {path.name: path.read_text() for path in web_dir().glob("*.js")}
+        options = _objects({"type": "text/javascript"})
+        blob = js.Blob.new(to_js([sources["link.js"]]), options)
+        load = run_js("(url) => import(url)")
+        linker = await load(js.URL.createObjectURL(blob))
+        _linked.append(await load(linker.link(_objects(sources), "devices.js")))
+    return _linked[0]
 
 
 @contextmanager
