@@ -5,6 +5,7 @@
     DIR/kernels.wasm                  every kernel for CPUs, in one module (codegen/abi.py)
     DIR/kernels-relaxed.wasm          the same with relaxed SIMD
     DIR/records.json                  maybe: tuning records that travel along (tune/records.py)
+    DIR/checks.bin                    maybe: inputs with the outputs they should give (checks.py)
 
 manifest.json is one JSON object, UTF-8:
 
@@ -20,7 +21,8 @@ manifest.json is one JSON object, UTF-8:
     problems    [{"text": the problem's text form, "wide"?: the same with f32 for f16}, …]
     kernels     one a problem: [{"name", "schedule": {…}, "grid": [Dim, Dim, Dim],
                   "workgroup": [x, y, z], "work": Dim, "wgsl": "…",
-                  "bindings": [{"name", "dtype", "lanes", "writable"}…]}, …]
+                  "bindings": [{"name", "dtype", "lanes", "writable"}…],
+                  "cost"?: {"operations": Dim, "bytes": Dim, "wide"?: bytes with f32 for f16}}, …]
     steps       [{"problem": 0, "inputs": [tensor…], "outputs": [tensor…], "node": "…"}, …]
     flow?       how steps follow one another, where it isn't one after the other (pack/flow.py)
     wasm        {"modules": [{"file": "kernels.wasm", "bytes": n, "sha256": "…", "relaxed": false},
@@ -29,6 +31,7 @@ manifest.json is one JSON object, UTF-8:
                    "scratch": bytes, "panels": [[operand, packer], …]}, …],
                  "packers": [{"name", "units": n, "scratch": bytes, "reads": n, "bytes": n}, …]}
     records?    {"file": "records.json", "bytes": n, "sha256": "…"}: what tuning found elsewhere
+    checks?     {"file": "checks.bin", "bytes": n, "sha256": "…"}: what `session.verify` runs
     shards      [{"file": "weights-00000.safetensors", "bytes": n, "sha256": "…"}, …]
     sha256      of this file's bytes with these 64 hex digits replaced by zeros; the file ends in
                 `"sha256":"<64 hex digits>"}` and a newline
@@ -47,7 +50,8 @@ reads a constant of `reads` bytes and writes the `bytes` that a kernel reads in 
 `panels` names an operand (the number of its binding), every step of the problem gives the kernel
 what that packer makes of the step's constant. Packers run once, while the weights are loaded.
 `scratch` is what a worker needs besides.
-`work` counts the kernel's scalar operations: submissions are cut by it.
+`work` counts the kernel's scalar operations: submissions are cut by it. `cost` is for profiles
+(`kernel/costs.py`), and is left out where its dims would be long.
 
 What a reader holds a manifest to, besides types and ranges (`tests/vectors/pack/` has a case of
 each, for every reader): symbol j is `s<j>`; a Dim is a sum of products of atoms; a step's tensors
@@ -80,6 +84,8 @@ MODULES = ("kernels.wasm", "kernels-relaxed.wasm")
 MAX_MODULE_BYTES = 64 << 20
 RECORDS = "records.json"
 MAX_RECORDS_BYTES = 16 << 20
+CHECKS = "checks.bin"
+MAX_CHECKS_BYTES = 64 << 20
 MAX_UNITS = (1 << 31) - 1
 MAX_SCRATCH_BYTES = 16 << 20
 MAX_PANEL_BYTES = 1 << 30
@@ -160,6 +166,15 @@ class RecordsFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ChecksFile:
+    """The file of check vectors."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Where a constant's bytes stand: `offset` counts from the start of the shard's file.
 
@@ -188,6 +203,7 @@ class Pack:
     generator: str
     wasm: WasmPart
     records: RecordsFile | None = None
+    checks: ChecksFile | None = None
 
 
 def weights_by_dtype(pack: Pack) -> dict[str, int]:

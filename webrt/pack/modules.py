@@ -10,6 +10,8 @@ from webrt.errors import PackError
 from webrt.kernel.widen import wide_dtype
 from webrt.pack.field import Field
 from webrt.pack.format import (
+    CHECKS,
+    MAX_CHECKS_BYTES,
     MAX_CONSTANT_BYTES,
     MAX_MODULE_BYTES,
     MAX_PANEL_BYTES,
@@ -18,6 +20,7 @@ from webrt.pack.format import (
     MAX_UNITS,
     MODULES,
     RECORDS,
+    ChecksFile,
     KernelEntry,
     Packer,
     RecordsFile,
@@ -127,7 +130,16 @@ def read_records(field: Field) -> RecordsFile:
     return RecordsFile(file, size, read_sha256(field.member("sha256")))
 
 
-def check_file(part: Shard | WasmModule | RecordsFile, data: memoryview, folder: str = "") -> Field:
+def read_checks(field: Field) -> ChecksFile:
+    """The file of check vectors; what is in it is checked where it is used (`checks.py`)."""
+    file = field.member("file").choice(CHECKS)
+    size = field.member("bytes").integer(1, MAX_CHECKS_BYTES)
+    return ChecksFile(file, size, read_sha256(field.member("sha256")))
+
+
+def check_file(
+    part: Shard | WasmModule | RecordsFile | ChecksFile, data: memoryview, folder: str = ""
+) -> Field:
     """Hold a file's bytes against the manifest: length and sha256; raises PackError."""
     field = Field(None, "", f"{folder}/{part.file}" if folder else part.file)
     if data.nbytes != part.bytes:

@@ -36,6 +36,7 @@ from webrt.pack.format import (
 from webrt.pack.modules import (
     altered,
     check_file,
+    read_checks,
     read_name,
     read_records,
     read_sha256,
@@ -117,7 +118,8 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> Pack:
     plan = replace(plan, flow=reader.read(root))
     wasm = read_wasm(root.member("wasm"), kernels, plan, known)
     records = read_records(root.member("records")) if root.has("records") else None
-    return Pack(plan, kernels, shards, placements, generator, wasm, records)
+    checks = read_checks(root.member("checks")) if root.has("checks") else None
+    return Pack(plan, kernels, shards, placements, generator, wasm, records, checks)
 
 
 def _sealed_json(data: bytes, file: str) -> object:

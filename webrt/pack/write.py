@@ -10,19 +10,21 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from webrt import dims
 from webrt.dtypes import DType
 from webrt.errors import PackError
+from webrt.kernel import costs
 from webrt.kernel.loop import Binding
 from webrt.kernel.problem import Problem
 from webrt.kernel.text import print_problem
 from webrt.kernel.widen import stores_f16, widened
 from webrt.pack.flow import flow_json
 from webrt.pack.format import (
+    CHECKS,
     MANIFEST,
     MAX_SHARD_BYTES,
     MODULES,
@@ -30,6 +32,7 @@ from webrt.pack.format import (
     SEAL,
     SHARD_NAME,
     VERSION,
+    ChecksFile,
     KernelEntry,
     Pack,
     Placement,
@@ -45,6 +48,8 @@ from webrt.plan.plan import Home, ModelSymbol, Plan, Port
 from webrt.version import __version__
 
 SAFETENSORS_DTYPE = {DType.F32: "F32", DType.F16: "F16", DType.I32: "I32", DType.U32: "U32"}
+MAX_COST = 2000
+"""Characters of a kernel's `cost` at most: it is there to be shown."""
 _ENTRY_SLACK = 40  # two offsets, a comma, quotes: more than a header entry's varying part can take
 
 
@@ -56,10 +61,12 @@ def write_pack(
     constants: Mapping[int, object],
     progress: Callable[[int, int], None] | None = None,
     records: bytes | None = None,
+    checks: Callable[[Path], bytes] | None = None,
 ) -> Pack:
     """Write the folder `target`; `constants` maps a tensor's index to its bytes (a buffer).
 
-    `records` are tuning records that travel along, in the form of a file.
+    `records` are tuning records that travel along, in the form of a file; `checks` makes check
+    vectors of the folder, when all else is in it.
 
     The folder appears when it is complete: everything is written beside it and renamed. A folder
     in its place is replaced only if it is a pack or empty; raises PackError otherwise.
@@ -81,9 +88,10 @@ def write_pack(
         part = WasmPart(_write_modules(scratch, wasm), wasm.kernels, wasm.packers)
         shipped = None if records is None else _write_records(scratch, records)
         pack = Pack(plan, tuple(kernels), tuple(shards), placements, generator, part, shipped)
-        manifest = manifest_bytes(pack)
-        parse_manifest(manifest, MANIFEST)  # what no reader would take is not written
-        (scratch / MANIFEST).write_bytes(manifest)
+        _write_manifest(scratch, pack)
+        if checks is not None:
+            pack = replace(pack, checks=_write_checks(scratch, checks(scratch)))
+            _write_manifest(scratch, pack)
         os.chmod(scratch, 0o755)  # mkdtemp makes it private; a pack is for a web server to read
         _move(scratch, target)
     except BaseException:
@@ -97,6 +105,17 @@ def _write_records(folder: Path, records: bytes) -> RecordsFile:
     return RecordsFile(RECORDS, len(records), hashlib.sha256(records).hexdigest())
 
 
+def _write_checks(folder: Path, checks: bytes) -> ChecksFile:
+    (folder / CHECKS).write_bytes(checks)
+    return ChecksFile(CHECKS, len(checks), hashlib.sha256(checks).hexdigest())
+
+
+def _write_manifest(folder: Path, pack: Pack) -> None:
+    manifest = manifest_bytes(pack)
+    parse_manifest(manifest, MANIFEST)  # what no reader would take is not written
+    (folder / MANIFEST).write_bytes(manifest)
+
+
 def check_target(target: Path) -> None:
     """Refuse to replace anything but a pack or an empty folder; raises PackError."""
     if not target.exists() and not target.is_symlink():
@@ -104,7 +123,7 @@ def check_target(target: Path) -> None:
     if target.is_symlink() or not target.is_dir():
         raise PackError(f"{target}: is not a folder; name another output folder")
     names = sorted(entry.name for entry in target.iterdir())
-    known = (MANIFEST, *MODULES, RECORDS)
+    known = (MANIFEST, *MODULES, RECORDS, CHECKS)
     strange = [n for n in names if n not in known and not re.fullmatch(SHARD_NAME, n)]
     if strange:
         raise PackError(
@@ -238,7 +257,7 @@ def manifest_bytes(pack: Pack) -> bytes:
         "outputs": [_port(p) for p in plan.outputs],
         "tensors": tensors,
         "problems": [_problem(p) for p in plan.problems],
-        "kernels": [_kernel(k) for k in pack.kernels],
+        "kernels": [_kernel(k, p) for k, p in zip(pack.kernels, plan.problems, strict=True)],
         "steps": [
             {
                 "problem": s.problem,
@@ -255,6 +274,7 @@ def manifest_bytes(pack: Pack) -> bytes:
             "packers": [asdict(p) for p in pack.wasm.packers],
         },
         **({} if pack.records is None else {"records": asdict(pack.records)}),
+        **({} if pack.checks is None else {"checks": asdict(pack.checks)}),
         "shards": [{"file": s.file, "bytes": s.bytes, "sha256": s.sha256} for s in pack.shards],
     }
     return seal(body)
@@ -298,7 +318,7 @@ def _port(port: Port) -> dict[str, object]:
     return entry
 
 
-def _kernel(kernel: KernelEntry) -> dict[str, object]:
+def _kernel(kernel: KernelEntry, problem: Problem) -> dict[str, object]:
     return {
         "name": kernel.name,
         "schedule": kernel.schedule,
@@ -307,7 +327,17 @@ def _kernel(kernel: KernelEntry) -> dict[str, object]:
         "work": dims.to_json(kernel.work),
         "bindings": [_binding(b) for b in kernel.bindings],
         "wgsl": kernel.wgsl,
+        **_cost(problem),
     }
+
+
+def _cost(problem: Problem) -> dict[str, object]:
+    """What the problem costs, for players, who can't read it; nothing where that takes long."""
+    found = {"operations": costs.operations(problem), "bytes": costs.traffic(problem)}
+    if stores_f16(problem):
+        found["wide"] = costs.traffic(widened(problem))
+    entry = {name: dims.to_json(dim) for name, dim in found.items()}
+    return {"cost": entry} if len(json.dumps(entry)) <= MAX_COST else {}
 
 
 def _wasm_kernel(kernel: WasmKernel) -> dict[str, object]:

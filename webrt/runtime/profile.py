@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from webrt import dims
-from webrt.kernel.expr import Call, Expr, Load, loads, own_dims, walk
-from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce, expressions, extents
+from webrt.kernel import costs
+from webrt.kernel.problem import Problem
 from webrt.pack.format import Pack
 from webrt.plan.plan import Home, Plan, Step
 from webrt.runtime.device import Buffer, Device, Dispatch, Slice
@@ -119,61 +119,10 @@ def _operands(
 
 
 def operations(problem: Problem, bindings: Mapping[str, int]) -> int:
-    """Floating-point operations of a problem: a product and a sum are two, any function is one."""
-    space = {name: dims.evaluate(d, bindings) for name, d in extents(problem).items()}
-
-    def points(*without: str) -> int:
-        total = 1
-        for name, extent in space.items():
-            total *= 1 if name in without else extent
-        return total
-
-    match problem:
-        case Contract(a=a, b=b, outputs=outputs):
-            inside = 2 * points() + _calls(a) * points("n") + _calls(b) * points("m")
-            return inside + sum(_calls(o.expr) for o in outputs) * points("k")
-        case Attention(score=score, outputs=outputs):
-            products = 2 * points("e") + 2 * points("d")
-            softmax = (_calls(score) + 4) * points("d", "e")  # subtract, exp, sum, maximum
-            return products + softmax + sum(_calls(o.expr) for o in outputs) * points("d", "t")
-        case Reduce(passes=passes, outputs=outputs):
-            rows = points(*(name for name in space if name.startswith("r")))
-            inside = sum(1 + _calls(p.expr) for p in passes) * points()
-            return inside + sum(_calls(o.expr) * (points() if o.each else rows) for o in outputs)
-        case Map(outputs=outputs):
-            return sum(_calls(o.expr) for o in outputs) * points()
-
-
-def _calls(expr: Expr) -> int:
-    """The floating-point calls of an expression; choosing between two values is none."""
-    return sum(isinstance(e, Call) and e.dtype.is_float and e.op != "select" for e in walk(expr))
+    """Floating-point operations of a problem (`kernel/costs.py`)."""
+    return dims.evaluate(costs.operations(problem), bindings)
 
 
 def traffic(problem: Problem, bindings: Mapping[str, int]) -> int:
-    """Bytes that a problem must read and write: each element once, and no more than are asked for.
-
-    A gather of a few rows of a table reads those rows, not the table.
-    """
-    total = sum(dims.evaluate(o.size, bindings) * o.dtype.storage.bytes for o in problem.outputs)
-    space = {name: dims.evaluate(d, bindings) for name, d in extents(problem).items()}
-    asked = [0] * len(problem.operands)
-    for expr in expressions(problem):
-        for load in loads(expr):
-            if isinstance(load.memory, int):
-                asked[load.memory] += _distinct(load, space)
-    for operand, most in zip(problem.operands, asked, strict=True):
-        size = dims.evaluate(operand.size, bindings)
-        total += min(size, most) * operand.dtype.storage.bytes
-    return total
-
-
-def _distinct(load: Load, space: Mapping[str, int]) -> int:
-    """At most how many elements a load sees: one for each value of the indices in its offset."""
-    names: set[str] = set()
-    for part in walk(load):
-        for dim in own_dims(part):
-            names |= dims.free_symbols(dim)
-    total = 1
-    for name in names & space.keys():
-        total *= space[name]
-    return total
+    """Bytes that a problem must read and write (`kernel/costs.py`)."""
+    return dims.evaluate(costs.traffic(problem), bindings)
