@@ -1,7 +1,8 @@
 // The Device protocol of webrt/runtime/device.py on the page's WebGPU: buffers, pipelines,
 // recordings. The player's session and Pyodide's (devices/browser.py) both run on it.
 
-import { CompileError, DeviceError, DeviceLostError, messageOf } from "./errors.js";
+import { CompileError, DeviceError, DeviceLostError, WebrtError, messageOf } from "./errors.js";
+import { Recording } from "./recording.js";
 
 /** @typedef {import("./protocol.js").KernelCode} KernelCode */
 /** @typedef {{pipeline: GPUComputePipeline, layout: GPUBindGroupLayout}} Pipeline */
@@ -9,8 +10,6 @@ import { CompileError, DeviceError, DeviceLostError, messageOf } from "./errors.
 /** `cost` estimates milliseconds on a slow device: long recordings are cut by it.
  * @typedef {{pipeline: Pipeline, slices: readonly Slice[], grid: readonly number[],
  *   cost: number}} Dispatch */
-/** @typedef {{pipeline: GPUComputePipeline, group: GPUBindGroup, x: number, y: number, z: number,
- *   cost: number}} Prepared */
 
 const LIMITS = /** @type {const} */ ([
   "maxBufferSize", "maxStorageBufferBindingSize", "maxStorageBuffersPerShaderStage",
@@ -20,46 +19,8 @@ const LIMITS = /** @type {const} */ ([
 ]);
 const FEATURES = /** @type {const} */ (["shader-f16", "subgroups"]);
 
-/** Milliseconds that one submission may hold the queue: the page's compositing shares the GPU, and
- * drivers' watchdogs (2 s on Windows) take the device away from longer ones. */
-const SUBMISSION_MS = 100;
-
-/** Dispatches with their bind groups, built once. */
-class Recording {
-  /** @param {Prepared[]} steps */
-  constructor(steps) {
-    this.steps = steps;
-    this.cost = steps.reduce((sum, s) => sum + s.cost, 0);
-    /** How much slower than estimated a replay was; 1 until one was timed. */
-    this.scale = 1;
-    this.cut();
-  }
-
-  /** Where each submission ends. */
-  cut() {
-    /** @type {number[]} */
-    this.ends = [];
-    let held = 0;
-    this.steps.forEach((step, j) => {
-      const cost = step.cost * this.scale;
-      if (j && held + cost > SUBMISSION_MS) {
-        this.ends.push(j);
-        held = 0;
-      }
-      held += cost;
-    });
-    this.ends.push(this.steps.length);
-  }
-
-  /** Learn from a replay that took `ms`. @param {number} ms */
-  timed(ms) {
-    const scale = ms / Math.max(this.cost, 1e-6);
-    if (scale < this.scale / 2 || scale > this.scale * 2) {
-      this.scale = scale;
-      this.cut();
-    }
-  }
-}
+/** Milliseconds after something failed in which the GPU may still say that it is lost. */
+const LOSS_MS = 100;
 
 /** One GPUDevice. Errors that WebGPU reports later reject the next read: never silent zeros. */
 export class Device {
@@ -77,14 +38,13 @@ export class Device {
     this.failure = null;
     /** @type {{recording: Recording, start: number} | null} */
     this.replayed = null;
+    /** Buffers that are not yet given back. @type {Set<GPUBuffer>} */
+    this.buffers = new Set();
+    /** Who waits for the GPU. @type {Set<(error: DeviceLostError) => void>} */
+    this.waiting = new Set();
     /** @type {DeviceLostError | null} */
     this.lostError = null;
-    /** @type {Promise<never>} */
-    this.lost = gpu.lost.then((info) => {
-      this.lostError ??= lostError(info.message || info.reason);
-      throw this.lostError;
-    });
-    this.lost.catch(() => {});
+    gpu.lost.then(({ message, reason }) => this.#lose(message || reason));
     gpu.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       this.failure ??= event.error.message;
@@ -125,12 +85,24 @@ export class Device {
     }
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_SRC
       | GPUBufferUsage.COPY_DST;
-    return this.#watch(() => this.gpu.createBuffer({ size: bytes, usage, label }));
+    return this.#watch(() => this.#create({ size: bytes, usage, label }));
+  }
+
+  /** @param {GPUBufferDescriptor} descriptor @returns {GPUBuffer} */
+  #create(descriptor) {
+    const buffer = this.gpu.createBuffer(descriptor);
+    this.buffers.add(buffer);
+    return buffer;
   }
 
   /** Queue a write; offset and length are multiples of 4.
    * @param {GPUBuffer} buffer @param {number} offset @param {Uint8Array<ArrayBuffer>} data */
   upload(buffer, offset, data) {
+    this.#watch(() => this.#write(buffer, offset, data));
+  }
+
+  /** @param {GPUBuffer} buffer @param {number} offset @param {Uint8Array<ArrayBuffer>} data */
+  #write(buffer, offset, data) {
     const { length } = data;
     this.gpu.queue.writeBuffer(buffer, offset, data, 0, length - (length % 4));
     if (length % 4) { // an odd number of f16 elements
@@ -140,13 +112,16 @@ export class Device {
     }
   }
 
-  /** Queue writes of parts of `data`.
+  /** Queue writes of parts of `data`, and wait until the GPU has taken them.
    * @param {Uint8Array<ArrayBuffer>} data
    * @param {readonly {buffer: GPUBuffer, offset: number, from: number, bytes: number}[]} parts */
   async uploadParts(data, parts) {
-    for (const { buffer, offset, from, bytes } of parts) {
-      this.upload(buffer, offset, data.subarray(from, from + bytes));
-    }
+    this.#watch(() => {
+      for (const { buffer, offset, from, bytes } of parts) {
+        this.#write(buffer, offset, data.subarray(from, from + bytes));
+      }
+    });
+    await this.settle("weights");
   }
 
   /**
@@ -161,7 +136,7 @@ export class Device {
       progress?.(++done, kernels.length);
       return pipeline;
     });
-    return Promise.race([Promise.all(compiled), this.lost]);
+    return this.#orLost(Promise.all(compiled));
   }
 
   /** @param {KernelCode} kernel @returns {Promise<Pipeline>} */
@@ -276,41 +251,81 @@ export class Device {
    * @param {(copy: (encoder: GPUCommandEncoder) => void) => void} submit
    * @returns {Promise<ArrayBuffer[]>} */
   async #read(requests, submit) {
-    if (this.lostError) throw this.lostError;
     const total = Math.max(16, requests.reduce((sum, { size }) => sum + size, 0));
-    const staging = this.#watch(() => {
-      const buffer = this.#takeStaging(total);
-      submit((encoder) => {
+    /** @type {GPUBuffer | undefined} */
+    let staging;
+    try {
+      const taken = this.#watch(() => {
+        staging = this.#takeStaging(total);
+        return staging;
+      });
+      this.#watch(() => submit((encoder) => {
         let at = 0;
         for (const { buffer: source, offset, size } of requests) {
-          encoder.copyBufferToBuffer(source, offset, buffer, at, size);
+          encoder.copyBufferToBuffer(source, offset, taken, at, size);
           at += size;
         }
-      });
-      return buffer;
-    });
-    const scopes = this.scopes;
-    this.scopes = [];
-    // A failed map says less than the error scope that caused it, so it is looked at last.
-    const mapped = staging.mapAsync(GPUMapMode.READ, 0, total).catch((error) => error);
-    const errors = await Promise.race([
-      Promise.all(scopes).catch(() => []), this.lost,
-    ]);
-    const problem = await Promise.race([mapped, this.lost]);
-    const first = errors.find((e) => e)?.message ?? this.failure ?? (problem && messageOf(problem));
-    this.failure = null;
-    if (first) {
-      staging.destroy();
-      throw this.lostError ?? new DeviceError(`the GPU refused a run: ${first}`);
+      }));
+      // A failed map says less than the error scope that caused it, so it is looked at last.
+      const mapped = taken.mapAsync(GPUMapMode.READ, 0, total).then(() => null, (error) => error);
+      await this.settle();
+      const problem = await this.#orLost(mapped);
+      if (problem) throw problem;
+      const results = this.#copied(taken, requests, total);
+      this.#noteTime();
+      return results;
+    } catch (error) {
+      if (staging) this.free(staging);
+      throw await this.#typed(error);
     }
-    this.#noteTime();
+  }
+
+  /** @param {GPUBuffer} staging @param {readonly Slice[]} requests @param {number} total */
+  #copied(staging, requests, total) {
     const bytes = staging.getMappedRange(0, total);
     let at = 0;
     const results = requests.map(({ size }) => bytes.slice(at, (at += size)));
     staging.unmap();
-    this.staging?.destroy();
+    if (this.staging) this.free(this.staging);
     this.staging = staging;
     return results;
+  }
+
+  /** Wait until the GPU has taken what was queued so far; throws what it refused of it, once.
+   * @param {string} [what] */
+  async settle(what = "a run") {
+    const scopes = this.scopes;
+    this.scopes = [];
+    let errors;
+    try {
+      errors = await this.#orLost(Promise.all(scopes));
+    } catch (error) {
+      throw await this.#typed(error);
+    }
+    const first = errors.find((e) => e);
+    const refused = first ? saidOf(first) : this.failure;
+    this.failure = null;
+    if (refused !== null) throw new DeviceError(`the GPU refused ${what}: ${refused}`);
+  }
+
+  /** What a promise comes to, or the loss of the device where that is first. A race with a promise
+   * that stays would keep every answer for as long. @template T @param {Promise<T>} promise
+   * @returns {Promise<T>} */
+  #orLost(promise) {
+    return new Promise((resolve, reject) => {
+      if (this.lostError) reject(this.lostError);
+      this.waiting.add(reject);
+      promise.then(resolve, reject).finally(() => this.waiting.delete(reject));
+    });
+  }
+
+  /** An error as ours: a browser may say what failed before it says that the device is lost.
+   * @param {unknown} error @returns {Promise<WebrtError>} */
+  async #typed(error) {
+    if (error instanceof WebrtError) return error;
+    const soon = new Promise((resolve) => { setTimeout(resolve, LOSS_MS); });
+    await this.#orLost(soon).catch(() => {});
+    return this.lostError ?? new DeviceError(`the GPU refused a run: ${messageOf(error)}`);
   }
 
   /** A mappable buffer of at least `size` bytes: the last one, where it is large enough.
@@ -319,9 +334,9 @@ export class Device {
     const kept = this.staging;
     this.staging = null;
     if (kept && kept.size >= size && kept.size <= 4 * size + 65536) return kept;
-    kept?.destroy();
+    if (kept) this.free(kept);
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-    return this.gpu.createBuffer({ size, usage, label: "staging" });
+    return this.#create({ size, usage, label: "staging" });
   }
 
   #noteTime() {
@@ -333,23 +348,40 @@ export class Device {
   /** Do `work` in error scopes that the next read looks at.
    * @template T @param {() => T} work @returns {T} */
   #watch(work) {
+    if (this.lostError) throw this.lostError;
     this.gpu.pushErrorScope("out-of-memory");
     this.gpu.pushErrorScope("validation");
     try {
       return work();
+    } catch (error) {
+      if (error instanceof WebrtError) throw error;
+      throw new DeviceError(`the GPU refused a run: ${messageOf(error)}`);
     } finally {
-      this.scopes.push(this.gpu.popErrorScope(), this.gpu.popErrorScope());
+      const popped = [this.gpu.popErrorScope(), this.gpu.popErrorScope()];
+      for (const scope of popped) scope.catch(() => {}); // `settle` hears it, if anyone does
+      this.scopes.push(...popped);
     }
   }
 
   /** @param {GPUBuffer} buffer */
   free(buffer) {
+    this.buffers.delete(buffer);
     buffer.destroy();
+  }
+
+  /** @param {string} reason */
+  #lose(reason) {
+    this.lostError ??= lostError(reason);
+    for (const reject of this.waiting) reject(this.lostError);
+    this.waiting.clear();
   }
 
   /** Give everything back; the device can't be used afterwards. */
   close() {
-    this.lostError ??= lostError("it was closed"); // what is under way may end in other words
+    this.#lose("it was closed"); // what is under way may end in other words
+    for (const buffer of this.buffers) buffer.destroy();
+    this.buffers.clear();
+    this.staging = null;
     this.gpu.destroy();
   }
 }
@@ -357,6 +389,11 @@ export class Device {
 /** @param {string} reason */
 const lostError = (reason) =>
   new DeviceLostError(`the GPU device is lost: ${reason}; create the session again`);
+
+/** @param {GPUError} error */
+const saidOf = (error) => (error instanceof GPUOutOfMemoryError
+  ? `out of memory: ${error.message || "no room"}; try smaller inputs, or close other tabs`
+  : error.message);
 
 /** @param {GPUAdapter} adapter @param {GPUDevice} gpu
  * @returns {import("./protocol.js").DeviceInfo} */

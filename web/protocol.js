@@ -35,6 +35,7 @@
  * @property {(recording: any) => void} discard
  * @property {(recording: any, requests: readonly any[]) => Promise<ArrayBuffer[]>} replayAndRead
  * @property {(requests: readonly any[]) => Promise<ArrayBuffer[]>} readMany
+ * @property {() => Promise<void>} settle waits for what was queued; throws what was refused of it, once
  * @property {(buffer: any) => void} free
  * @property {() => void} close
  */

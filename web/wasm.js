@@ -197,11 +197,19 @@ export class WasmDevice {
     for (const { buffer, offset, size } of requests) {
       this.#queue({ kind: "read", address: buffer.address + offset, bytes: size });
     }
-    const results = await this.#flush();
+    const results = await this.#flush().catch((error) => {
+      this.failure ??= error;
+      return [];
+    });
     const { failure } = this;
     this.failure = null;
     if (failure) throw failure;
     return /** @type {ArrayBuffer[]} */ (results);
+  }
+
+  /** Wait for what was queued so far; throws what went wrong with it, once. */
+  async settle() {
+    await this.readMany([]);
   }
 
   /**

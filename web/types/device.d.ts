@@ -1,4 +1,5 @@
 import { DeviceLostError } from "./errors.js";
+import { Recording } from "./recording.js";
 export type KernelCode = import("./protocol.js").KernelCode;
 export type Pipeline = {
     pipeline: GPUComputePipeline;
@@ -15,29 +16,6 @@ export type Dispatch = {
     grid: readonly number[];
     cost: number;
 };
-export type Prepared = {
-    pipeline: GPUComputePipeline;
-    group: GPUBindGroup;
-    x: number;
-    y: number;
-    z: number;
-    cost: number;
-};
-/** Dispatches with their bind groups, built once. */
-declare class Recording {
-    steps: Prepared[];
-    cost: number;
-    /** How much slower than estimated a replay was; 1 until one was timed. */
-    scale: number;
-    /** @type {number[]} */
-    ends: number[];
-    /** @param {Prepared[]} steps */
-    constructor(steps: Prepared[]);
-    /** Where each submission ends. */
-    cut(): void;
-    /** Learn from a replay that took `ms`. @param {number} ms */
-    timed(ms: number): void;
-}
 /** One GPUDevice. Errors that WebGPU reports later reject the next read: never silent zeros. */
 export declare class Device {
     #private;
@@ -59,10 +37,12 @@ export declare class Device {
         recording: Recording;
         start: number;
     } | null;
+    /** Buffers that are not yet given back. @type {Set<GPUBuffer>} */
+    buffers: Set<GPUBuffer>;
+    /** Who waits for the GPU. @type {Set<(error: DeviceLostError) => void>} */
+    waiting: Set<(error: DeviceLostError) => void>;
     /** @type {DeviceLostError | null} */
     lostError: DeviceLostError | null;
-    /** @type {Promise<never>} */
-    lost: Promise<never>;
     /** @param {GPUAdapter} adapter @param {GPUDevice} gpu */
     constructor(adapter: GPUAdapter, gpu: GPUDevice);
     /**
@@ -77,7 +57,7 @@ export declare class Device {
     /** Queue a write; offset and length are multiples of 4.
      * @param {GPUBuffer} buffer @param {number} offset @param {Uint8Array<ArrayBuffer>} data */
     upload(buffer: GPUBuffer, offset: number, data: Uint8Array<ArrayBuffer>): void;
-    /** Queue writes of parts of `data`.
+    /** Queue writes of parts of `data`, and wait until the GPU has taken them.
      * @param {Uint8Array<ArrayBuffer>} data
      * @param {readonly {buffer: GPUBuffer, offset: number, from: number, bytes: number}[]} parts */
     uploadParts(data: Uint8Array<ArrayBuffer>, parts: readonly {
@@ -111,9 +91,11 @@ export declare class Device {
     /** Slices' bytes after all that was queued before, with a single wait.
      * @param {readonly Slice[]} requests @returns {Promise<ArrayBuffer[]>} */
     readMany(requests: readonly Slice[]): Promise<ArrayBuffer[]>;
+    /** Wait until the GPU has taken what was queued so far; throws what it refused of it, once.
+     * @param {string} [what] */
+    settle(what?: string): Promise<void>;
     /** @param {GPUBuffer} buffer */
     free(buffer: GPUBuffer): void;
     /** Give everything back; the device can't be used afterwards. */
     close(): void;
 }
-export {};

@@ -63,6 +63,10 @@ export type Device = {
     discard: (recording: any) => void;
     replayAndRead: (recording: any, requests: readonly any[]) => Promise<ArrayBuffer[]>;
     readMany: (requests: readonly any[]) => Promise<ArrayBuffer[]>;
+    /**
+     * waits for what was queued; throws what was refused of it, once
+     */
+    settle: () => Promise<void>;
     free: (buffer: any) => void;
     close: () => void;
 };
@@ -99,6 +103,7 @@ export type Device = {
  * @property {(recording: any) => void} discard
  * @property {(recording: any, requests: readonly any[]) => Promise<ArrayBuffer[]>} replayAndRead
  * @property {(requests: readonly any[]) => Promise<ArrayBuffer[]>} readMany
+ * @property {() => Promise<void>} settle waits for what was queued; throws what was refused of it, once
  * @property {(buffer: any) => void} free
  * @property {() => void} close
  */

@@ -98,6 +98,8 @@ export declare class WasmDevice {
     /** Slices' bytes after all that was queued before.
      * @param {readonly Slice[]} requests @returns {Promise<ArrayBuffer[]>} */
     readMany(requests: readonly Slice[]): Promise<ArrayBuffer[]>;
+    /** Wait for what was queued so far; throws what went wrong with it, once. */
+    settle(): Promise<void>;
     /**
      * Call kernels in one worker, each again and again for `ms` milliseconds, none after `end` (of
      * the page's clock); gives how long each was at work and how often it was called. No order is kept.
