@@ -18,7 +18,7 @@ LOAD = """async ({InferenceSession, Tensor, clearCache, rejection}, args) => {
   for (let j = 0; j < (times ?? 1); j++) {
     const progress = [];
     const created = InferenceSession.create(url, {device: "wasm", threads: 1, ...options,
-      onProgress: (p) => p.stage === "weights" && progress.push(p.done)});
+      onProgress: (p) => p.file === args.shard && progress.push(p)});
     const error = await rejection(created);
     if (error.name !== "nothing") { found.push(error); continue; }
     const session = await created;
@@ -58,7 +58,8 @@ def pack(packs: Path, sample: str, request: pytest.FixtureRequest) -> str:
 
 
 def load(browser: Performer, url: str, **more: Any) -> Any:
-    return browser.run(LOAD, {"url": url, "options": {}, "clear": True} | more)
+    arguments = {"url": url, "options": {}, "clear": True, "shard": SHARD}
+    return browser.run(LOAD, arguments | more)
 
 
 def site_of(browser: Performer) -> Site:
@@ -72,7 +73,9 @@ def test_a_second_visit_downloads_the_manifest_only(browser: Performer, pack: st
     (second,) = load(browser, pack, clear=False)
     assert second["pooled"] == first["pooled"]
     assert files_of(site, pack) == ["manifest.json"]
-    assert second["progress"][-1] == 300
+    (announced, done) = second["progress"]
+    assert announced["status"] == "initiate"
+    assert (done["status"], done["cached"], done["loaded"]) == ("done", True, 300)
 
 
 def test_without_a_network_what_was_kept_runs(browser: Performer, packs: Path, pack: str) -> None:
@@ -95,7 +98,10 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(browser: Performer,
     site.ranges.clear()
     site.faults[f"{pack}/{SHARD}"] = [Fault(cut=100), Fault(status=503), Fault(cut=50)]
     (found,) = load(browser, pack)
-    assert found["progress"][-1] == 300
+    states = [p["status"] for p in found["progress"]]
+    assert states[:2] + states[-1:] == ["initiate", "download", "done"]
+    assert set(states[2:-1]) == {"progress"}
+    assert [p["loaded"] for p in found["progress"]][-2:] == [300, 300]
     ranges = [r.removeprefix(f"{pack}/{SHARD} ") for r in site.ranges]
     assert ranges == ["bytes=100-", "bytes=100-", "bytes=150-"]
 
@@ -120,8 +126,10 @@ def test_an_answer_that_is_wrong_once_is_asked_for_again(visitor: Chromium, pack
         return new Response(data);
       };
       const found""")  # fmt: skip
-    (found,) = visitor.run(script, {"url": pack, "options": {}, "clear": True})
-    assert found["progress"] == [300, 0, 300]
+    arguments = {"url": pack, "options": {}, "clear": True, "shard": SHARD}
+    (found,) = visitor.run(script, arguments)
+    loaded = [p["loaded"] for p in found["progress"] if p["status"] == "progress"]
+    assert loaded == [300, 0, 300]
 
 
 def test_what_was_altered_in_storage_is_downloaded_again(visitor: Chromium, pack: str) -> None:
@@ -208,14 +216,16 @@ CANCEL = """async ({InferenceSession, clearCache, rejection}, {url, at}) => {
   if (at === "before") stop();
   const error = rejection(InferenceSession.create(url, {
     device: "wasm", threads: 1, signal: controller.signal,
-    onProgress: ({stage}) => stage === at && stop(),
+    onProgress: ({status, file}) => {
+      if ((at === "weights" ? file : status)?.startsWith(at)) stop();
+    },
   }));
   if (at === "manifest") setTimeout(stop, 50);
   return error;
 }"""
 
 
-@pytest.mark.parametrize("at", ["before", "manifest", "weights", "kernels"])
+@pytest.mark.parametrize("at", ["before", "manifest", "weights", "compile"])
 def test_loading_can_be_cancelled(visitor: Chromium, pack: str, at: str) -> None:
     visitor.site.faults[f"{pack}/manifest.json"] = [Fault(wait=0.5 if at == "manifest" else 0.0)]
     error = visitor.run(CANCEL, {"url": pack, "at": at})

@@ -32,7 +32,11 @@ PROGRAM = """import { InferenceSession, Tensor, PackError, clearCache } from "we
 
 const session: InferenceSession = await InferenceSession.create("./pack", {
   device: "wasm", threads: 2, signal: new AbortController().signal, cache: false,
-  onProgress: ({ done, total }) => { const share: number = done / total; void share; },
+  onProgress: (info) => {
+    if (info.status === "progress") console.log(info.file, info.loaded / info.total);
+    else if (info.status === "tune") console.log(info.state, info.afterMs);
+    else if (info.status === "ready") console.log(info.name);
+  },
 });
 const outputs: Record<string, Tensor> = await session.run({
   ids: new Tensor("int64", new BigInt64Array(2), [1, 2]),

@@ -20,7 +20,7 @@ TUNE = """async ({InferenceSession, Tensor}, {url, ids, options}) => {
   const {Records, Store, deviceKey} = await import("/web/records.js");
   const events = [];
   const session = await InferenceSession.create(url, {
-    ...options, onProgress: (p) => p.stage === "tune" && events.push(p) });
+    ...options, onProgress: (p) => p.status === "tune" && events.push(p) });
   const feeds = {
     ids: new Tensor("int64", ids.flat(), [ids.length, ids[0].length]),
     scale: new Tensor("float32", [1, 2, 3, 4], [4]),

@@ -31,7 +31,7 @@ TUNE = """async ({InferenceSession, Tensor}, {url, options, ids}) => {
   const session = await InferenceSession.create(url, {
     tune: "background", budget: 2, pyodide: "/pyodide/", ...options, signal: stop.signal,
     onProgress: (p) => {
-      if (p.stage !== "tune") return;
+      if (p.status !== "tune") return;
       events.push(p);
       console.debug(p.state, p.trials, p.problem ?? "", p.reason ?? "");
       const missing = wanted.filter((reason) => !p.reason?.includes(reason));

@@ -46,7 +46,7 @@ ON_A_DEVICE = """
     const module = await files.module(moduleFor(pack, device.info));
     const kernels = await compileKernels(pack, device, module, () => {});
     const weights = new Weights(pack, device);
-    await weights.load(files, Promise.resolve(kernels), () => {});
+    await weights.load(files, Promise.resolve(kernels));
     const shapes = new Shapes(pack, device, kernels, weights);
     return new InferenceSession({pack, device, kernels, shapes, float16: null});
   };

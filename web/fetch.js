@@ -4,12 +4,15 @@ import { FileCache } from "./cache.js";
 import { PackError, messageOf } from "./errors.js";
 import { MANIFEST, MAX_MANIFEST_BYTES, parseManifest } from "./manifest.js";
 import { checkFile } from "./modules.js";
+import { Progress } from "./progress.js";
 
 /** @typedef {import("./modules.js").WasmModule} WasmModule */
 /** `cache: false` keeps nothing in the browser's storage, `cacheBytes` is what all packs of the
  * origin may take there.
  * @typedef {{signal?: AbortSignal, cache?: boolean, cacheBytes?: number}} FileOptions */
 /** What the manifest says of a file. @typedef {{file: string, bytes: number, sha256: string}} Entry */
+/** Throws a PackError for a file that isn't what the manifest says; `name` is for messages.
+ * @typedef {(data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>} Verify */
 
 /** A download that broke off goes on where it stopped, so many times. */
 const RETRIES = 4;
@@ -17,9 +20,10 @@ const FIRST_PAUSE_MS = 250;
 
 /** The files under one URL. */
 export class Files {
-  /** @param {URL} base @param {FileOptions} [options] */
-  constructor(base, { signal, cache = true, cacheBytes } = {}) {
+  /** @param {URL} base @param {FileOptions} [options] @param {Progress} [progress] who is told */
+  constructor(base, { signal, cache = true, cacheBytes } = {}, progress = new Progress(base.href)) {
     this.base = base;
+    this.progress = progress;
     this.stopping = new AbortController();
     this.signal = signal ? AbortSignal.any([signal, this.stopping.signal]) : this.stopping.signal;
     /** @type {Promise<FileCache | null>} */
@@ -28,6 +32,7 @@ export class Files {
 
   /** End what is being downloaded: nobody wants it any more. */
   stop() {
+    this.progress.over = true;
     this.stopping.abort();
   }
 
@@ -41,64 +46,78 @@ export class Files {
   async manifest() {
     const url = new URL(MANIFEST, this.base);
     const cache = await this.cache;
+    this.progress.initiate([{ file: MANIFEST, bytes: 0 }]);
+    const told = this.progress.file(MANIFEST, 0);
     let data;
     try {
-      data = await this.#download(url, null, () => {});
+      data = await this.#download(url, null, (bytes) => told.add(bytes));
     } catch (error) {
       data = error instanceof OfflineError ? await cache?.manifest(url) : null;
       if (!data) throw error;
+      told.done(data.length, true);
       return parseManifest(data, url.href);
     }
     const pack = await parseManifest(data, url.href);
+    told.done(data.length, false);
     await cache?.keepManifest(url, data);
     return pack;
   }
 
   /** A module's bytes, verified. @param {WasmModule} module */
   module(module) {
-    return this.file(module, (data, name) => checkFile(module, data, name), () => {});
+    return this.file(module, (data, name) => checkFile(module, data, name));
+  }
+
+  /** A file's name in messages. @param {Entry} entry */
+  nameOf(entry) {
+    return new URL(entry.file, this.base).href;
   }
 
   /**
-   * A file's bytes after `verify` has passed them; `progress` gets how many more of them are there,
-   * a negative number where they must be had again.
-   * @param {Entry} entry @param {(data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>} verify
-   * @param {(bytes: number) => void} progress @returns {Promise<Uint8Array<ArrayBuffer>>}
+   * A file's bytes after `verify` has passed them.
+   * @param {Entry} entry @param {Verify} verify @returns {Promise<Uint8Array<ArrayBuffer>>}
    */
-  async file(entry, verify, progress) {
-    const url = new URL(entry.file, this.base);
+  async file(entry, verify) {
+    const told = this.progress.file(entry.file, entry.bytes);
     const cache = await this.cache;
     const kept = await cache?.get(entry.sha256);
     if (kept) {
       try {
-        await verify(kept, url.href);
-        progress(kept.length);
+        await verify(kept, this.nameOf(entry));
+        told.done(kept.length, true);
         return kept;
       } catch {
         await cache?.remove(entry.sha256);
       }
     }
-    const data = await this.#verified(url, entry, verify, progress);
+    const data = await this.#verified(entry, verify, (bytes) => told.add(bytes));
+    told.done(data.length, false);
     await cache?.put(entry.sha256, data);
     return data;
   }
 
-  /** Downloaded once more, past every cache, where the first answer isn't what it should be.
-   * @param {URL} url @param {Entry} entry
-   * @param {(data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>} verify
-   * @param {(bytes: number) => void} progress */
-  async #verified(url, entry, verify, progress) {
-    const first = await this.#download(url, entry.bytes, progress);
+  /** Had once more, past every cache, where the first answer isn't what it should be.
+   * @param {Entry} entry @param {Verify} verify @param {(bytes: number) => void} progress */
+  async #verified(entry, verify, progress) {
+    const first = await this.bytes(entry, progress, false);
     try {
-      await verify(first, url.href);
+      await verify(first, this.nameOf(entry));
       return first;
     } catch (error) {
       if (!(error instanceof PackError)) throw error;
       progress(-first.length);
     }
-    const data = await this.#download(url, entry.bytes, progress, "reload");
-    await verify(data, url.href);
+    const data = await this.bytes(entry, progress, true);
+    await verify(data, this.nameOf(entry));
     return data;
+  }
+
+  /** A file's bytes, not verified; `progress` gets how many more of them are there, a negative number
+   * where they must be had again. @param {Entry} entry @param {(bytes: number) => void} progress
+   * @param {boolean} anew past every cache @returns {Promise<Uint8Array<ArrayBuffer>>} */
+  bytes(entry, progress, anew) {
+    const url = new URL(entry.file, this.base);
+    return this.#download(url, entry.bytes, progress, anew ? "reload" : "default");
   }
 
   /** The bytes of a file that should have `bytes` of them (null: at most a manifest's).

@@ -20,28 +20,29 @@ import { float16Mode, widenedPack } from "./widen.js";
 /** What tuning knows and may do, where the page asks for it: a page that doesn't loads nothing of it.
  * @param {Pack} pack @param {Files} files @param {Options} options @returns {Promise<Tuning | null>} */
 export async function tuningOf(pack, files, options) {
-  const { tune = "off", records, onProgress } = options;
+  const { tune = "off", records } = options;
   if (!["off", "background", "now"].includes(tune)) {
     throw new UsageError(`tune: expected off, background or now, found '${tune}'`);
   }
   if (tune === "off" && records === undefined && !pack.records) return null;
   const { Tuning } = await import("./tune.js");
-  return new Tuning(pack, files, options, (progress) => onProgress?.(progress));
+  return new Tuning(pack, files, options, (progress) => files.progress.say(progress));
 }
 
 /** Put a pack on a device. @param {Pack} given @param {Files} files @param {Promise<Device>} opening
- * @param {Tuning | null} tuning @param {Options} options @returns {Promise<Loaded>} */
-export async function load(given, files, opening, tuning, { onProgress }) {
+ * @param {Tuning | null} tuning @returns {Promise<Loaded>} */
+export async function load(given, files, opening, tuning) {
   const device = await opening;
   const cpu = onCpu(device);
+  files.progress.initiate([...(cpu ? [moduleFor(given, device.info)] : []), ...given.shards]);
   const warm = cpu && await import("./warm.js");
   const float16 = float16Mode(given, device.info.features);
   const pack = float16 === "widened" ? widenedPack(given) : given;
   const weights = new Weights(pack, device);
   const kernels = compile(pack, files, device, tuning && (() => tuning.serveKnown(device, weights)),
-    (done, total) => onProgress?.({ stage: "kernels", done, total }));
+    (done, total) => files.progress.compile(done, total));
   await Promise.all([
-    weights.load(files, kernels, (done, total) => onProgress?.({ stage: "weights", done, total })),
+    weights.load(files, kernels),
     warm && kernels.then((made) => warm.warmKernels(pack, cpu, made)),
   ]);
   const made = await kernels;

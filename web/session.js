@@ -5,6 +5,7 @@ import { deviceNames, openDevice } from "./devices.js";
 import { DeviceLostError, UsageError } from "./errors.js";
 import { Files } from "./fetch.js";
 import { load, rehearsed, tuningOf } from "./load.js";
+import { Progress } from "./progress.js";
 import { Tensor, fromStorage } from "./tensor.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
@@ -12,11 +13,9 @@ import { Tensor, fromStorage } from "./tensor.js";
 /** @typedef {import("./load.js").Loaded} Loaded */
 /** @typedef {import("./bind.js").Feeds} Feeds */
 /** @typedef {import("./tune.js").Tuning} Tuning */
-/** What `onProgress` is told: bytes of weights, kernels, or how tuning goes.
- * @typedef {{stage: "weights" | "kernels", done: number, total: number} |
- *   import("./tune-options.js").TuneProgress} Progress */
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
- *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
+ *   import("./tune-options.js").TuneOptions &
+ *   {onProgress?: import("./progress.js").OnProgress}} Options */
 /** @typedef {ReturnType<typeof bind>} Bound */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
@@ -73,14 +72,14 @@ export class InferenceSession {
     const base = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
     options.signal?.throwIfAborted();
-    const files = new Files(base, options);
+    const files = new Files(base, options, new Progress(String(url), options.onProgress));
     const opening = openDevice(options);
     opening.catch(() => {}); // it is awaited below, after the manifest
     try {
       const pack = await files.manifest();
       checkSymbols(pack);
       const tuning = await tuningOf(pack, files, options);
-      const loaded = await load(pack, files, opening, tuning, options);
+      const loaded = await load(pack, files, opening, tuning);
       await files.used();
       options.signal?.throwIfAborted();
       const session = new InferenceSession(loaded);
@@ -89,10 +88,11 @@ export class InferenceSession {
         await tuning.warm();
         session.#tuning = tuning;
         session.#again = (kind) => (
-          load(pack, files, openDevice({ ...options, device: kind }), tuning, {}));
+          load(pack, files, openDevice({ ...options, device: kind }), tuning));
         session.tuned = tuning.done;
         session.#attach();
       }
+      files.progress.ready();
       return session;
     } catch (error) {
       files.stop();

@@ -14,10 +14,11 @@
 
 /**
  * `state`: Pyodide is loading, a trial was done, a schedule was rejected, a kernel was swapped in,
- * tuning failed (the session goes on) or is done. `done` and `total` are seconds; `beforeMs` and
+ * tuning failed (the session goes on) or is done. `loaded` and `total` are seconds; `beforeMs` and
  * `afterMs` add up the kernels of a run.
- * @typedef {{stage: "tune", state: "loading" | "trial" | "rejected" | "swapped" | "failed" | "done",
- *   done: number, total: number, trials: number, rejected: number, seconds: number,
- *   beforeMs: number, afterMs: number, problem?: string, reason?: string}} TuneProgress */
+ * @typedef {{status: "tune", name: string,
+ *   state: "loading" | "trial" | "rejected" | "swapped" | "failed" | "done",
+ *   loaded: number, total: number, progress: number, trials: number, rejected: number,
+ *   seconds: number, beforeMs: number, afterMs: number, problem?: string, reason?: string}} TuneProgress */
 
 export {};

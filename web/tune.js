@@ -137,7 +137,7 @@ export class Tuning {
   async #shipped(part) {
     const data = await this.files.file(part, async (found, name) => {
       await checkFile(part, found, name);
-    }, () => {});
+    });
     return readRecords(JSON.parse(new TextDecoder().decode(data)), part.file);
   }
 
@@ -402,8 +402,10 @@ export class Tuning {
     const outcome = this.counts.begun ? this.#outcome()
       : { trials: 0, rejected: this.counts.rejected, seconds: 0, beforeMs: 0, afterMs: 0 };
     const total = this.options.budget ?? BUDGET_SECONDS;
-    const done = state === "done" ? total : Math.min(total, outcome.seconds);
-    this.report({ stage: "tune", state, done, total, ...outcome, ...more });
+    const loaded = state === "done" ? total : Math.min(total, outcome.seconds);
+    const progress = (100 * loaded) / total;
+    const { name } = this.files.progress;
+    this.report({ status: "tune", name, state, loaded, total, progress, ...outcome, ...more });
   }
 }
 

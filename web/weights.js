@@ -82,18 +82,14 @@ export class Weights {
   /**
    * Fetch every shard and put it on the device, once the kernels that lay it out are there.
    * @param {import("./fetch.js").Files} files @param {Promise<Kernels>} kernels
-   * @param {(done: number, total: number) => void} progress
    */
-  async load(files, kernels, progress) {
+  async load(files, kernels) {
     const { pack } = this;
-    const total = pack.shards.reduce((sum, shard) => sum + shard.bytes, 0);
     const todo = pack.shards.keys();
-    let done = 0;
     const worker = async () => {
       for (const index of todo) {
         const data = await files.file(pack.shards[index],
-          (bytes, name) => checkShard(pack, index, bytes, name),
-          (bytes) => progress(done += bytes, total));
+          (bytes, name) => checkShard(pack, index, bytes, name));
         await this.#place(index, data, await kernels);
       }
     };
@@ -125,14 +121,31 @@ export class Weights {
   /** `want` of weights that are loaded: their shards are read once more.
    * @param {import("./fetch.js").Files} files @param {Needs} needs */
   async add(files, needs) {
-    const { pack } = this;
+    const { pack, total } = this;
     const uses = this.want(needs);
     const places = [...uses.direct, ...uses.packers.keys()].map((t) => pack.tensors[t].place);
-    for (const index of new Set(places.map((place) => place?.shard ?? 0))) {
-      const data = await files.file(pack.shards[index],
-        (bytes, name) => checkShard(pack, index, bytes, name), () => {});
-      await this.#place(index, data, null, uses);
+    try {
+      for (const index of new Set(places.map((place) => place?.shard ?? 0))) {
+        const data = await files.file(pack.shards[index],
+          (bytes, name) => checkShard(pack, index, bytes, name));
+        await this.#place(index, data, null, uses);
+      }
+    } catch (error) {
+      this.remove(new Set(needs.packed.map((p) => p.name)));
+      this.#forget(uses.direct);
+      this.total = total;
+      throw error;
     }
+  }
+
+  /** Give back constants that are read as they are. @param {ReadonlySet<number>} indices */
+  #forget(indices) {
+    const keys = [...indices].map((index) => keyOf(index));
+    for (const buffer of new Set(keys.map((key) => this.slices.get(key)?.buffer))) {
+      if (buffer) this.device.free(buffer);
+    }
+    for (const key of keys) this.slices.delete(key);
+    for (const index of indices) this.direct.delete(index);
   }
 
   /** Give back what the packers of a tuned kernel made. @param {ReadonlySet<string>} names */
@@ -162,8 +175,14 @@ export class Weights {
     for (const [index, slice] of kept.slices) this.slices.set(keyOf(index), slice);
     const raw = this.#lay(`constants ${shard}`, constants.filter(({ index }) => packers.has(index)));
     const sent = device.uploadParts(data, [...kept.parts, ...raw.parts]);
-    if (raw.buffer) this.#pack(raw.slices, packers, kernels);
-    if (raw.buffer) device.free(raw.buffer);
+    sent.catch(() => {}); // it is awaited below
+    if (raw.buffer) {
+      try {
+        this.#pack(raw.slices, packers, kernels);
+      } finally {
+        device.free(raw.buffer);
+      }
+    }
     await sent;
   }
 

@@ -41,7 +41,7 @@ async function hostCost(url, repeats) {
   const device = await Device.open();
   const kernels = compileKernels(pack, device, null, () => {});
   const weights = new Weights(pack, device);
-  await weights.load(files, kernels, () => {});
+  await weights.load(files, kernels);
   const shapes = new Shapes(pack, device, await kernels, weights);
   const { recording } = shapes.get(Object.fromEntries(pack.symbols.map((s) => [s.id, 1])));
   const dispatches = recording.steps.length;

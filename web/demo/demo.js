@@ -56,37 +56,44 @@ function chosen() {
 }
 
 /** One line of how tuning goes. @param {import("../tune-options.js").TuneProgress} progress */
-function sayTuning({ state, trials, rejected, done, total, beforeMs, afterMs, reason }) {
+function sayTuning({ state, trials, rejected, loaded, total, beforeMs, afterMs, reason }) {
   const gain = beforeMs > 0 ? `: kernels of a run ${showMs(beforeMs)} → ${showMs(afterMs)}` : "";
   const text = {
     loading: "Tuning: Pyodide is loading …",
     failed: `Tuning ended: ${reason}`,
     done: `Tuned in ${trials} trials${gain}. The next visit knows.`,
-  }[/** @type {string} */ (state)] ?? `Tuning, ${Math.floor(done)} of ${total} s, ${trials} trials`
+  }[/** @type {string} */ (state)] ?? `Tuning, ${Math.floor(loaded)} of ${total} s, ${trials} trials`
     + `${rejected ? ` (${rejected} rejected)` : ""}${gain}`;
   at("tuning").textContent = text;
   at("tuning").hidden = false;
 }
 
+/** @param {Iterable<{loaded: number, total: number}>} shares */
+function sumOf(shares) {
+  const all = [...shares];
+  const sum = (/** @type {"loaded" | "total"} */ key) => all.reduce((n, share) => n + share[key], 0);
+  return { loaded: sum("loaded"), total: sum("total") };
+}
+
 async function load() {
   const start = performance.now();
-  /** @type {Record<string, import("../session.js").Progress>} */
-  const stages = {};
+  /** @type {Map<string, {loaded: number, total: number}>} */
+  const files = new Map();
+  let kernels = { loaded: 0, total: 0 };
   const session = await InferenceSession.create(PACK, {
     ...chosen(),
-    onProgress: (progress) => {
-      if (progress.stage === "tune") {
-        sayTuning(progress);
-        return;
-      }
-      stages[progress.stage] = progress;
-      const parts = Object.values(stages).map(({ done, total }) => done / Math.max(total, 1));
+    onProgress: (info) => {
+      if (info.status === "tune") sayTuning(info);
+      else if (info.status === "compile") kernels = info;
+      else if (info.status !== "ready") files.set(info.file, info);
+      if (info.status === "tune" || info.status === "ready") return;
+      const bytes = sumOf(files.values());
+      const parts = [bytes, kernels].map(({ loaded, total }) => loaded / Math.max(total, 1));
       at("progress").setAttribute("value", String(parts.reduce((a, b) => a + b, 0) / 2));
-      const { weights, kernels } = stages;
       const mib = (/** @type {number} */ n) => (n / 2 ** 20).toFixed(1);
       say("Loading … " + [
-        weights && `${mib(weights.done)} of ${mib(weights.total)} MiB`,
-        kernels && `${kernels.done} of ${kernels.total} kernels`,
+        `${mib(bytes.loaded)} of ${mib(bytes.total)} MiB`,
+        kernels.total && `${kernels.loaded} of ${kernels.total} kernels`,
       ].filter(Boolean).join(", "));
     },
   });
@@ -99,7 +106,7 @@ async function load() {
     ...(note && { "One thread": note }),
     "Loaded in": showMs(ms),
     Kernels: String(session.compiledKernels),
-    Weights: `${((stages.weights?.total ?? 0) / 2 ** 20).toFixed(1)} MiB`,
+    Files: `${(sumOf(files.values()).total / 2 ** 20).toFixed(1)} MiB`,
   });
   return session;
 }

@@ -5,7 +5,7 @@ import { InferenceSession } from "../webrt.js";
 
 /** @typedef {import("../webrt.js").Tensor} Tensor */
 /** @typedef {Record<string, Tensor>} Tensors */
-/** @typedef {import("../session.js").Progress} Progress */
+/** @typedef {import("../progress.js").ProgressInfo} Progress */
 /** What a comparison needs of onnxruntime-web.
  * @typedef {{env: {wasm: {numThreads?: number, wasmPaths?: string}},
  *   Tensor: new (type: string, data: unknown, dims: readonly number[]) => unknown,
@@ -80,9 +80,9 @@ export class Gallery {
           device: this.query.get("device") ?? "auto",
           tune: this.query.has("tune") ? "background" : "off",
           onProgress: (progress) => {
-            if (progress.stage === "tune") this.#showTuning(progress);
+            if (progress.status === "tune") this.#showTuning(progress);
             else this.#showLoading(name, progress);
-            if (progress.stage === "weights" && progress.done === progress.total) bytes += progress.total;
+            if (progress.status === "done") bytes += progress.total;
           },
         }));
       }
@@ -92,7 +92,7 @@ export class Gallery {
         "Runs on": `${deviceInfo.kind}: ${deviceInfo.adapter}`,
         ...(deviceInfo.note && { "One thread": deviceInfo.note }),
         "Loaded in": showMs(performance.now() - begun),
-        Weights: `${(bytes / 2 ** 20).toFixed(1)} MiB`,
+        Files: `${(bytes / 2 ** 20).toFixed(1)} MiB`,
       });
       this.say("Ready.");
       await start();
@@ -144,9 +144,11 @@ export class Gallery {
     list.hidden = false;
   }
 
-  /** @param {string} name @param {Progress} progress */
-  #showLoading(name, { stage, done, total }) {
-    if (stage === "weights") find("#progress").setAttribute("value", String(done / Math.max(total, 1)));
+  /** @param {string} name @param {Progress} info */
+  #showLoading(name, info) {
+    if ("file" in info && info.file.startsWith("weights")) {
+      find("#progress").setAttribute("value", String(info.progress / 100));
+    }
     this.say(`Loading ${name} …`);
   }
 

@@ -1,4 +1,5 @@
 import { FileCache } from "./cache.js";
+import { Progress } from "./progress.js";
 export type WasmModule = import("./modules.js").WasmModule;
 export type FileOptions = {
     signal?: AbortSignal;
@@ -10,16 +11,18 @@ export type Entry = {
     bytes: number;
     sha256: string;
 };
+export type Verify = (data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>;
 /** The files under one URL. */
 export declare class Files {
     #private;
     base: URL;
+    progress: Progress;
     stopping: AbortController;
     signal: AbortSignal;
     /** @type {Promise<FileCache | null>} */
     cache: Promise<FileCache | null>;
-    /** @param {URL} base @param {FileOptions} [options] */
-    constructor(base: URL, { signal, cache, cacheBytes }?: FileOptions);
+    /** @param {URL} base @param {FileOptions} [options] @param {Progress} [progress] who is told */
+    constructor(base: URL, { signal, cache, cacheBytes }?: FileOptions, progress?: Progress);
     /** End what is being downloaded: nobody wants it any more. */
     stop(): void;
     /** The pack is loaded: its files are the last that others may push out. */
@@ -29,11 +32,15 @@ export declare class Files {
     manifest(): Promise<import("./manifest.js").Pack>;
     /** A module's bytes, verified. @param {WasmModule} module */
     module(module: WasmModule): Promise<Uint8Array<ArrayBuffer>>;
+    /** A file's name in messages. @param {Entry} entry */
+    nameOf(entry: Entry): string;
     /**
-     * A file's bytes after `verify` has passed them; `progress` gets how many more of them are there,
-     * a negative number where they must be had again.
-     * @param {Entry} entry @param {(data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>} verify
-     * @param {(bytes: number) => void} progress @returns {Promise<Uint8Array<ArrayBuffer>>}
+     * A file's bytes after `verify` has passed them.
+     * @param {Entry} entry @param {Verify} verify @returns {Promise<Uint8Array<ArrayBuffer>>}
      */
-    file(entry: Entry, verify: (data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>, progress: (bytes: number) => void): Promise<Uint8Array<ArrayBuffer>>;
+    file(entry: Entry, verify: Verify): Promise<Uint8Array<ArrayBuffer>>;
+    /** A file's bytes, not verified; `progress` gets how many more of them are there, a negative number
+     * where they must be had again. @param {Entry} entry @param {(bytes: number) => void} progress
+     * @param {boolean} anew past every cache @returns {Promise<Uint8Array<ArrayBuffer>>} */
+    bytes(entry: Entry, progress: (bytes: number) => void, anew: boolean): Promise<Uint8Array<ArrayBuffer>>;
 }

@@ -27,7 +27,7 @@ export type WasmDevice = import("./wasm.js").WasmDevice;
  * @param {Pack} pack @param {Files} files @param {Options} options @returns {Promise<Tuning | null>} */
 export declare function tuningOf(pack: Pack, files: Files, options: Options): Promise<Tuning | null>;
 /** Put a pack on a device. @param {Pack} given @param {Files} files @param {Promise<Device>} opening
- * @param {Tuning | null} tuning @param {Options} options @returns {Promise<Loaded>} */
-export declare function load(given: Pack, files: Files, opening: Promise<Device>, tuning: Tuning | null, { onProgress }: Options): Promise<Loaded>;
+ * @param {Tuning | null} tuning @returns {Promise<Loaded>} */
+export declare function load(given: Pack, files: Files, opening: Promise<Device>, tuning: Tuning | null): Promise<Loaded>;
 /** Run it once where the first run would be slow otherwise. @param {Loaded} loaded */
 export declare function rehearsed({ pack, device, shapes }: Loaded): Promise<void>;

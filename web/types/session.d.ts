@@ -5,13 +5,8 @@ export type Port = import("./manifest.js").Port;
 export type Loaded = import("./load.js").Loaded;
 export type Feeds = import("./bind.js").Feeds;
 export type Tuning = import("./tune.js").Tuning;
-export type Progress = {
-    stage: "weights" | "kernels";
-    done: number;
-    total: number;
-} | import("./tune-options.js").TuneProgress;
 export type Options = import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions & import("./tune-options.js").TuneOptions & {
-    onProgress?: (progress: Progress) => void;
+    onProgress?: import("./progress.js").OnProgress;
 };
 export type Bound = ReturnType<typeof bind>;
 export type Metadata = {
@@ -27,11 +22,9 @@ export type Metadata = {
 /** @typedef {import("./load.js").Loaded} Loaded */
 /** @typedef {import("./bind.js").Feeds} Feeds */
 /** @typedef {import("./tune.js").Tuning} Tuning */
-/** What `onProgress` is told: bytes of weights, kernels, or how tuning goes.
- * @typedef {{stage: "weights" | "kernels", done: number, total: number} |
- *   import("./tune-options.js").TuneProgress} Progress */
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
- *   import("./tune-options.js").TuneOptions & {onProgress?: (progress: Progress) => void}} Options */
+ *   import("./tune-options.js").TuneOptions &
+ *   {onProgress?: import("./progress.js").OnProgress}} Options */
 /** @typedef {ReturnType<typeof bind>} Bound */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,

@@ -14,10 +14,12 @@ export type TuneOptions = {
     };
 };
 export type TuneProgress = {
-    stage: "tune";
+    status: "tune";
+    name: string;
     state: "loading" | "trial" | "rejected" | "swapped" | "failed" | "done";
-    done: number;
+    loaded: number;
     total: number;
+    progress: number;
     trials: number;
     rejected: number;
     seconds: number;
@@ -39,9 +41,10 @@ export type TuneProgress = {
  *   _trials?: {planted?: readonly unknown[], silence?: number, pause?: number}}} TuneOptions */
 /**
  * `state`: Pyodide is loading, a trial was done, a schedule was rejected, a kernel was swapped in,
- * tuning failed (the session goes on) or is done. `done` and `total` are seconds; `beforeMs` and
+ * tuning failed (the session goes on) or is done. `loaded` and `total` are seconds; `beforeMs` and
  * `afterMs` add up the kernels of a run.
- * @typedef {{stage: "tune", state: "loading" | "trial" | "rejected" | "swapped" | "failed" | "done",
- *   done: number, total: number, trials: number, rejected: number, seconds: number,
- *   beforeMs: number, afterMs: number, problem?: string, reason?: string}} TuneProgress */
+ * @typedef {{status: "tune", name: string,
+ *   state: "loading" | "trial" | "rejected" | "swapped" | "failed" | "done",
+ *   loaded: number, total: number, progress: number, trials: number, rejected: number,
+ *   seconds: number, beforeMs: number, afterMs: number, problem?: string, reason?: string}} TuneProgress */
 export {};

@@ -56,9 +56,8 @@ export declare class Weights {
     /**
      * Fetch every shard and put it on the device, once the kernels that lay it out are there.
      * @param {import("./fetch.js").Files} files @param {Promise<Kernels>} kernels
-     * @param {(done: number, total: number) => void} progress
      */
-    load(files: import("./fetch.js").Files, kernels: Promise<Kernels>, progress: (done: number, total: number) => void): Promise<void>;
+    load(files: import("./fetch.js").Files, kernels: Promise<Kernels>): Promise<void>;
     /** Note what a tuned kernel needs besides, before the weights are loaded; gives what is new of it.
      * Throws a DeviceError where there is no room. @param {Needs} needs @returns {Uses} */
     want({ direct, packed }: Needs): Uses;
