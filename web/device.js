@@ -1,7 +1,10 @@
 // The Device protocol of webrt/runtime/device.py on the page's WebGPU: buffers, pipelines,
 // recordings. The player's session and Pyodide's (devices/browser.py) both run on it.
 
-import { CompileError, DeviceError, DeviceLostError, WebrtError, messageOf } from "./errors.js";
+import { LIMITS, requestDevice } from "./adapter.js";
+import {
+  CompileError, DeviceError, DeviceLostError, UsageError, WebrtError, messageOf,
+} from "./errors.js";
 import { Recording } from "./recording.js";
 
 /** @typedef {import("./protocol.js").KernelCode} KernelCode */
@@ -11,22 +14,16 @@ import { Recording } from "./recording.js";
  * @typedef {{pipeline: Pipeline, slices: readonly Slice[], grid: readonly number[],
  *   cost: number}} Dispatch */
 
-const LIMITS = /** @type {const} */ ([
-  "maxBufferSize", "maxStorageBufferBindingSize", "maxStorageBuffersPerShaderStage",
-  "maxComputeWorkgroupStorageSize", "maxComputeInvocationsPerWorkgroup",
-  "maxComputeWorkgroupSizeX", "maxComputeWorkgroupSizeY", "maxComputeWorkgroupSizeZ",
-  "maxComputeWorkgroupsPerDimension", "minStorageBufferOffsetAlignment",
-]);
-const FEATURES = /** @type {const} */ (["shader-f16", "subgroups"]);
-
 /** Milliseconds after something failed in which the GPU may still say that it is lost. */
 const LOSS_MS = 100;
 
 /** One GPUDevice. Errors that WebGPU reports later reject the next read: never silent zeros. */
 export class Device {
-  /** @param {GPUAdapter} adapter @param {GPUDevice} gpu */
-  constructor(adapter, gpu) {
+  /** @param {GPUAdapterInfo | undefined} adapter @param {GPUDevice} gpu
+   * @param {boolean} [owned] false: the page's, which goes on using it when this is closed */
+  constructor(adapter, gpu, owned = true) {
     this.gpu = gpu;
+    this.owned = owned;
     this.info = describe(adapter, gpu);
     /** @type {Map<string, {group: GPUBindGroupLayout, pipeline: GPUPipelineLayout}>} */
     this.layouts = new Map();
@@ -45,6 +42,7 @@ export class Device {
     /** @type {DeviceLostError | null} */
     this.lostError = null;
     gpu.lost.then(({ message, reason }) => this.#lose(message || reason));
+    if (!owned) return; // what else goes wrong there isn't ours: all of ours is watched
     gpu.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       this.failure ??= event.error.message;
@@ -52,27 +50,20 @@ export class Device {
   }
 
   /**
-   * The page's WebGPU device with all that the adapter has of what kernels may use.
-   * @param {{powerPreference?: GPUPowerPreference}} [options] @returns {Promise<Device>}
+   * The page's WebGPU device with all that the adapter has of what kernels may use, or `gpuDevice`,
+   * which stays the page's.
+   * @param {{powerPreference?: GPUPowerPreference, forceFallbackAdapter?: boolean,
+   *   gpuDevice?: GPUDevice}} [options] @returns {Promise<Device>}
    */
-  static async open({ powerPreference = "high-performance" } = {}) {
-    const { gpu } = globalThis.navigator ?? {};
-    if (!gpu) {
-      throw new DeviceError(globalThis.isSecureContext === false
-        ? "WebGPU needs a secure page: open it over https or on localhost"
-        : "this browser has no WebGPU: use a current Chrome, Edge, Firefox or Safari, or turn it on");
+  static async open({ gpuDevice, powerPreference, forceFallbackAdapter } = {}) {
+    if (gpuDevice === undefined) {
+      const { info, gpu } = await requestDevice({ powerPreference, forceFallbackAdapter });
+      return new Device(info, gpu);
     }
-    const adapter = await gpu.requestAdapter({ powerPreference }).catch(() => null);
-    if (!adapter) {
-      throw new DeviceError("no WebGPU adapter: the GPU or its driver is blocked; see about:gpu");
+    if (!globalThis.GPUDevice || !(gpuDevice instanceof GPUDevice)) {
+      throw new UsageError("gpuDevice: expected a GPUDevice");
     }
-    const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-    const requiredFeatures = FEATURES.filter((name) => adapter.features.has(name));
-    try {
-      return new Device(adapter, await adapter.requestDevice({ requiredLimits, requiredFeatures }));
-    } catch (error) {
-      throw new DeviceError(`the WebGPU device can't be had: ${messageOf(error)}`);
-    }
+    return new Device(gpuDevice.adapterInfo, gpuDevice, false);
   }
 
   /** Zeroed memory. @param {number} size @param {string} label @returns {GPUBuffer} */
@@ -240,11 +231,19 @@ export class Device {
   /** Slices' bytes after all that was queued before, with a single wait.
    * @param {readonly Slice[]} requests @returns {Promise<ArrayBuffer[]>} */
   readMany(requests) {
-    return this.#read(requests, (copy) => {
-      const encoder = this.gpu.createCommandEncoder();
-      copy(encoder);
-      this.gpu.queue.submit([encoder.finish()]);
-    });
+    return this.#read(requests, (copy) => this.#encode(copy));
+  }
+
+  /** Queue what `work` puts in a command encoder. @param {(encoder: GPUCommandEncoder) => void} work */
+  encode(work) {
+    this.#watch(() => this.#encode(work));
+  }
+
+  /** @param {(encoder: GPUCommandEncoder) => void} work */
+  #encode(work) {
+    const encoder = this.gpu.createCommandEncoder();
+    work(encoder);
+    this.gpu.queue.submit([encoder.finish()]);
   }
 
   /** @param {readonly Slice[]} requests
@@ -382,7 +381,7 @@ export class Device {
     for (const buffer of this.buffers) buffer.destroy();
     this.buffers.clear();
     this.staging = null;
-    this.gpu.destroy();
+    if (this.owned) this.gpu.destroy();
   }
 }
 
@@ -395,10 +394,10 @@ const saidOf = (error) => (error instanceof GPUOutOfMemoryError
   ? `out of memory: ${error.message || "no room"}; try smaller inputs, or close other tabs`
   : error.message);
 
-/** @param {GPUAdapter} adapter @param {GPUDevice} gpu
+/** @param {GPUAdapterInfo | undefined} adapter @param {GPUDevice} gpu
  * @returns {import("./protocol.js").DeviceInfo} */
 function describe(adapter, gpu) {
-  const info = /** @type {GPUAdapterInfo & {type?: string}} */ (adapter.info);
+  const info = /** @type {GPUAdapterInfo & {type?: string}} */ (adapter ?? {});
   const names = [info.vendor, info.architecture, info.device, info.description];
   const adapterName = names.filter((n, j) => n && names.indexOf(n) === j).join(" ");
   const software = info.isFallbackAdapter || info.type?.toLowerCase() === "cpu";
@@ -407,8 +406,8 @@ function describe(adapter, gpu) {
   return {
     kind: "webgpu",
     adapter: adapterName || "WebGPU adapter",
-    vendor: info.vendor,
-    architecture: info.architecture,
+    vendor: info.vendor ?? "",
+    architecture: info.architecture ?? "",
     adapterClass: software ? "cpu" : kinds[info.type?.toLowerCase() ?? ""] ?? "unknown",
     features: [...gpu.features].sort(),
     limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),

@@ -20,6 +20,7 @@ export type Dispatch = {
 export declare class Device {
     #private;
     gpu: GPUDevice;
+    owned: boolean;
     info: import("./protocol.js").DeviceInfo;
     /** @type {Map<string, {group: GPUBindGroupLayout, pipeline: GPUPipelineLayout}>} */
     layouts: Map<string, {
@@ -43,14 +44,19 @@ export declare class Device {
     waiting: Set<(error: DeviceLostError) => void>;
     /** @type {DeviceLostError | null} */
     lostError: DeviceLostError | null;
-    /** @param {GPUAdapter} adapter @param {GPUDevice} gpu */
-    constructor(adapter: GPUAdapter, gpu: GPUDevice);
+    /** @param {GPUAdapterInfo | undefined} adapter @param {GPUDevice} gpu
+     * @param {boolean} [owned] false: the page's, which goes on using it when this is closed */
+    constructor(adapter: GPUAdapterInfo | undefined, gpu: GPUDevice, owned?: boolean);
     /**
-     * The page's WebGPU device with all that the adapter has of what kernels may use.
-     * @param {{powerPreference?: GPUPowerPreference}} [options] @returns {Promise<Device>}
+     * The page's WebGPU device with all that the adapter has of what kernels may use, or `gpuDevice`,
+     * which stays the page's.
+     * @param {{powerPreference?: GPUPowerPreference, forceFallbackAdapter?: boolean,
+     *   gpuDevice?: GPUDevice}} [options] @returns {Promise<Device>}
      */
-    static open({ powerPreference }?: {
+    static open({ gpuDevice, powerPreference, forceFallbackAdapter }?: {
         powerPreference?: GPUPowerPreference;
+        forceFallbackAdapter?: boolean;
+        gpuDevice?: GPUDevice;
     }): Promise<Device>;
     /** Zeroed memory. @param {number} size @param {string} label @returns {GPUBuffer} */
     allocate(size: number, label: string): GPUBuffer;
@@ -91,6 +97,8 @@ export declare class Device {
     /** Slices' bytes after all that was queued before, with a single wait.
      * @param {readonly Slice[]} requests @returns {Promise<ArrayBuffer[]>} */
     readMany(requests: readonly Slice[]): Promise<ArrayBuffer[]>;
+    /** Queue what `work` puts in a command encoder. @param {(encoder: GPUCommandEncoder) => void} work */
+    encode(work: (encoder: GPUCommandEncoder) => void): void;
     /** Wait until the GPU has taken what was queued so far; throws what it refused of it, once.
      * @param {string} [what] */
     settle(what?: string): Promise<void>;
