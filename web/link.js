@@ -7,12 +7,12 @@ const REFERENCES = /\b(from |import )"\.\/([\w-]+\.js)"|\bawait import\("\.\/([\
 const LINKED = Symbol.for("webrt linked modules");
 
 /**
- * The URL of module `entry`, for `import(url)`; it and those that it needs stay until the page goes.
+ * The URLs of modules, for `import(url)`; they and those that they need stay until the page goes.
  * Throws an Error for a module that isn't among `sources`, or that imports itself.
- * @param {Record<string, string>} sources texts by file name @param {string} entry
- * @returns {string}
+ * @param {Record<string, string>} sources texts by file name @param {readonly string[]} entries
+ * @returns {Record<string, string>} URLs by file name
  */
-export function link(sources, entry) {
+export function link(sources, entries) {
   /** @type {Map<string, string | null>} null while a module's own imports are linked */
   const urls = new Map();
   const scope = /** @type {Record<symbol, Map<string, string | null>[]>} */ (
@@ -36,5 +36,5 @@ export function link(sources, entry) {
     urls.set(name, url);
     return url;
   };
-  return /** @type {string} */ (urlOf(entry));
+  return Object.fromEntries(entries.map((name) => [name, /** @type {string} */ (urlOf(name))]));
 }

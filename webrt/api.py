@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from webrt.errors import DeviceError, UsageError
+from webrt.errors import DeviceError, PackError, RecordsError, UsageError
 
 if TYPE_CHECKING:
     from webrt.builder import PackReport
@@ -104,7 +104,11 @@ async def load_async(
     progress: Callable[[Progress], None] | None = None,
     records: str | os.PathLike[str] | None = None,
 ) -> Session:
-    """`load` without blocking, and without tuning; in a browser, `source` is the pack's URL."""
+    """`load` without blocking, and without tuning.
+
+    In a browser, `source` is the pack's URL, and the user's own records are those that a page of
+    its origin found by tuning. A task that is cancelled ends downloads and gives the device back.
+    """
     session, _ = await _load(source, device, threads, progress, records)
     return session
 
@@ -118,7 +122,6 @@ async def _load(
 ) -> tuple[Session, Records]:
     """The session, and all records that there are."""
     from webrt.runtime.session import Session
-    from webrt.tune.records import Records
 
     if device not in DEVICES:
         raise DeviceError(f"unknown device {device!r}: expected auto, webgpu or wasm")
@@ -126,15 +129,35 @@ async def _load(
         raise UsageError("threads are for the wasm device, not for webgpu")
     place, opened = await _open(source, device, threads)
     session = await Session.open(place, opened, progress)
-    if sys.platform == "emscripten":
-        return session, Records()
-    from webrt.tune import start
-
     try:
+        if sys.platform == "emscripten":
+            return session, await _page_records(session, place, records)
+        from webrt.tune import start
+
         return session, await start.use_records(session, place, records)
     except BaseException:
         session.close()
         raise
+
+
+async def _page_records(
+    session: Session, source: Source, given: str | os.PathLike[str] | None
+) -> Records:
+    """`tune.start.use_records` in a browser, whose storage has the user's own records."""
+    from webrt.runtime.devices import browser
+    from webrt.tune import live
+    from webrt.tune.records import Records, device_file, device_key
+
+    device = device_key(session.device_info)
+    handed, own = None, await browser.own_records(device)
+    if given is not None:
+        try:
+            handed = await browser.fetched_records(os.fspath(given), device_file(device))
+        except PackError as error:
+            raise RecordsError(str(error)) from error
+    known = [Records.from_json(text, name) for text, name in
+             ((handed, str(given)), (own, "IndexedDB")) if text is not None]  # fmt: skip
+    return await live.serve(session, (await live.shipped(session, source), *known))
 
 
 async def _open(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from webrt.errors import CompileError
 from webrt.kernel.problem import specialise, symbols
+from webrt.pack.modules import check_file
 from webrt.runtime.kernels import Candidate
 from webrt.runtime.session import Session
+from webrt.runtime.source import Source
 from webrt.tune.candidate import Rates, candidates, generate, may_serve
 from webrt.tune.records import Record, Records, device_key, make_key
 from webrt.tune.tuner import Progress, Tuner, TuneReport
@@ -61,6 +63,28 @@ async def apply(session: Session, bindings: Mapping[str, int], records: Records)
             continue
         swapped += 1
     return swapped
+
+
+async def shipped(session: Session, source: Source) -> Records:
+    """The pack's own records; raises PackError where they were altered."""
+    part = session.pack.records
+    if part is None:
+        return Records()
+    data = await source.file(part)
+    check_file(part, data, source.where)
+    return Records.from_json(bytes(data), f"{source.where}/{part.file}")
+
+
+async def serve(session: Session, known: Iterable[Records]) -> Records:
+    """Serve what is `known` of this device, at every shape of the model that was tuned.
+
+    Of two results the later one counts. Returns all of them: other devices' order what is tried on
+    this one.
+    """
+    every = Records(record for records in known for record in records)
+    for bindings in shapes(session, every):
+        await apply(session, bindings, every)
+    return every
 
 
 def shapes(session: Session, records: Records) -> list[dict[str, int]]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from webrt.errors import RecordsError
-from webrt.pack.modules import check_file
 from webrt.pack.read import read_manifest
 from webrt.plan.example import example_bindings
 from webrt.runtime.session import Session
@@ -48,32 +47,15 @@ def records_at(place: str | os.PathLike[str]) -> Records:
         raise RecordsError(f"{where}: can't be had: {error}") from error
 
 
-async def _shipped(session: Session, source: Source) -> Records:
-    """The pack's own records; raises PackError where they were altered."""
-    part = session.pack.records
-    if part is None:
-        return Records()
-    data = await source.file(part)
-    check_file(part, data, source.where)
-    return Records.from_json(bytes(data), f"{source.where}/{part.file}")
-
-
 async def use_records(
     session: Session, source: Source, given: str | os.PathLike[str] | None
 ) -> Records:
-    """Serve what is known of this device, at every shape of the model that was tuned.
+    """Serve what is known of this device.
 
-    The user's own records count most, then those `given`, then those that the pack ships. Returns
-    all of them: other devices' order what is tried on this one.
+    The user's own records count most, then those `given`, then those that the pack ships.
     """
-    every = Records()
     handed = Records() if given is None else records_at(given)
-    for records in (await _shipped(session, source), handed, own_records()):
-        for record in records:
-            every.add(record)
-    for bindings in live.shapes(session, every):
-        await live.apply(session, bindings, every)
-    return every
+    return await live.serve(session, (await live.shipped(session, source), handed, own_records()))
 
 
 def tune(

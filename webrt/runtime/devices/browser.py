@@ -2,12 +2,15 @@
 
 A call from Python into JavaScript costs 11–28 µs (Chromium, 2026-11), so the player keeps
 recordings on its side. It comes out of this wheel; a page with a strict Content-Security-Policy
-hands it over instead: `pyodide.registerJsModule("webrt_device", await import("./devices.js"))`.
+hands it over instead: `pyodide.registerJsModule("webrt_device", await import("./devices.js"))`,
+and `"webrt_records"`, records.js, for what tuning found in this browser.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +21,14 @@ from pyodide.code import run_js
 from pyodide.ffi import JsException, can_run_sync, create_proxy, run_sync, to_js
 
 from webrt.errors import CompileError, DeviceError, DeviceLostError, PackError, UsageError
-from webrt.pack.format import MANIFEST, MAX_MANIFEST_BYTES, RecordsFile, Shard, WasmModule
+from webrt.pack.format import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    ChecksFile,
+    RecordsFile,
+    Shard,
+    WasmModule,
+)
 from webrt.resources import web_dir
 from webrt.runtime.device import (
     Buffer,
@@ -63,28 +73,63 @@ async def open_device(
     if threads is not None:
         options["threads"] = threads
     with _translated():
-        player = await _player()
-        return BrowserDevice(await player.openDevice(_objects(options)))
+        player = await _module("devices.js", "webrt_device")
+        opening = player.openDevice(_objects(options))
+        try:
+            return BrowserDevice(await opening)
+        except asyncio.CancelledError:
+            closing = run_js("(opening) => void opening.then((device) => device.close(), () => {})")
+            closing(opening)
+            raise
 
 
-_linked: list[Any] = []
-"""The module namespace of this wheel's devices.js, once it was needed."""
+async def own_records(device: str) -> str | None:
+    """What tuning found in this browser for the device of this key, as JSON; None for nothing."""
+    if "webrt_device" in sys.modules and "webrt_records" not in sys.modules:
+        return None  # a page that hands its modules over may not link any
+    records = await _module("records.js", "webrt_records")
+    store = await records.Store.open()
+    if store is None:
+        return None
+    known = await store.load(device)
+    form = {"format": "webrt records", "version": 1, "records": known}
+    text: str = js.JSON.stringify(_objects(form))
+    return text
 
 
-async def _player() -> Any:
-    """The page's own devices.js where it handed one over, else this wheel's, out of blobs."""
+async def fetched_records(url: str, file: str) -> bytes | None:
+    """The records at a URL: a file (….json), or `file` in a folder; None where the folder has none.
+
+    Raises PackError where they can't be had.
+    """
+    place = UrlSource(url).where
+    if place.endswith(".json"):
+        return bytes(await _file(place, MAX_RECORDS_BYTES))
+    data = await _fetch(f"{place}/{file}", MAX_RECORDS_BYTES)
+    return None if data is None else bytes(data)
+
+
+MAX_RECORDS_BYTES = 16 << 20
+
+_linked: dict[str, str] = {}
+"""URLs of this wheel's modules, by their names, once one was needed."""
+
+
+async def _module(file: str, name: str) -> Any:
+    """A module that the page handed over as `name`, else this wheel's `file`, out of blobs."""
     try:
-        return importlib.import_module("webrt_device")
+        return importlib.import_module(name)
     except ModuleNotFoundError:
         pass
+    load = run_js("(url) => import(url)")
     if not _linked:
         sources = {path.name: path.read_text() for path in web_dir().glob("*.js")}
         options = _objects({"type": "text/javascript"})
         blob = js.Blob.new(to_js([sources["link.js"]]), options)
-        load = run_js("(url) => import(url)")
         linker = await load(js.URL.createObjectURL(blob))
-        _linked.append(await load(linker.link(_objects(sources), "devices.js")))
-    return _linked[0]
+        urls = linker.link(_objects(sources), to_js(["devices.js", "records.js"]))
+        _linked.update(js.Object.entries(urls).to_py())
+    return await load(_linked[file])
 
 
 @contextmanager
@@ -259,28 +304,40 @@ class UrlSource:
         self.where = str(js.URL.new(url.rstrip("/") + "/", page).href).rstrip("/")
 
     async def manifest(self) -> bytes:
-        return bytes(await self._fetch(MANIFEST, MAX_MANIFEST_BYTES))
+        return bytes(await _file(f"{self.where}/{MANIFEST}", MAX_MANIFEST_BYTES))
 
-    async def file(self, part: Shard | WasmModule | RecordsFile) -> memoryview:
-        return await self._fetch(part.file, part.bytes)
+    async def file(self, part: Shard | WasmModule | RecordsFile | ChecksFile) -> memoryview:
+        return await _file(f"{self.where}/{part.file}", part.bytes)
 
-    async def _fetch(self, file: str, most: int) -> memoryview:
-        url = f"{self.where}/{file}"
-        try:
-            response = await js.fetch(url)
-        except JsException as error:
-            raise PackError(f"{url}: can't be fetched: {error.message}") from error
+
+async def _file(url: str, most: int) -> memoryview:
+    """The bytes at `url`; raises PackError where there are none, or more than `most`."""
+    data = await _fetch(url, most)
+    if data is None:
+        raise PackError(f"{url}: HTTP status 404; the pack is not there or incomplete")
+    return data
+
+
+async def _fetch(url: str, most: int) -> memoryview | None:
+    """`_file`, or None where the server has none; a task that is cancelled ends the download."""
+    controller = js.AbortController.new()
+    try:
+        response = await js.fetch(url, _objects({"signal": controller.signal}))
+        if response.status == 404:
+            return None
         if not response.ok:
             raise PackError(
                 f"{url}: HTTP status {response.status}; the pack is not there or incomplete"
             )
-        try:
-            data = await response.arrayBuffer()
-        except JsException as error:
-            raise PackError(f"{url}: the download broke off: {error.message}") from error
-        if data.byteLength > most:
-            raise PackError(
-                f"{url}: expected {most} bytes, found {data.byteLength}; copy the pack again"
-            )
-        view: memoryview = data.to_memoryview()
-        return view.cast("B")
+        data = await response.arrayBuffer()
+    except JsException as error:
+        raise PackError(f"{url}: can't be fetched: {error.message}") from error
+    except asyncio.CancelledError:
+        controller.abort()
+        raise
+    if data.byteLength > most:
+        raise PackError(
+            f"{url}: expected {most} bytes, found {data.byteLength}; copy the pack again"
+        )
+    view: memoryview = data.to_memoryview()
+    return view.cast("B")
