@@ -8,8 +8,10 @@ import { Progress } from "./progress.js";
 
 /** @typedef {import("./modules.js").WasmModule} WasmModule */
 /** `cache: false` keeps nothing in the browser's storage, `cacheBytes` is what all packs of the
- * origin may take there.
- * @typedef {{signal?: AbortSignal, cache?: boolean, cacheBytes?: number}} FileOptions */
+ * origin may take there. `fetch` stands in for the browser's own: to send headers, say, or to have
+ * files from elsewhere.
+ * @typedef {{signal?: AbortSignal, cache?: boolean, cacheBytes?: number,
+ *   fetch?: (url: URL, options: RequestInit) => Promise<Response>}} FileOptions */
 /** What the manifest says of a file. @typedef {{file: string, bytes: number, sha256: string}} Entry */
 /** Throws a PackError for a file that isn't what the manifest says; `name` is for messages.
  * @typedef {(data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>} Verify */
@@ -21,8 +23,10 @@ const FIRST_PAUSE_MS = 250;
 /** The files under one URL. */
 export class Files {
   /** @param {URL} base @param {FileOptions} [options] @param {Progress} [progress] who is told */
-  constructor(base, { signal, cache = true, cacheBytes } = {}, progress = new Progress(base.href)) {
+  constructor(base, { signal, cache = true, cacheBytes, fetch } = {}, progress = new Progress(base.href)) {
     this.base = base;
+    this.fetch = fetch ?? ((/** @type {URL} */ url, /** @type {RequestInit} */ init) => (
+      globalThis.fetch(url, init)));
     this.progress = progress;
     this.stopping = new AbortController();
     this.signal = signal ? AbortSignal.any([signal, this.stopping.signal]) : this.stopping.signal;
@@ -127,7 +131,7 @@ export class Files {
     const received = new Received(bytes ?? MAX_MANIFEST_BYTES, bytes !== null, progress);
     for (let attempt = 0; ; attempt++) {
       try {
-        await receive(url, received, { signal: this.signal, cache });
+        await receive(this.fetch, url, received, { signal: this.signal, cache });
         return received.bytes();
       } catch (error) {
         this.signal.throwIfAborted();
@@ -189,8 +193,9 @@ class Received {
 }
 
 /** One request for what is missing; throws a BrokenError where another one may bring the rest.
- * @param {URL} url @param {Received} received @param {RequestInit} options */
-async function receive(url, received, options) {
+ * @param {(url: URL, options: RequestInit) => Promise<Response>} fetch @param {URL} url
+ * @param {Received} received @param {RequestInit} options */
+async function receive(fetch, url, received, options) {
   const from = received.length;
   const headers = from ? { Range: `bytes=${from}-` } : undefined;
   const response = await fetch(url, { ...options, headers }).catch((error) => {

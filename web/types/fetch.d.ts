@@ -5,6 +5,7 @@ export type FileOptions = {
     signal?: AbortSignal;
     cache?: boolean;
     cacheBytes?: number;
+    fetch?: (url: URL, options: RequestInit) => Promise<Response>;
 };
 export type Entry = {
     file: string;
@@ -16,13 +17,14 @@ export type Verify = (data: Uint8Array<ArrayBuffer>, name: string) => Promise<un
 export declare class Files {
     #private;
     base: URL;
+    fetch: (url: URL, options: RequestInit) => Promise<Response>;
     progress: Progress;
     stopping: AbortController;
     signal: AbortSignal;
     /** @type {Promise<FileCache | null>} */
     cache: Promise<FileCache | null>;
     /** @param {URL} base @param {FileOptions} [options] @param {Progress} [progress] who is told */
-    constructor(base: URL, { signal, cache, cacheBytes }?: FileOptions, progress?: Progress);
+    constructor(base: URL, { signal, cache, cacheBytes, fetch }?: FileOptions, progress?: Progress);
     /** End what is being downloaded: nobody wants it any more. */
     stop(): void;
     /** The pack is loaded: its files are the last that others may push out. */
