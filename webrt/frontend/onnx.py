@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -86,7 +85,7 @@ def from_proto(model: onnx.ModelProto, file: str, folder: Path | None = None) ->
 def _convert(model: onnx.ModelProto, file: str, folder: Path | None) -> Graph:
     if not model.HasField("graph") or not model.graph.node:
         raise ModelError(f"{file}: holds no graph: not an ONNX model, or cut short")
-    opsets = _opsets(model.opset_import, file)
+    opsets = _opsets(model, file)
     functions = Functions.of(model.functions, file)
     ordered = structure.sorted_nodes(model.graph, file)
     nodes.refuse_unsupported(ordered, opsets, file, functions)
@@ -108,12 +107,18 @@ def _one_line(message: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
 
 
-def _opsets(imports: Sequence[onnx.OperatorSetIdProto], file: str) -> dict[str, int]:
-    """Versions by domain; ai.onnx has to be there and in range."""
-    found = {"" if o.domain in DOMAINS else o.domain: int(o.version) for o in imports}
-    version = found.get("")
-    if version is None:
+def _opsets(model: onnx.ModelProto, file: str) -> dict[str, int]:
+    """Versions by domain; ai.onnx's is in range, and there if it is used.
+
+    com.microsoft has one version only, and tools that fuse leave its import out.
+    """
+    found = {"": 0}
+    for given in model.opset_import:
+        found["" if given.domain in DOMAINS else given.domain] = int(given.version)
+    if not found[""] and any(node.domain in DOMAINS for node in model.graph.node):
         raise ModelError(f"{file}: expected an opset of ai.onnx, found none")
+    version = found[""] = found[""] or NEWEST_OPSET
+    found.setdefault("com.microsoft", 1)
     if not OLDEST_OPSET <= version <= NEWEST_OPSET:
         raise ModelError(
             f"{file}: expected an opset from {OLDEST_OPSET} to {NEWEST_OPSET}, found {version}; "

@@ -94,9 +94,8 @@ class Gemm:
         a, b = site.input(0), site.input(1)
         m, n, k, inner = _gemm_dims(site, a, b)
         if same_dim(k, inner) is not True:
-            raise site.shape_error(
-                "equal inner dims", f"{shape_text(a.shape)}, {shape_text(b.shape)}"
-            )
+            found = f"{shape_text(a.shape)}, {shape_text(b.shape)}"
+            raise mismatch(site.shape_error("equal inner dims", found), k, inner)
         c = site.optional(2)
         if c is not None:
             broadcast(site, c.shape, (m, n))

@@ -117,17 +117,25 @@ def _fill(site: Site, operands: Operands) -> Expr:
 
 
 def _inside(mode: str, place: Dim, extent: Dim, pads: tuple[Dim, Dim]) -> Dim:
-    """The place in the tensor that a place in the padding shows."""
+    """The place in the tensor that a place in the padding shows; negative pads crop first."""
     if pads == (0, 0):
         return place
+    before, after = (dims.dim_max(pad, 0) for pad in pads)
+    start = before - pads[0]
+    extent = extent - start - (after - pads[1])
+    place = place - start
     if mode == "edge":
-        return dims.dim_min(dims.dim_max(place, 0), extent - 1)
+        return dims.dim_min(dims.dim_max(place, 0), extent - 1) + start
     if mode == "wrap":
-        turns = dims.ceil_div(dims.dim_max(pads[0], 0), extent)
-        return dims.modulo(place + turns * extent, extent)
-    folded = dims.dim_max(place, place * -1)  # |place|: the reflection at the start
+        turns = dims.ceil_div(before, extent)
+        return dims.modulo(place + turns * extent, extent) + start
     last = extent - 1
-    return dims.dim_min(folded, last * 2 - folded)
+    if compare(last, before) in (0, 1) and compare(last, after) in (0, 1):
+        folded = dims.dim_max(place, place * -1)  # |place|: the reflection at the start
+        return dims.dim_min(folded, last * 2 - folded) + start
+    period = dims.dim_max(last * 2, 1)  # reflections of reflections
+    turned = dims.modulo(place + dims.ceil_div(before, period) * period, period)
+    return dims.dim_min(turned, period - turned) + start
 
 
 @operator("CenterCropPad", Attr("axes"), since=18)
