@@ -8,8 +8,10 @@ import { Tensor, isType, toStorage } from "./tensor.js";
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./manifest.js").Port} Port */
 /** @typedef {import("./dims.js").Bindings} Bindings */
-/** A tensor, or anything with its three members (onnxruntime-web's own Tensor, say).
- * @typedef {{type: string, data: any, dims: readonly number[]}} TensorLike */
+/** A tensor, or anything with its members (onnxruntime-web's own Tensor, say); `data` may be on the
+ * GPU, in `gpuBuffer`.
+ * @typedef {{type: string, data: any, dims: readonly number[], location?: string,
+ *   gpuBuffer?: any}} TensorLike */
 /** @typedef {Readonly<Record<string, TensorLike>>} Feeds */
 
 /** A port's shape as users see it, `s0` by the model's own name.
@@ -51,9 +53,9 @@ const boundBy = (flow) => flow.flatMap((item) => {
 
 /**
  * The values of the pack's symbols that inputs give, and the feeds in the order of the
- * inputs, as storage bytes.
+ * inputs: storage bytes, or the tensor itself where it is in a GPU buffer.
  * @param {Pack} pack @param {Feeds} feeds
- * @returns {{bindings: Bindings, data: Uint8Array<ArrayBuffer>[]}}
+ * @returns {{bindings: Bindings, data: (Uint8Array<ArrayBuffer> | Tensor)[]}}
  */
 export function bind(pack, feeds) {
   for (const name of Object.keys(feeds ?? {})) {
@@ -65,6 +67,7 @@ export function bind(pack, feeds) {
   const { bindings, origins } = readSymbols(pack, given);
   const data = pack.inputs.map((port, j) => {
     checkShape(pack, port, given[j], bindings, origins);
+    if (given[j].location === "gpu-buffer") return given[j];
     return toStorage(port.name, given[j], port.low, port.high, pack.tensors[port.tensor].storage);
   });
   return { bindings, data };
@@ -81,13 +84,17 @@ function tensorOf(pack, port, feeds) {
   if (!isType(feed.type) || !feed.dims) {
     throw new ShapeError(`input '${name}': ${expected}, found no Tensor`);
   }
-  const tensor = feed instanceof Tensor ? feed : new Tensor(feed.type, feed.data, feed.dims);
+  const tensor = feed instanceof Tensor ? feed : made(feed, feed.type);
   if (tensor.type !== type || tensor.dims.length !== shape.length) {
     throw new ShapeError(
       `input '${name}': ${expected}, found ${tensor.type} [${tensor.dims.join(", ")}]`);
   }
   return tensor;
 }
+
+/** @param {TensorLike} feed @param {import("./tensor.js").Type} type */
+const made = ({ location, data, gpuBuffer, dims }, type) => (location === "gpu-buffer"
+  ? Tensor.fromGpuBuffer(gpuBuffer, { dataType: type, dims: [...dims] }) : new Tensor(type, data, dims));
 
 /** Values of the symbols, and which input gave each; the first one that shows it decides.
  * @param {Pack} pack @param {Tensor[]} given */

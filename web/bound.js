@@ -13,6 +13,7 @@ import { aligned, bindingSize, checkTotal } from "./weights.js";
 /** @typedef {import("./kernels.js").Kernel} Kernel */
 /** @typedef {import("./weights.js").Weights} Weights */
 /** @typedef {import("./dims.js").Bindings} Bindings */
+/** @typedef {import("./gpu-tensor.js").GpuRun} GpuRun */
 /** `slices` of the plan's tensors, `dims` of its output ports.
  * @typedef {{slices: Slice[], uniform: Buffer, recording: any,
  *   dims: Map<string, number[]>}} Bound */
@@ -150,14 +151,19 @@ export class Shapes {
   }
 
   /** Run once and read the tensors of `outputs`. @param {Bindings} bindings
-   * @param {Uint8Array<ArrayBuffer>[]} data of the inputs
+   * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs; null for those that `gpu` feeds
    * @param {readonly import("./manifest.js").Port[]} outputs
+   * @param {GpuRun | null} [gpu] tensors that are on the GPU
    * @returns {Promise<{bytes: ArrayBuffer[], dims: Map<string, number[]>}>} */
-  async run(bindings, data, outputs) {
+  async run(bindings, data, outputs, gpu) {
     const { slices, recording, dims } = this.get(bindings);
-    this.pack.inputs.forEach(({ tensor }, j) => (
-      this.device.upload(slices[tensor].buffer, 0, data[j])));
+    send(this, data, ({ tensor }) => slices[tensor].buffer);
     try {
+      if (gpu) {
+        gpu.feed((tensor) => slices[tensor]);
+        this.device.replay(recording);
+        return { bytes: await gpu.take((tensor) => slices[tensor], dims), dims };
+      }
       const wanted = outputs.map(({ tensor }) => slices[tensor]);
       return { bytes: await this.device.replayAndRead(recording, wanted), dims };
     } catch (error) {
@@ -171,6 +177,15 @@ export class Shapes {
     this.#forget(this.known.size);
     for (const key of [...this.buffers.keys()]) this.#release(key);
   }
+}
+
+/** Upload what comes from the CPU. @param {{pack: Pack, device: Device}} shapes
+ * @param {(Uint8Array<ArrayBuffer> | null)[]} data
+ * @param {(port: import("./manifest.js").Port) => Buffer} bufferOf */
+export function send({ pack, device }, data, bufferOf) {
+  data.forEach((bytes, j) => {
+    if (bytes) device.upload(bufferOf(pack.inputs[j]), 0, bytes);
+  });
 }
 
 /** Whether all of `dims` have these values in `bindings`.

@@ -25,13 +25,16 @@ const MAX_DISPATCHES = 1 << 18;
 
 /** One run: where everything lies, and what the symbols are, as it goes along. */
 export class FlowRun {
-  /** @param {import("./flow.js").FlowShapes} shapes @param {Made} made @param {Uint8Array<ArrayBuffer>[]} data */
+  /** @param {import("./flow.js").FlowShapes} shapes @param {Made} made
+   * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs, where they come from the CPU */
   constructor(shapes, made, data) {
     this.shapes = shapes;
     this.pack = shapes.pack;
     this.device = shapes.device;
     this.made = made;
-    this.inputs = new Map(this.pack.inputs.map(({ tensor }, j) => [tensor, data[j]]));
+    /** @type {Map<number, Uint8Array<ArrayBuffer>>} */
+    this.inputs = new Map();
+    data.forEach((bytes, j) => bytes && this.inputs.set(this.pack.inputs[j].tensor, bytes));
     /** @type {Bindings} */
     this.bindings = {};
     /** @type {Map<number, number>} turns of loops */

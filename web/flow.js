@@ -1,7 +1,7 @@
 // Runs a plan's flow: recordings replayed one after the other, and what the host decides between.
 // Loaded for packs that have one; webrt/plan/flow.py and webrt/runtime/flow.py in JavaScript.
 
-import { agree } from "./bound.js";
+import { agree, send } from "./bound.js";
 import { FlowRun } from "./flow-run.js";
 import { aligned, checkTotal } from "./weights.js";
 
@@ -202,17 +202,21 @@ export class FlowShapes {
   }
 
   /** Run once and read the tensors of `outputs`. @param {Bindings} bindings
-   * @param {Uint8Array<ArrayBuffer>[]} data of the inputs @param {readonly Port[]} outputs
+   * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs; null for those that `gpu` feeds
+   * @param {readonly Port[]} outputs @param {import("./bound.js").GpuRun | null} [gpu]
    * @returns {Promise<{bytes: ArrayBuffer[], dims: Map<string, number[]>}>} */
-  async run(bindings, data, outputs) {
+  async run(bindings, data, outputs, gpu) {
     const run = new FlowRun(this, this.#made(bindings), data);
     try {
       run.enter(0, bindings);
-      this.pack.inputs.forEach(({ tensor }, j) => (
-        this.device.upload(this.buffer(tensor), 0, data[j])));
+      send(this, data, ({ tensor }) => this.buffer(tensor));
+      /** @param {number} tensor */
+      const place = (tensor) => run.place(tensor);
+      gpu?.feed(place);
       await run.parts(this.parts);
       const dims = new Map(outputs.map((p) => [p.name, p.shape.map((d) => run.dim(d))]));
-      const bytes = await this.device.readMany(outputs.map(({ tensor }) => run.place(tensor)));
+      const bytes = gpu ? await gpu.take(place, dims)
+        : await this.device.readMany(outputs.map(({ tensor }) => place(tensor)));
       return { bytes, dims };
     } catch (error) {
       this.clear(); // where there was no memory for it, smaller inputs may have some

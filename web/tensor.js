@@ -34,13 +34,39 @@ export const TYPES = {
 /** @param {unknown} type @returns {type is Type} */
 export const isType = (type) => typeof type === "string" && Object.hasOwn(TYPES, type);
 
-/** A tensor in the host's memory, in onnxruntime-web's shape. */
+/** Where a tensor's data are: nowhere once it was disposed of. @typedef {"cpu" | "gpu-buffer" | "none"} Location */
+/** `download` fetches the data for `getData`, `dispose` gives the buffer back; without them the
+ * tensor has no data for the CPU, and the buffer stays the caller's.
+ * @typedef {{dataType?: Type, dims: readonly number[], download?: () => Promise<TypedArray>,
+ *   dispose?: () => void}} GpuBufferOptions */
+
+/** What `fromGpuBuffer` gives the constructor. */
+class Lent {
+  /** @param {GPUBuffer} buffer @param {GpuBufferOptions} options */
+  constructor(buffer, { download, dispose }) {
+    this.buffer = buffer;
+    this.download = download;
+    this.dispose = dispose;
+  }
+}
+
+/** Typed data with dims, in the host's memory or in a GPU buffer, in onnxruntime-web's shape. */
 export class Tensor {
+  /** @type {TypedArray | null} */
+  #data = null;
+  /** @type {Lent | null} */
+  #lent = null;
+  /** @type {Location} */
+  #location = "cpu";
+  /** @type {Promise<TypedArray> | null} */
+  #downloading = null;
+
   /**
-   * `new Tensor(type, data, dims?)` or `new Tensor(typedArray, dims?)`; data may be a plain array.
-   * A float16 tensor holds a Float16Array; its bits in a Uint16Array where the engine has none.
-   * @param {Type | TypedArray} type
-   * @param {TypedArray | readonly (number | bigint | boolean)[] | readonly number[]} [data]
+   * `new Tensor(type, data, dims?)` or `new Tensor(data, dims?)` with a typed array or booleans.
+   * Data may be a plain array. A float16 tensor holds a Float16Array; its bits in a Uint16Array
+   * where the engine has none.
+   * @param {Type | TypedArray | Uint8ClampedArray | readonly boolean[]} type
+   * @param {TypedArray | Uint8ClampedArray | readonly (number | bigint | boolean)[] | readonly number[]} [data]
    * @param {readonly number[]} [dims]
    */
   constructor(type, data, dims) {
@@ -50,42 +76,124 @@ export class Tensor {
     if (!isType(type)) throw new UsageError(`tensor: unknown type ${JSON.stringify(type)}`);
     /** @type {Type} */
     this.type = type;
-    /** @type {TypedArray} */
-    this.data = toArray(type, data);
-    const shape = dims === undefined ? [this.data.length] : Array.from(dims);
+    if (data instanceof Lent) [this.#lent, this.#location] = [data, "gpu-buffer"];
+    else this.#data = toArray(type, data);
+    const shape = dims === undefined && this.#data ? [this.#data.length] : Array.from(dims ?? []);
     if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0)) {
       throw new ShapeError(`tensor: dims must be non-negative integers, not [${shape}]`);
     }
     /** @type {readonly number[]} */
     this.dims = Object.freeze(shape);
-    const size = shape.reduce((a, b) => a * b, 1);
-    if (size !== this.data.length) {
+    /** The number of elements. @type {number} */
+    this.size = shape.reduce((a, b) => a * b, 1);
+    if (this.#data && this.size !== this.#data.length) {
       throw new ShapeError(
-        `tensor: dims [${shape}] hold ${size} elements, the data ${this.data.length}`);
+        `tensor: dims [${shape}] hold ${this.size} elements, the data ${this.#data.length}`);
     }
   }
 
-  /** The number of elements. */
-  get size() {
-    return this.data.length;
+  /**
+   * A tensor over a GPU buffer, whose elements lie there as ONNX has them: int64 in 8 bytes, bool in
+   * one. To feed it, make the buffer on `session.gpuDevice`, and leave it alone until the run is over.
+   * @param {GPUBuffer} buffer @param {GpuBufferOptions} options @returns {Tensor}
+   */
+  static fromGpuBuffer(buffer, options) {
+    const { dataType = "float32", dims } = options ?? {};
+    if (typeof buffer?.mapAsync !== "function") {
+      throw new UsageError("Tensor.fromGpuBuffer: expected a GPUBuffer");
+    }
+    if (!Array.isArray(dims)) throw new UsageError("Tensor.fromGpuBuffer: expected dims, an array");
+    if (dataType === "float64") {
+      throw new UsageError("Tensor.fromGpuBuffer: WebGPU has no float64; use float32");
+    }
+    return new Tensor(dataType, /** @type {any} */ (new Lent(buffer, options)), dims);
   }
 
-  /** The data, always in the host's memory already. @returns {Promise<TypedArray>} */
-  async getData() {
-    return this.data;
+  /** A tensor over data that stay where they are, as every tensor's do. @param {Type} type
+   * @param {TypedArray} data @param {readonly number[]} [dims] */
+  static fromPinnedBuffer(type, data, dims) {
+    return new Tensor(type, data, dims);
   }
 
-  /** For the sake of onnxruntime-web's programs: nothing to give back. */
-  dispose() {}
+  /** Where the data are. @returns {Location} */
+  get location() {
+    return this.#location;
+  }
+
+  /** The data, where they are in the host's memory. @returns {TypedArray} */
+  get data() {
+    this.#check();
+    if (this.#data) return this.#data;
+    throw new UsageError("the tensor's data are on the GPU: `await tensor.getData()` downloads them");
+  }
+
+  /** The GPU buffer, where there is one. @returns {GPUBuffer} */
+  get gpuBuffer() {
+    this.#check();
+    if (this.#lent) return this.#lent.buffer;
+    throw new UsageError("the tensor's data are not in a GPU buffer");
+  }
+
+  /** The data, downloaded if they are on the GPU; from then on they are in the host's memory.
+   * @param {boolean} [releaseData] give the GPU buffer back then @returns {Promise<TypedArray>} */
+  async getData(releaseData = false) {
+    this.#check();
+    if (!this.#data) {
+      if (!this.#lent?.download) {
+        throw new UsageError("the tensor's data can't be downloaded: it was made without `download`");
+      }
+      this.#downloading ??= this.#lent.download();
+      try {
+        this.#data = await this.#downloading;
+      } finally {
+        this.#downloading = null;
+      }
+      this.#location = "cpu";
+    }
+    if (releaseData) this.#giveBack();
+    return this.#data;
+  }
+
+  /** Let go of the data, and of the GPU buffer where the tensor has one of its own: from then on only
+   * `type`, `dims` and `size` are there. */
+  dispose() {
+    if (this.#downloading) throw new UsageError("the tensor is being downloaded");
+    this.#giveBack();
+    this.#data = null;
+    this.#location = "none";
+  }
+
+  [Symbol.dispose]() {
+    this.dispose();
+  }
+
+  /** The same data with other dims. @param {readonly number[]} dims @returns {Tensor} */
+  reshape(dims) {
+    this.#check();
+    if (this.#data) return new Tensor(this.type, this.#data, dims);
+    throw new UsageError("a tensor on the GPU can't be reshaped: `await tensor.getData()` first");
+  }
+
+  #check() {
+    if (this.#location === "none") throw new UsageError("the tensor was disposed of");
+  }
+
+  #giveBack() {
+    const lent = this.#lent;
+    this.#lent = null;
+    lent?.dispose?.();
+  }
 }
 
-/** @param {unknown} array @returns {Type} */
-function typeOf(array) {
+/** @param {unknown} data @returns {Type} */
+function typeOf(data) {
+  if (data instanceof Uint8ClampedArray) return "uint8";
+  if (Array.isArray(data) && typeof data[0] === "boolean") return "bool";
   for (const [type, entry] of Object.entries(TYPES)) {
     const named = type === "float16" && !Half; // a Uint16Array is uint16: float16 has to be named
-    if (!named && array instanceof entry.array) return /** @type {Type} */ (type);
+    if (!named && data instanceof entry.array) return /** @type {Type} */ (type);
   }
-  throw new UsageError("tensor: the first argument must be a type or a typed array");
+  throw new UsageError("tensor: the first argument must be a type, a typed array or booleans");
 }
 
 /** @param {Type} type @param {any} data @returns {TypedArray} */
@@ -95,6 +203,7 @@ function toArray(type, data) {
   if (type === "float16" && data instanceof Uint16Array) {
     return new Kind(data.buffer, data.byteOffset, data.length);
   }
+  if (type === "uint8" && data instanceof Uint8ClampedArray) return Kind.from(data);
   if (!Array.isArray(data)) {
     const found = data?.constructor?.name ?? typeof data;
     throw new ShapeError(`tensor: ${type} data must be ${Kind.name} or an array, not ${found}`);
