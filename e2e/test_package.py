@@ -126,7 +126,7 @@ def test_vite_builds_it(chromium: Chromium, package: Path, sample: str) -> None:
 def test_esbuild_bundles_it(chromium: Chromium, package: Path, sample: str) -> None:
     target = package / "bundle"
     target.mkdir()
-    (package / "app.js").write_text(APP.replace("...OPTIONS", 'worker: "/wasm-worker.js"'))
+    (package / "app.js").write_text(APP.replace("...OPTIONS", 'assets: "/webrt/"'))
     esbuild = [str(MODULES / "esbuild" / "bin" / "esbuild"), "app.js", "--bundle", "--minify"]
     options = ["--format=esm", "--outfile=bundle/app.js", "--log-level=warning"]
     subprocess.run([*esbuild, *options], cwd=package, check=True, timeout=120)

@@ -5,9 +5,10 @@ import { DeviceError, messageOf } from "./errors.js";
 /** @typedef {import("./protocol.js").Device} Device */
 /** `auto` is a hardware GPU, else wasm: a GPU in software is slower than the CPU's own kernels.
  * `threads` (wasm) is the browser's cores by default. `executionProviders` is onnxruntime-web's
- * way to say it: the first of them that can be had.
+ * way to say it: the first of them that can be had. `assets` is the URL of a folder with the player's
+ * files, for workers to start from, where a bundler has left them behind.
  * @typedef {{device?: string, executionProviders?: readonly (string | {name: string})[],
- *   threads?: number, relaxedSimd?: boolean, worker?: string,
+ *   threads?: number, relaxedSimd?: boolean, assets?: string | URL,
  *   powerPreference?: GPUPowerPreference}} DeviceOptions */
 
 const NAMES = ["auto", "webgpu", "wasm"];

@@ -15,11 +15,16 @@ import { Tensor, fromStorage } from "./tensor.js";
 /** @typedef {import("./tune.js").Tuning} Tuning */
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
  *   import("./tune-options.js").TuneOptions &
- *   {onProgress?: import("./progress.js").OnProgress}} Options */
+ *   {worker?: boolean, onProgress?: import("./progress.js").OnProgress}} Options */
 /** @typedef {ReturnType<typeof bind>} Bound */
+/** @typedef {{signal?: AbortSignal}} RunOptions */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
+
+/** How a session is made in a worker: what workers load knows nothing of it, or bundlers would go in
+ * circles. @type {{remote: (() => Promise<typeof import("./remote.js")>) | null}} */
+export const ways = { remote: null };
 
 /** A pack on a device, ready to run. */
 export class InferenceSession {
@@ -72,6 +77,7 @@ export class InferenceSession {
     const base = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
     options.signal?.throwIfAborted();
+    if (options.worker && ways.remote) return (await ways.remote()).createRemote(url, options);
     const files = new Files(base, options, new Progress(String(url), options.onProgress));
     const opening = openDevice(options);
     opening.catch(() => {}); // it is awaited below, after the manifest
@@ -106,10 +112,12 @@ export class InferenceSession {
    * the feeds' data alone until the promise settles.
    * @param {Feeds} feeds
    * @param {readonly string[]} [fetches] names of the outputs wanted; all by default
+   * @param {RunOptions} [options] `signal` ends the wait; a run that hasn't begun never does then
    * @returns {Promise<Record<string, Tensor>>}
    */
-  async run(feeds, fetches = this.outputNames) {
+  async run(feeds, fetches = this.outputNames, { signal } = {}) {
     if (this.#released) throw new UsageError("the session is closed");
+    signal?.throwIfAborted();
     const bound = bind(this.#pack, feeds);
     const outputs = fetches.map((name) => {
       const port = this.#pack.outputs.find((p) => p.name === name);
@@ -118,9 +126,12 @@ export class InferenceSession {
       throw new UsageError(`unknown output '${name}': this model's outputs are ${known}`);
     });
     this.#tuning?.enter();
-    const result = this.#tail.then(() => this.#execute(bound, outputs, feeds));
+    const result = this.#tail.then(() => {
+      signal?.throwIfAborted();
+      return this.#execute(bound, outputs, feeds);
+    });
     this.#tail = result.catch(() => {}).then(() => this.#tuning?.leave(bound.bindings));
-    return result;
+    return signal ? unlessAborted(result, signal) : result;
   }
 
   /** Give the device's memory back, after the runs that are under way. @returns {Promise<void>} */
@@ -184,6 +195,15 @@ export class InferenceSession {
       return [name, fromStorage(type, bytes[j], shape, this.#pack.tensors[tensor].storage)];
     }));
   }
+}
+
+/** @template T @param {Promise<T>} result @param {AbortSignal} signal @returns {Promise<T>} */
+function unlessAborted(result, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    result.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
 }
 
 /** @param {Pack} pack @param {Port} port @returns {Metadata} */

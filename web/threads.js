@@ -52,11 +52,11 @@ export class Threads {
 
   /**
    * Start `count` workers over `memory`, or one with a memory of its own.
-   * @param {number} count @param {WebAssembly.Memory | null} memory @param {string} [url] of
-   *   wasm-worker.js, where it isn't beside this file @returns {Promise<Threads>}
+   * @param {number} count @param {WebAssembly.Memory | null} memory @param {string | URL} [assets]
+   *   the folder of wasm-worker.js, where it isn't beside this file @returns {Promise<Threads>}
    */
-  static async start(count, memory, url) {
-    const starting = Array.from({ length: count }, () => startWorker(url));
+  static async start(count, memory, assets) {
+    const starting = Array.from({ length: count }, () => startWorker(assets));
     const ended = await Promise.allSettled(starting);
     const workers = ended.flatMap((e) => (e.status === "fulfilled" ? [e.value] : []));
     const refused = ended.find((e) => e.status === "rejected");
@@ -152,9 +152,9 @@ export class Threads {
   }
 }
 
-/** @param {string} [url] @returns {Promise<Worker>} */
-async function startWorker(url) {
-  const ways = url ? [() => new Worker(url, { type: "module" })] : [ownWorker,
+/** @param {string | URL} [assets] @returns {Promise<Worker>} */
+async function startWorker(assets) {
+  const ways = assets ? [() => assetWorker("wasm-worker.js", assets)] : [ownWorker,
     () => wrappedWorker(new URL("./wasm-worker.js", import.meta.url))];
   try {
     return await firstReady(ways);
@@ -170,6 +170,14 @@ function ownWorker() {
   checkOrigin(import.meta.url);
   // Bundlers know this very expression.
   return new Worker(new URL("./wasm-worker.js", import.meta.url), { type: "module" });
+}
+
+/** A worker of the player from a folder that the page names. @param {string} file
+ * @param {string | URL} assets */
+export function assetWorker(file, assets) {
+  const folder = new URL(assets, globalThis.document?.baseURI ?? globalThis.location?.href);
+  if (!folder.pathname.endsWith("/")) folder.pathname += "/";
+  return new Worker(new URL(file, folder), { type: "module" });
 }
 
 /** A worker may come from the page's own origin only. @param {string} url */

@@ -2,7 +2,7 @@
 
 import { messageOf } from "./errors.js";
 import { readRecords } from "./records.js";
-import { checkOrigin, firstReady, wrappedWorker } from "./threads.js";
+import { assetWorker, checkOrigin, firstReady, wrappedWorker } from "./threads.js";
 
 /** @typedef {import("./tune-worker.js").Answer} Answer */
 /** @typedef {import("./tune-worker.js").Order} Order */
@@ -10,7 +10,8 @@ import { checkOrigin, firstReady, wrappedWorker } from "./threads.js";
 /** `seconds` to try, `open` tells the worker where everything is, `records` what is known so far;
  * a trial that says nothing for `silence` milliseconds is given up. `planted` is for tests.
  * @typedef {{seconds: number, open: Order & {type: "open"}, dims: import("./dims.js").Bindings,
- *   records: () => object, silence: number, planted: readonly unknown[]}} Request */
+ *   records: () => object, silence: number, planted: readonly unknown[],
+ *   assets: string | URL | undefined}} Request */
 /** What the page hears: `trying` and `tried` hold one trial; `lost` is one that took the device.
  * @typedef {{type: "opened"} | {type: "trying" | "tried" | "lost", problem: number,
  *   record: TuneRecord}} Heard */
@@ -150,7 +151,7 @@ export class Trials {
   }
 
   async #open() {
-    this.worker = await startWorker();
+    this.worker = await startWorker(this.request.assets);
     if (this.stopped) return this.#end();
     this.worker.onmessage = ({ data }) => this.#heard(data);
     this.worker.onerror = (event) => {
@@ -247,9 +248,10 @@ export class Trials {
 /** The worker said nothing for too long. */
 class SilenceError extends Error {}
 
-/** @returns {Promise<Worker>} */
-function startWorker() {
-  return firstReady([ownWorker, () => wrappedWorker(new URL("./tune-worker.js", import.meta.url))]);
+/** @param {string | URL} [assets] @returns {Promise<Worker>} */
+function startWorker(assets) {
+  return firstReady(assets ? [() => assetWorker("tune-worker.js", assets)]
+    : [ownWorker, () => wrappedWorker(new URL("./tune-worker.js", import.meta.url))]);
 }
 
 function ownWorker() {

@@ -250,18 +250,18 @@ export class Tuning {
   /** @param {Bindings} bindings @returns {import("./tune-trials.js").Request} */
   #request(bindings) {
     const { budget = BUDGET_SECONDS, pyodide = "./pyodide/", wheel = "./webrt.whl", _trials = {},
-      threads, relaxedSimd, worker, powerPreference } = this.options;
+      threads, relaxedSimd, assets, powerPreference } = this.options;
     const slowest = Math.max(0, ...[...this.known.byId.values()].map((r) => r.default));
     const kind = this.gpu?.info.kind;
     return {
       seconds: budget, dims: bindings, planted: _trials.planted ?? [],
-      silence: _trials.silence ?? SILENCE_MS + 100 * slowest,
+      assets, silence: _trials.silence ?? SILENCE_MS + 100 * slowest,
       records: () => this.known.toJson(false),
       open: {
         type: "open", sha256: this.pack.sha256, manifest: new URL("manifest.json", this.files.base).href,
         places: { pyodide: beside(pyodide), wheel: beside(wheel) },
         device: { device: kind, threads: kind === "wasm" ? this.gpu?.info.threads ?? threads : undefined,
-          relaxedSimd, worker, powerPreference },
+          relaxedSimd, assets: assets && absolute(assets).href, powerPreference },
       },
     };
   }

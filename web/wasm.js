@@ -21,7 +21,7 @@ import { Threads, sharedMemory } from "./threads.js";
 /** Operations on their way to the workers, the memory that they need, and what becomes of them.
  * @typedef {{operations: Operation[], transfer: Transferable[], pages: number,
  *   done: Promise<(ArrayBuffer | number[])[]> | null}} Batch */
-/** @typedef {{threads?: number, relaxedSimd?: boolean, worker?: string}} Options */
+/** @typedef {{threads?: number, relaxedSimd?: boolean, assets?: string | URL}} Options */
 
 const MAX_THREADS = 8;
 /** A function that returns f32x4.relaxed_madd of three zeros. */
@@ -55,11 +55,11 @@ export class WasmDevice {
   }
 
   /**
-   * @param {Options} [options] `threads`: how many; `relaxedSimd: false` leaves it unused; `worker`:
-   *   the URL of wasm-worker.js, where it isn't beside this file
+   * @param {Options} [options] `threads`: how many; `relaxedSimd: false` leaves it unused; `assets`:
+   *   the URL of the folder of wasm-worker.js, where it isn't beside this file
    * @returns {Promise<WasmDevice>}
    */
-  static async open({ threads, relaxedSimd = true, worker } = {}) {
+  static async open({ threads, relaxedSimd = true, assets } = {}) {
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
       throw new UsageError(`threads: expected a whole number from 1 on, found ${threads}`);
     }
@@ -71,7 +71,7 @@ export class WasmDevice {
     if (note && threads !== undefined) console.info(`webrt: one thread: ${note}`);
     const relaxed = relaxedSimd && WebAssembly.validate(RELAXED_PROBE);
     const most = common ? common.pages * PAGE - SLACK - FIRST_ADDRESS : MAX_TOTAL;
-    const workers = await Threads.start(count, common?.memory ?? null, worker);
+    const workers = await Threads.start(count, common?.memory ?? null, assets);
     return new WasmDevice(workers, common !== null, most, describe(count, relaxed, most, note));
   }
 

@@ -4,7 +4,11 @@
 //   const session = await InferenceSession.create("./pack");
 //   const outputs = await session.run({name: new Tensor("int64", new BigInt64Array(3), [1, 3])});
 
+import { ways } from "./session.js";
+
 export { clearCache } from "./cache.js";
 export { InferenceSession } from "./session.js";
 export { Tensor } from "./tensor.js";
 export * from "./errors.js";
+
+ways.remote = () => import("./remote.js");
