@@ -30,6 +30,11 @@ export class Files {
     this.progress = progress;
     this.stopping = new AbortController();
     this.signal = signal ? AbortSignal.any([signal, this.stopping.signal]) : this.stopping.signal;
+    /** Files that were begun before anything asks for them.
+     * @type {Map<string, Promise<Uint8Array<ArrayBuffer>>>} */
+    this.begun = new Map();
+    /** The last file that was handed to storage. @type {Promise<void> | undefined} */
+    this.keeping = undefined;
     /** @type {Promise<FileCache | null>} */
     this.cache = cache ? FileCache.open(cacheBytes) : Promise.resolve(null);
   }
@@ -40,30 +45,30 @@ export class Files {
     this.stopping.abort();
   }
 
-  /** The pack is loaded: its files are the last that others may push out. */
-  async used() {
-    await (await this.cache)?.touch();
+  /** The pack is loaded: its files are the last that others may push out. `keeping` settles once all
+   * that there is to keep is kept: an answer need not wait for it. */
+  used() {
+    this.keeping = this.cache.then((cache) => cache?.touch());
   }
 
   /** The manifest: as it is on the network now, or, without a network, as it was last.
    * @returns {Promise<import("./manifest.js").Pack>} */
   async manifest() {
     const url = new URL(MANIFEST, this.base);
-    const cache = await this.cache;
     this.progress.initiate([{ file: MANIFEST, bytes: 0 }]);
     const told = this.progress.file(MANIFEST, 0);
     let data;
     try {
       data = await this.#download(url, null, (bytes) => told.add(bytes));
     } catch (error) {
-      data = error instanceof OfflineError ? await cache?.manifest(url) : null;
+      data = error instanceof OfflineError ? await (await this.cache)?.manifest(url) : null;
       if (!data) throw error;
       told.done(data.length, true);
       return parseManifest(data, url.href);
     }
     const pack = await parseManifest(data, url.href);
     told.done(data.length, false);
-    await cache?.keepManifest(url, data);
+    this.keeping = (await this.cache)?.keepManifest(url, data);
     return pack;
   }
 
@@ -77,11 +82,26 @@ export class Files {
     return new URL(entry.file, this.base).href;
   }
 
+  /** Begin with a file that will be needed: `file` takes it up. @param {Entry} entry
+   * @param {Verify} verify */
+  ahead(entry, verify) {
+    const data = this.file(entry, verify);
+    data.catch(() => {}); // whoever takes it up will hear of it
+    this.begun.set(entry.file, data);
+  }
+
   /**
    * A file's bytes after `verify` has passed them.
    * @param {Entry} entry @param {Verify} verify @returns {Promise<Uint8Array<ArrayBuffer>>}
    */
-  async file(entry, verify) {
+  file(entry, verify) {
+    const begun = this.begun.get(entry.file);
+    this.begun.delete(entry.file);
+    return begun ?? this.#file(entry, verify);
+  }
+
+  /** @param {Entry} entry @param {Verify} verify */
+  async #file(entry, verify) {
     const told = this.progress.file(entry.file, entry.bytes);
     const cache = await this.cache;
     const kept = await cache?.get(entry.sha256);
@@ -96,7 +116,8 @@ export class Files {
     }
     const data = await this.#verified(entry, verify, (bytes) => told.add(bytes));
     told.done(data.length, false);
-    await cache?.put(entry.sha256, data);
+    await this.keeping; // one copy at a time waits to be written, and nobody for the last one
+    this.keeping = cache?.put(entry.sha256, data);
     return data;
   }
 

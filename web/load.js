@@ -3,7 +3,7 @@
 import { Shapes } from "./bound.js";
 import { UsageError } from "./errors.js";
 import { compileKernels, moduleFor } from "./kernels.js";
-import { Weights } from "./weights.js";
+import { Weights, beginWeights } from "./weights.js";
 import { float16Mode, widenedPack } from "./widen.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
@@ -32,10 +32,11 @@ export async function tuningOf(pack, files, options) {
 /** Put a pack on a device. @param {Pack} given @param {Files} files @param {Promise<Device>} opening
  * @param {Tuning | null} tuning @returns {Promise<Loaded>} */
 export async function load(given, files, opening, tuning) {
+  files.progress.initiate(given.shards);
+  beginWeights(given, files);
   const device = await opening;
   const cpu = onCpu(device);
-  files.progress.initiate([...(cpu ? [moduleFor(given, device.info)] : []), ...given.shards]);
-  const warm = cpu && await import("./warm.js");
+  if (cpu) files.progress.initiate([moduleFor(given, device.info)]);
   const float16 = float16Mode(given, device.info.features);
   const pack = float16 === "widened" ? widenedPack(given) : given;
   const weights = new Weights(pack, device);
@@ -43,7 +44,8 @@ export async function load(given, files, opening, tuning) {
     (done, total) => files.progress.compile(done, total));
   await Promise.all([
     weights.load(files, kernels),
-    warm && kernels.then((made) => warm.warmKernels(pack, cpu, made)),
+    cpu && kernels.then(async (made) => (
+      (await import("./warm.js")).warmKernels(pack, cpu, made))),
   ]);
   const made = await kernels;
   const Kind = pack.flow.length ? (await import("./flow.js")).FlowShapes : Shapes;

@@ -43,6 +43,13 @@ export function checkTotal(size, what, { adapter, limits }) {
   }
 }
 
+/** Begin with the first shards: whatever the device will be, it needs them.
+ * @param {Pack} pack @param {import("./fetch.js").Files} files */
+export function beginWeights(pack, files) {
+  pack.shards.slice(0, MAX_FETCHES).forEach((shard, index) => (
+    files.ahead(shard, (data, name) => checkShard(pack, index, data, name))));
+}
+
 /** Slices of the constants: as they stand in the pack, or as a packer laid them out. */
 export class Weights {
   /** @param {Pack} pack @param {Device} device */
