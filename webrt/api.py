@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from webrt.errors import DeviceError, PackError, RecordsError, UsageError
 
@@ -32,21 +32,37 @@ def pack(
     progress: Callable[[str, int, int], None] | None = None,
     dump_after: str | None = None,
     records: str | os.PathLike[str] | None = None,
+    check_inputs: int | Sequence[Mapping[str, Any]] = 0,
+    check_dims: Mapping[str, int] | None = None,
 ) -> PackReport:
     """Pack the ONNX model at `path` into the folder `out`, and report what was made.
 
     `strict` refuses a model of which some part can't run on a device. `dump_after` names a pass:
     the IR after it goes to standard error. `records`, a file or a URL of tuning records, travel
     in the pack: they serve at once on the devices that they are of, and order the trials of
-    others. Raises ModelError, UnsupportedOpError, ShapeError, PackError or RecordsError; `out` is
-    then as it was before.
+    others. `check_inputs` tells how many vectors of random inputs with ONNX Runtime's outputs
+    travel along, for `session.verify`, or what the inputs shall be: NumPy arrays by name, for each
+    vector; `check_dims` fixes dynamic dims of random ones. Raises ModelError,
+    UnsupportedOpError, ShapeError, PackError or RecordsError, UsageError where ONNX Runtime isn't
+    installed to make vectors; `out` is then as it was before.
     """
     from webrt.builder import build_pack
     from webrt.tune.start import records_at
 
     del strict  # there is no partial pack yet: what can't run on a device is always refused
     known = None if records is None else records_at(records)
-    return build_pack(Path(path), Path(out), progress, dump_after, known)
+    checks = None
+    if check_inputs:
+        from webrt.checking import vectors
+
+        if isinstance(check_inputs, int):
+            wanted = vectors.Wanted(check_inputs, check_dims or {})
+        else:
+            feeds = tuple(dict(f) for f in check_inputs)
+            wanted = vectors.Wanted(len(feeds), feeds=feeds)
+        checks = vectors.maker(Path(path), wanted, progress)
+
+    return build_pack(Path(path), Path(out), progress, dump_after, known, checks)
 
 
 def load(

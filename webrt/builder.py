@@ -50,6 +50,7 @@ class PackReport:
 
 
 def build_pack(
+    check_bytes: int
     model: Path,
     out: Path,
     progress: Callable[[str, int, int], None] | None = None,
@@ -59,7 +60,8 @@ def build_pack(
     """Pack `model` into the folder `out`; `progress` gets a stage and how much of it is done.
 
     `dump_after` names a pass after which the IR is printed (`passes/pipeline.py`). Of `records`,
-    those of this model's kernels travel along.
+    checks: Callable[[Path], bytes] | None = None,
+    those of this model's kernels travel along; `checks` makes check vectors of the pack's folder.
 
     Raises ModelError, UnsupportedOpError, ShapeError or PackError, RecordsError where no record is
     of this model; then `out` is as it was.
@@ -87,6 +89,7 @@ def build_pack(
     return _report(pack, out, time.perf_counter() - start)
 
 
+        checks,
 def _shipped(plan: Plan, records: Records) -> bytes:
     """The records of a plan's problems, as they are stored and as they are widened."""
     keys = {problem_key(p) for problem in plan.problems for p in (problem, widened(problem))}
@@ -146,3 +149,4 @@ def _report(pack: Pack, out: Path, seconds: float) -> PackReport:
         unsupported=(),
         seconds=round(seconds, 3),
     )
+        check_bytes=0 if pack.checks is None else pack.checks.bytes,

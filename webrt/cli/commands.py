@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from webrt import api
+from webrt.checking.compare import Comparison, compare
 from webrt.cli import feeds as feeding
 from webrt.cli import report as reporting
-from webrt.cli.compare import Comparison, compare
 from webrt.cli.output import Report, finite
 from webrt.errors import UsageError
 from webrt.kernel.problem import symbols
@@ -38,9 +38,15 @@ def pack(
     strict: bool,
     dump_after: str | None,
     records: str | None,
+    checks: tuple[int, Sequence[str]],
     report: Report,
 ) -> Result:
-    made = api.pack(model, out, strict, progress=report, dump_after=dump_after, records=records)
+    """`checks` are how many check vectors there shall be, and their dims."""
+    count, sizes = checks
+    made = api.pack(
+        model, out, strict, progress=report, dump_after=dump_after, records=records,
+        check_inputs=count, check_dims=feeding.parse_dims(sizes),
+    )  # fmt: skip
     return asdict(made)
 
 
@@ -48,7 +54,7 @@ def run(
     folder: Path, inputs: Sequence[str], output: Path | None, device: Device, report: Report
 ) -> Result:
     feeds = feeding.load_files(inputs)
-    with _load(folder, device, report) as session:
+    with open_session(folder, device, report) as session:
         start = time.perf_counter()
         outputs = session.run(feeds)
         seconds = time.perf_counter() - start
@@ -100,7 +106,7 @@ def bench(
     bindings = example_bindings(plan, feeding.parse_dims(sizes))
     feeds = feeding.random_feeds(plan, bindings, 0, {})
     start = time.perf_counter()
-    with _load(folder, device, report) as session:
+    with open_session(folder, device, report) as session:
         load = time.perf_counter() - start
         first, *times = [_timed(session, feeds, report, j, runs) for j in range(runs + 1)]
         result: Result = {
@@ -172,7 +178,7 @@ def check(
     inputs: Sequence[str],
     report: Report,
 ) -> Result:
-    from webrt.cli import oracle
+    from webrt.checking import oracle
 
     plan = read_pack(folder).plan
     given = feeding.load_files(inputs)
@@ -180,7 +186,7 @@ def check(
     bindings = example_bindings(plan, known)
     feeds = feeding.random_feeds(plan, bindings, seed, given)
     expected = oracle.expected_outputs(model, feeds)
-    with _load(folder, device, report) as session:
+    with open_session(folder, device, report) as session:
         found = session.run(feeds)
         half = session.float16 is not None
         parts = {n: compare(found[n], expected[n], half) for n in expected if n in found}
@@ -228,7 +234,7 @@ def _figures(part: Comparison) -> Result:
     }
 
 
-def _load(folder: Path, device: Device, report: Report) -> Session:
+def open_session(folder: Path, device: Device, report: Report) -> Session:
     def progress(state: Progress) -> None:
         report(state.stage, state.done, state.total)
 

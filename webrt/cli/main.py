@@ -64,13 +64,22 @@ def pack_command(
         str | None,
         typer.Option("--records", metavar="FILE|URL", help="Tuning records that travel along."),
     ] = None,
+    check_inputs: Annotated[
+        int,
+        typer.Option(metavar="N", help="Ship N inputs with ONNX Runtime's outputs, for `verify`."),
+    ] = 0,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option("--dim", metavar="SYMBOL=INT", help="A dynamic dim of --check-inputs."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Pack a model: plan, kernels and weights as static files."""
     from webrt.cli import commands
 
     with output.progress() as report:
-        result = commands.pack(model, out, strict, dump_after, tuned, report)
+        checks = (check_inputs, dim or [])
+        result = commands.pack(model, out, strict, dump_after, tuned, checks, report)
     _show(json, result, _pack_text)
 
 
@@ -140,6 +149,23 @@ def check_command(
             folder, model, (device, threads), dim or [], seed, input or [], report
         )
     _show(json, result, _check_text)
+    if not result["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command("verify")
+def verify_command(
+    folder: Folder,
+    device: DeviceName = "auto",
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Run a pack's own check vectors on this device; exit 1, and name the node, where one fails."""
+    from webrt.cli import insight
+
+    with output.progress() as report:
+        result = insight.verify(folder, (device, threads), report)
+    _show(json, result, insight.verify_text)
     if not result["ok"]:
         raise typer.Exit(1)
 

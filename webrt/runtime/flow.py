@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Union, assert_never
 
@@ -21,7 +21,7 @@ from webrt.runtime.bind import evaluate_dim, evaluate_shape
 from webrt.runtime.device import Device, Recording
 from webrt.runtime.kernels import Kernels
 from webrt.runtime.memory import Memory, Weights
-from webrt.runtime.shape import Layout, Placed, lay_out, record
+from webrt.runtime.shape import Layout, Placed, Recorder, lay_out, record
 
 MAX_SHAPES = 32
 """Shapes of inputs whose recordings are kept; the one not used for longest goes first."""
@@ -128,10 +128,24 @@ class Shape:
     )
 
 
-class Runner:
-    """Runs a pack's plan on a device; `share` False gives every tensor memory of its own."""
+Observer = Callable[[int, Placed], Awaitable[None]]
+"""Gets a step's number when the device has been told to run it, and where everything is then."""
 
-    def __init__(self, pack: Pack, device: Device, weights: Weights, share: bool = True) -> None:
+
+class Runner:
+    """Runs a pack's plan on a device; `share` False gives every tensor memory of its own.
+
+    With `observe`, every step is queued by itself, and `observe` waited for after it.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        device: Device,
+        weights: Weights,
+        share: bool = True,
+        observe: Observer | None = None,
+    ) -> None:
         self.plan = pack.plan
         self.route = Route(pack.plan)
         self.memory = Memory(pack.plan, device)
@@ -139,6 +153,7 @@ class Runner:
         self._device = device
         self._weights = weights
         self._share = share
+        self._observe = observe
         self._shapes: OrderedDict[tuple[int, ...], Shape] = OrderedDict()
         self._turn = asyncio.Lock()
 
@@ -219,6 +234,18 @@ class Runner:
             )  # fmt: skip
         return shape.recordings[key]
 
+    async def _step_by_step(
+        self, part: Straight, shape: Shape, placed: Placed, observe: Observer
+    ) -> None:
+        uniform = shape.layouts[part.epoch, self._values(placed.bindings)].uniform
+        loops = self.route.loops
+        recorder = Recorder(self._pack, self._device, placed, shape.kernels, loops)
+        for step, dispatch in recorder.flow(part.items):
+            recording = self._device.record([dispatch], uniform)
+            self._device.replay(recording)
+            await observe(step, placed)
+            self._device.discard(recording)
+
     async def _parts(
         self,
         parts: Sequence[Part],
@@ -227,6 +254,9 @@ class Runner:
         inputs: Mapping[int, memoryview],
     ) -> None:
         for part in parts:
+            if isinstance(part, Straight) and self._observe is not None:
+                await self._step_by_step(part, shape, placed, self._observe)
+                continue
             if isinstance(part, Straight):
                 self._device.replay(self._recording(part, shape, placed))
                 continue

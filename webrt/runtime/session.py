@@ -9,7 +9,9 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from webrt.errors import UsageError
+from webrt.pack.checks import read_checks
 from webrt.pack.format import MANIFEST, Pack
+from webrt.pack.modules import check_file
 from webrt.pack.read import check_shard, parse_manifest
 from webrt.pack.widen import for_device
 from webrt.plan.example import example_bindings
@@ -25,6 +27,7 @@ from webrt.runtime.profile import KernelTime, measure
 from webrt.runtime.shape import Placed
 from webrt.runtime.source import Source
 from webrt.runtime.sync import run_sync
+from webrt.runtime.verify import Subject, Verdict, verify
 from webrt.schedule import to_json
 
 
@@ -153,6 +156,10 @@ class Session:
 
     async def run_async(self, feeds: Mapping[str, object]) -> dict[str, Any]:
         """`run` without blocking. Runs may overlap: the device's queue keeps them in order."""
+        outputs = await self._tensors(feeds)
+        return {name: arrays.as_result(tensor) for name, tensor in outputs.items()}
+
+    async def _tensors(self, feeds: Mapping[str, object]) -> dict[str, HostTensor]:
         self._check_open()
         plan = self._pack.plan
         values, given = bind(plan, feeds)
@@ -176,10 +183,10 @@ class Session:
         bindings: Mapping[str, int],
         inputs: Mapping[int, memoryview],
         read: Mapping[int, bytes],
-    ) -> dict[str, Any]:
+    ) -> dict[str, HostTensor]:
         """Outputs in the model's dtypes; those that are inputs or constants are copied here."""
         plan = self._pack.plan
-        outputs: dict[str, Any] = {}
+        outputs: dict[str, HostTensor] = {}
         for port in plan.outputs:
             raw: memoryview | bytes
             match plan.tensors[port.tensor].home:
@@ -190,10 +197,8 @@ class Session:
                 case _:
                     raw = read[port.tensor]
             storage = plan.tensors[port.tensor].dtype.storage
-            made = arrays.from_storage(
-                port.dtype, evaluate_shape(port.shape, bindings), raw, storage
-            )
-            outputs[port.name] = arrays.as_result(made)
+            shape = evaluate_shape(port.shape, bindings)
+            outputs[port.name] = arrays.from_storage(port.dtype, shape, raw, storage)
         return outputs
 
     def _stored(self, port: Port, given: Mapping[str, HostTensor]) -> memoryview:
@@ -238,6 +243,34 @@ class Session:
         kernels = self._kernels_at(values)
         with self._lock:
             return run_sync(measure(self._pack, self._device, self._weights, kernels, bindings))
+
+    def verify(self) -> Verdict:
+        """Run the pack's check vectors on this device, with the kernels that serve now.
+
+        Where an output is wrong, the first step that writes something wrong is named. Raises
+        UsageError for a pack without vectors, PackError where they were altered.
+        """
+        with self._lock:
+            return run_sync(self.verify_async())
+
+    async def verify_async(self) -> Verdict:
+        """`verify` without blocking."""
+        self._check_open()
+        part = self._pack.checks
+        if part is None:
+            raise UsageError("this pack has no check vectors: pack with --check-inputs 2")
+        data = await self._source.file(part)
+        check_file(part, data, self._source.where)
+        vectors = read_checks(data, self._pack.plan, f"{self._source.where}/{part.file}")
+        return await verify(self.subject, vectors)
+
+    @property
+    def subject(self) -> Subject:
+        """This session as check vectors are made of it, and held to it."""
+        return Subject(
+            self._pack, self._device, self._weights, self._float16 is not None, self._tensors,
+            self._kernels_at, lambda values: tuple(self._tuned.get(values, ())),
+        )  # fmt: skip
 
     def _kernels_at(self, values: tuple[int, ...]) -> Kernels:
         """The kernels that serve these values of the symbols: the pack's, and those swapped in."""

@@ -126,11 +126,13 @@ def record(
     uniform: Buffer,
 ) -> Recording:
     """The dispatches of runs and counted loops, at these symbols' values and turns of loops."""
-    recorder = _Recorder(pack, device, placed, kernels, loops)
-    return device.record(list(recorder.flow(flow)), uniform)
+    recorder = Recorder(pack, device, placed, kernels, loops)
+    return device.record([dispatch for _, dispatch in recorder.flow(flow)], uniform)
 
 
-class _Recorder:
+class Recorder:
+    """The dispatches of a flow, one after the other, each with the number of its step."""
+
     def __init__(
         self,
         pack: Pack,
@@ -148,14 +150,14 @@ class _Recorder:
         self._bound: dict[int, tuple[tuple[int, int, int], float]] = {}
         self._fixed: dict[int, Dispatch] = {}
 
-    def flow(self, flow: Flow) -> Iterator[Dispatch]:
+    def flow(self, flow: Flow) -> Iterator[tuple[int, Dispatch]]:
         for item in flow:
             if isinstance(item, Run):
                 for index in range(item.first, item.end):
                     dispatch = self.dispatch(index)
                     if 0 not in dispatch.grid:
                         self.count += 1
-                        yield dispatch
+                        yield index, dispatch
             elif isinstance(item, Loop):
                 number = self.loops[item]
                 for turn in range(turns_of(item, self.placed.bindings)):

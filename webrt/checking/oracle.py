@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from webrt.cli.compare import Comparison, same_elements
-from webrt.cli.output import one_line
+from webrt.checking.compare import Comparison, same_elements
 from webrt.errors import ModelError, UsageError
 from webrt.frontend.onnx import load_model
 from webrt.plan.plan import Plan
@@ -28,7 +27,8 @@ class Divergence:
     comparison: Comparison
 
 
-def _runtime() -> Any:
+def require() -> Any:
+    """ONNX Runtime; raises UsageError where it isn't installed."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -41,7 +41,7 @@ def _runtime() -> Any:
 
 def expected_outputs(model: Path, feeds: Arrays) -> Arrays:
     """What ONNX Runtime makes of `feeds`; raises ModelError where it refuses them."""
-    runtime = _runtime()
+    runtime = require()
     return _run(runtime, str(model), model, feeds, None)
 
 
@@ -52,7 +52,8 @@ def _run(runtime: Any, model: str | bytes, path: Path, feeds: Arrays, names: Any
         names = names or [o.name for o in session.get_outputs()]
         made = session.run(names, {n: a for n, a in feeds.items() if n in known})
     except Exception as error:  # its exceptions have no base of their own
-        raise ModelError(f"{path}: ONNX Runtime refuses it: {one_line(str(error))}") from error
+        lines = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        raise ModelError(f"{path}: ONNX Runtime refuses it: {lines}") from error
     return dict(zip(names, made, strict=True))
 
 
@@ -100,4 +101,4 @@ def _intermediate(model: Path, feeds: Arrays, names: Sequence[str]) -> Arrays:
     present = {o.name for o in proto.graph.output}
     kept = [n for n in names if n in produced]
     proto.graph.output.extend(onnx.ValueInfoProto(name=n) for n in kept if n not in present)
-    return _run(_runtime(), proto.SerializeToString(), model, feeds, kept) if kept else {}
+    return _run(require(), proto.SerializeToString(), model, feeds, kept) if kept else {}

@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-ABSOLUTE, RELATIVE, COSINE = 1e-3, 1e-3, 0.9999
-"""An output holds where |diff| <= ABSOLUTE + RELATIVE·|x| everywhere and cosine >= COSINE."""
-
-HALF_ABSOLUTE, HALF_RELATIVE = 2.0**-6, 2.0**-6
-"""The same for a model of float16, whose steps at 1 are 2^-10: what the roundings of some layers
-come to. RoBERTa-base, 12 layers: 0.0098 where |x| is 4 (2026-11)."""
+from webrt.runtime.digest import ABSOLUTE, COSINE, HALF_ABSOLUTE, HALF_RELATIVE, RELATIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What `webrt check` and check vectors share: inputs, ONNX Runtime as the oracle, comparisons."""
