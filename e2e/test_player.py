@@ -207,22 +207,6 @@ def test_a_kernel_that_is_refused_is_named(
     assert "\n" not in error["message"]
 
 
-def test_a_lost_device_rejects_the_run(chromium: Chromium, sample: str) -> None:
-    script = """async ({InferenceSession, Tensor, devices, rejection}, {url}) => {
-      const session = await InferenceSession.create(url, {device: "webgpu"});
-      const feeds = {
-        ids: new Tensor("int64", [1], [1, 1]), scale: new Tensor("float32", [1, 1, 1, 1])};
-      await session.run(feeds);
-      const run = rejection(session.run(feeds));
-      devices[0].destroy();
-      return [await run, await rejection(session.run(feeds))];
-    }"""
-    for error in chromium.run(script, {"url": sample}):
-        assert error["name"] == "DeviceLostError"
-        assert error["message"].startswith("the GPU device is lost: ")
-        assert error["message"].endswith("; create the session again")
-
-
 def test_an_error_on_the_gpu_rejects_the_run(chromium: Chromium, sample: str) -> None:
     script = """async ({InferenceSession, Tensor, rejection}, {url}) => {
       const session = await InferenceSession.create(url, {device: "webgpu"});

@@ -107,9 +107,6 @@ export class Shapes {
       const buffer = this.buffers.get(offset === undefined ? index : "arena");
       return { buffer: /** @type {Buffer} */ (buffer), offset: offset ?? 0, size: bindingSize(bytes) };
     });
-    const uniform = device.allocate(4 * pack.symbols.length, "symbols");
-    const values = Int32Array.from(pack.symbols, (s) => bindings[s.id]);
-    device.upload(uniform, 0, new Uint8Array(values.buffer));
     const dispatches = pack.steps.map(({ inputs, outputs }, j) => ({
       pipeline: kernels[j].pipeline,
       slices: [...inputs, ...outputs].map((index, position) => {
@@ -120,7 +117,15 @@ export class Shapes {
       grid: grids[j],
       cost: Math.max(0, evaluate(kernels[j].work, bindings)) / OPERATIONS_PER_MS,
     }));
-    return { slices, uniform, recording: device.record(dispatches, uniform), dims: layout.dims };
+    const uniform = device.allocate(4 * pack.symbols.length, "symbols");
+    try {
+      const values = Int32Array.from(pack.symbols, (s) => bindings[s.id]);
+      device.upload(uniform, 0, new Uint8Array(values.buffer));
+      return { slices, uniform, recording: device.record(dispatches, uniform), dims: layout.dims };
+    } catch (error) {
+      device.free(uniform);
+      throw error;
+    }
   }
 
   /** Make room; where a buffer is replaced, older recordings name the old one and go.
@@ -156,9 +161,9 @@ export class Shapes {
    * @param {GpuRun | null} [gpu] tensors that are on the GPU
    * @returns {Promise<{bytes: ArrayBuffer[], dims: Map<string, number[]>}>} */
   async run(bindings, data, outputs, gpu) {
-    const { slices, recording, dims } = this.get(bindings);
-    send(this, data, ({ tensor }) => slices[tensor].buffer);
     try {
+      const { slices, recording, dims } = this.get(bindings);
+      send(this, data, ({ tensor }) => slices[tensor].buffer);
       if (gpu) {
         gpu.feed((tensor) => slices[tensor]);
         this.device.replay(recording);
@@ -167,12 +172,13 @@ export class Shapes {
       const wanted = outputs.map(({ tensor }) => slices[tensor]);
       return { bytes: await this.device.replayAndRead(recording, wanted), dims };
     } catch (error) {
-      this.clear(); // where there was no memory for it, smaller inputs may have some
+      // Nothing that was made for a failed run serves another one, and a smaller one may have room.
+      if (!(error instanceof ShapeError)) this.clear();
       throw error;
     }
   }
 
-  /** Give back all but the weights: the device had no room for it. */
+  /** Give back all but the weights. */
   clear() {
     this.#forget(this.known.size);
     for (const key of [...this.buffers.keys()]) this.#release(key);

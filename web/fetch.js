@@ -27,6 +27,7 @@ export class Files {
     this.base = base;
     this.fetch = fetch ?? ((/** @type {URL} */ url, /** @type {RequestInit} */ init) => (
       globalThis.fetch(url, init)));
+    this.kept = { cache, cacheBytes, fetch };
     this.progress = progress;
     this.stopping = new AbortController();
     this.signal = signal ? AbortSignal.any([signal, this.stopping.signal]) : this.stopping.signal;
@@ -37,6 +38,11 @@ export class Files {
     this.keeping = undefined;
     /** @type {Promise<FileCache | null>} */
     this.cache = cache ? FileCache.open(cacheBytes) : Promise.resolve(null);
+  }
+
+  /** The same files to read once more: whatever stopped these doesn't stop them, and nobody is told. */
+  again() {
+    return new Files(this.base, this.kept);
   }
 
   /** End what is being downloaded: nobody wants it any more. */

@@ -111,8 +111,13 @@ export class FlowRun {
     for (const [tensor, size] of sizes) if (!offsets.has(tensor)) wanted.set(tensor, size);
     shapes.reserve(wanted);
     const uniform = device.allocate(4 * pack.symbols.length, "symbols");
-    const values = Int32Array.from(pack.symbols, (s) => bindings[s.id] ?? 0);
-    device.upload(uniform, 0, new Uint8Array(values.buffer));
+    try {
+      const values = Int32Array.from(pack.symbols, (s) => bindings[s.id] ?? 0);
+      device.upload(uniform, 0, new Uint8Array(values.buffer));
+    } catch (error) {
+      device.free(uniform);
+      throw error;
+    }
     return { shapes: dims, sizes, offsets, uniform, bindings };
   }
 

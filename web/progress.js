@@ -11,7 +11,7 @@
 /** The session is there: what follows is about tuning. @typedef {{status: "ready", name: string}} Ready */
 /** What `onProgress` is told.
  * @typedef {FileProgress | CompileProgress | Ready |
- *   import("./tune-options.js").TuneProgress} ProgressInfo */
+ *   import("./recover.js").RecoverProgress | import("./tune-options.js").TuneProgress} ProgressInfo */
 /** @typedef {(progress: ProgressInfo) => void} OnProgress */
 
 /** @param {number} loaded @param {number} total @returns {Share} */

@@ -36,8 +36,14 @@ export class InferenceSession {
   #released = false;
   /** @type {Tuning | null} */
   #tuning = null;
-  /** @type {((device: string) => Promise<Loaded>) | null} load again after a trial took the device */
-  #again = null;
+  /** @type {import("./recover.js").Origin | null} to load again from, after the device was lost */
+  #origin = null;
+  /** @type {DeviceLostError | null} why there is no device now */
+  #lost = null;
+  /** @type {import("./recover.js").Recovery | null} */
+  #recovery = null;
+  /** @type {Promise<unknown> | null} the code that recovers */
+  #ready = null;
 
   /** Use `InferenceSession.create`. @param {Loaded} loaded */
   constructor({ pack, device, kernels, shapes, float16 }) {
@@ -55,12 +61,12 @@ export class InferenceSession {
     this.inputMetadata = pack.inputs.map((p) => metadata(pack, p));
     /** @type {readonly Metadata[]} */
     this.outputMetadata = pack.outputs.map((p) => metadata(pack, p));
-    /** Which device this runs on. */
-    this.deviceInfo = device.info;
+    /** Which device this runs on; `recovered` counts those before it, which were lost. */
+    this.deviceInfo = { ...device.info, recovered: 0 };
     /** How a model of float16 runs: `native`, or `widened` to float32 where the device has no
      * float16; null for other models. @type {"native" | "widened" | null} */
     this.float16 = float16;
-    /** Kernels that were ever compiled: after loading, only tuning adds to it. */
+    /** Kernels that were ever compiled: after loading, only tuning and recovery add to it. */
     this.compiledKernels = kernels.compiled;
   }
 
@@ -81,20 +87,28 @@ export class InferenceSession {
     const files = new Files(base, options, new Progress(String(url), options.onProgress));
     const opening = openDevice(options);
     opening.catch(() => {}); // it is awaited below, after the manifest
+    /** @type {Loaded | null} */
+    let loaded = null;
     try {
       const pack = await files.manifest();
       checkSymbols(pack);
       const tuning = await tuningOf(pack, files, options);
-      const loaded = await load(pack, files, opening, tuning);
+      loaded = await load(pack, files, opening, tuning).catch(async (error) => {
+        if (!(error instanceof DeviceLostError)) throw error;
+        const { Recovery } = await import("./recover.js");
+        const device = await opening;
+        device.close();
+        const recovery = new Recovery({ pack, files, tuning, options }, files);
+        return recovery.run(error, { ...device.info, recovered: 0 });
+      });
       await files.used();
       options.signal?.throwIfAborted();
       const session = new InferenceSession(loaded);
+      session.#origin = { pack, files, tuning, options };
       await rehearsed(loaded);
       if (tuning) {
         await tuning.warm();
         session.#tuning = tuning;
-        session.#again = (kind) => (
-          load(pack, files, openDevice({ ...options, device: kind }), tuning));
         session.tuned = tuning.done;
         session.#attach();
       }
@@ -102,7 +116,9 @@ export class InferenceSession {
       return session;
     } catch (error) {
       files.stop();
+      loaded?.device.close();
       opening.then((device) => device.close(), () => {});
+      options.signal?.throwIfAborted();
       throw error;
     }
   }
@@ -118,7 +134,8 @@ export class InferenceSession {
   async run(feeds, fetches = this.outputNames, { signal } = {}) {
     if (this.#released) throw new UsageError("the session is closed");
     signal?.throwIfAborted();
-    const bound = bind(this.#pack, feeds);
+    const pack = this.#pack;
+    const bound = bind(pack, feeds);
     const outputs = fetches.map((name) => {
       const port = this.#pack.outputs.find((p) => p.name === name);
       if (port) return port;
@@ -126,9 +143,11 @@ export class InferenceSession {
       throw new UsageError(`unknown output '${name}': this model's outputs are ${known}`);
     });
     this.#tuning?.enter();
+    const work = () => this.#once(
+      pack === this.#pack ? bound : bind(this.#pack, feeds), outputs); // a CPU stores no float16
     const result = this.#tail.then(() => {
       signal?.throwIfAborted();
-      return this.#execute(bound, outputs, feeds);
+      return this.#execute(work);
     });
     this.#tail = result.catch(() => {}).then(() => this.#tuning?.leave(bound.bindings));
     return signal ? unlessAborted(result, signal) : result;
@@ -139,6 +158,7 @@ export class InferenceSession {
     if (this.#released) return;
     this.#released = true;
     this.#tuning?.stop();
+    this.#recovery?.stop();
     await this.#tail;
     this.#device.close();
   }
@@ -155,45 +175,54 @@ export class InferenceSession {
     });
   }
 
-  /** @param {Bound} bound @param {Port[]} outputs @param {Feeds} feeds
-   * @returns {Promise<Record<string, Tensor>>} */
-  async #execute(bound, outputs, feeds) {
-    if (!this.#tuning) return this.#once(bound, outputs);
-    await this.#tuning.turns.before();
-    try {
-      return await this.#once(bound, outputs);
-    } catch (error) {
-      if (!(error instanceof DeviceLostError) || this.#released || !this.#tuning.tried()) throw error;
-      await this.#recover(error);
-      return this.#once(bind(this.#pack, feeds), outputs); // the CPU stores no float16
+  /** Run, on another device where this one is lost. @template T @param {() => Promise<T>} work
+   * @returns {Promise<T>} */
+  async #execute(work) {
+    await this.#tuning?.turns.before();
+    if (!this.#lost) {
+      try {
+        const result = await work();
+        this.#ready ??= import("./recover.js").catch(() => null); // a lost network can't keep it away
+        return result;
+      } catch (error) {
+        if (!(error instanceof DeviceLostError) || !this.#origin) throw error;
+        this.#lost = error;
+      }
     }
+    await this.#recover(this.#lost);
+    return work();
   }
 
-  /** A trial may take the GPU away from the page too: then the pack is loaded once more, on a GPU
-   * that still answers or on the CPU. @param {Error} error */
-  async #recover(error) {
-    const kinds = this.#tuning?.gpuGone ? ["wasm"] : [this.deviceInfo.kind, "wasm"];
+  /** Load the pack once more, on a device that answers. @param {DeviceLostError} lost */
+  async #recover(lost) {
     this.#device.close();
-    for (const kind of kinds) {
-      const loaded = await this.#again?.(kind).catch(() => null);
-      if (!loaded) continue;
-      const { pack, device, shapes, float16 } = loaded;
-      [this.#pack, this.#device, this.#shapes] = [pack, device, shapes];
-      this.deviceInfo = device.info;
-      this.float16 = float16;
-      this.#attach();
-      return;
-    }
-    throw error;
+    const module = await import("./recover.js").catch(() => null);
+    if (!module || !this.#origin || this.#released) throw lost;
+    this.#recovery = new module.Recovery(this.#origin);
+    const loaded = await this.#recovery.run(lost, this.deviceInfo);
+    const { pack, device, shapes, float16 } = loaded;
+    [this.#pack, this.#device, this.#shapes] = [pack, device, shapes];
+    this.#lost = null;
+    this.#recovery = null;
+    this.deviceInfo = { ...device.info, recovered: this.deviceInfo.recovered + 1 };
+    this.float16 = float16;
+    this.compiledKernels += loaded.kernels.compiled;
+    this.#attach();
   }
 
   /** @param {Bound} bound @param {Port[]} outputs @returns {Promise<Record<string, Tensor>>} */
   async #once({ bindings, data }, outputs) {
-    const { bytes, dims } = await this.#shapes.run(bindings, data, outputs);
-    return Object.fromEntries(outputs.map(({ name, type, tensor }, j) => {
-      const shape = /** @type {number[]} */ (dims.get(name));
-      return [name, fromStorage(type, bytes[j], shape, this.#pack.tensors[tensor].storage)];
-    }));
+    try {
+      const { bytes, dims } = await this.#shapes.run(bindings, data, outputs);
+      return Object.fromEntries(outputs.map(({ name, type, tensor }, j) => {
+        const shape = /** @type {number[]} */ (dims.get(name));
+        return [name, fromStorage(type, bytes[j], shape, this.#pack.tensors[tensor].storage)];
+      }));
+    } catch (error) {
+      // What else there is to say of this run is not for the next one to hear.
+      const more = await this.#device.settle().catch((later) => later);
+      throw more instanceof DeviceLostError ? more : error;
+    }
   }
 }
 

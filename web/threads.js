@@ -65,8 +65,16 @@ export class Threads {
       throw /** @type {PromiseRejectedResult} */ (refused).reason;
     }
     const threads = new Threads(workers);
-    await threads.#ask((worker) => ({ type: "start", worker, workers: count, memory }));
+    const lives = workers.map(() => lifeOf());
+    await threads.#ask((j) => ({ type: "start", worker: j, workers: count, memory, life: lives[j] }));
+    for (const life of lives) threads.#watch(life);
     return threads;
+  }
+
+  /** A worker that is gone says nothing: but the lock that it held is free. @param {string | null} life */
+  #watch(life) {
+    if (life === null) return;
+    navigator.locks.request(life, () => this.#fail("one of them is gone")).catch(() => {});
   }
 
   /** Instantiate a module everywhere; gives the number of its kernels, or why it was refused.
@@ -139,6 +147,7 @@ export class Threads {
   /** A worker that fell leaves the others waiting for it: none can be used any more.
    * @param {string} reason */
   #fail(reason) {
+    if (this.error) return;
     this.end(new DeviceLostError(`the wasm workers stopped: ${reason}; create the session again`));
   }
 
@@ -151,6 +160,9 @@ export class Threads {
     for (const { reject } of waiting) reject(this.error);
   }
 }
+
+/** A name for a worker's lock; null where pages have no locks. @returns {string | null} */
+const lifeOf = () => (globalThis.navigator?.locks ? `webrt ${crypto.randomUUID()}` : null);
 
 /** @param {string | URL} [assets] @returns {Promise<Worker>} */
 async function startWorker(assets) {

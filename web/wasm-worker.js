@@ -13,7 +13,9 @@ const TURN = 16, PROGRAM = 32, SCRATCH = 48, STRIDE = 64, CONTROL_WORDS = 80;
  *   | {kind: "replay", program: number, scratch: number, stride: number}
  *   | {kind: "exercise", calls: Call[], scratch: number, ms: number, left: number}
  *   | {kind: "park"}} Operation */
-/** @typedef {{type: "start", worker: number, workers: number, memory: WebAssembly.Memory | null}
+/** `life`: the name of a lock that this worker holds for as long as it lives.
+ * @typedef {{type: "start", worker: number, workers: number, memory: WebAssembly.Memory | null,
+ *     life: string | null}
  *   | {type: "load", module: WebAssembly.Module}
  *   | {type: "run", id: number, pages: number, operations: Operation[]}} Message */
 
@@ -44,7 +46,10 @@ page.postMessage({ type: "ready" });
 function start(message) {
   ({ worker, workers } = message);
   memory = message.memory ?? new WebAssembly.Memory({ initial: 2, maximum: 65536 });
-  page.postMessage({ type: "done" });
+  const done = () => page.postMessage({ type: "done" });
+  const { life } = message;
+  if (life === null) done();
+  else navigator.locks.request(life, () => new Promise(done)).catch(done);
 }
 
 /** The first module's table is the one that programs name; later ones' entries are added to it.

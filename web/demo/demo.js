@@ -85,8 +85,8 @@ async function load() {
     onProgress: (info) => {
       if (info.status === "tune") sayTuning(info);
       else if (info.status === "compile") kernels = info;
-      else if (info.status !== "ready") files.set(info.file, info);
-      if (info.status === "tune" || info.status === "ready") return;
+      else if ("file" in info) files.set(info.file, info);
+      if (!("loaded" in info)) return;
       const bytes = sumOf(files.values());
       const parts = [bytes, kernels].map(({ loaded, total }) => loaded / Math.max(total, 1));
       at("progress").setAttribute("value", String(parts.reduce((a, b) => a + b, 0) / 2));

@@ -6,6 +6,7 @@ export type Kernels = import("./kernels.js").Kernels;
 export type Kernel = import("./kernels.js").Kernel;
 export type Weights = import("./weights.js").Weights;
 export type Bindings = import("./dims.js").Bindings;
+export type GpuRun = import("./gpu-tensor.js").GpuRun;
 export type Bound = {
     slices: Slice[];
     uniform: Buffer;
@@ -42,16 +43,24 @@ export declare class Shapes {
      * @param {Bindings} bindings @returns {Bound} */
     get(bindings: Bindings): Bound;
     /** Run once and read the tensors of `outputs`. @param {Bindings} bindings
-     * @param {Uint8Array<ArrayBuffer>[]} data of the inputs
+     * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs; null for those that `gpu` feeds
      * @param {readonly import("./manifest.js").Port[]} outputs
+     * @param {GpuRun | null} [gpu] tensors that are on the GPU
      * @returns {Promise<{bytes: ArrayBuffer[], dims: Map<string, number[]>}>} */
-    run(bindings: Bindings, data: Uint8Array<ArrayBuffer>[], outputs: readonly import("./manifest.js").Port[]): Promise<{
+    run(bindings: Bindings, data: (Uint8Array<ArrayBuffer> | null)[], outputs: readonly import("./manifest.js").Port[], gpu?: GpuRun | null): Promise<{
         bytes: ArrayBuffer[];
         dims: Map<string, number[]>;
     }>;
-    /** Give back all but the weights: the device had no room for it. */
+    /** Give back all but the weights. */
     clear(): void;
 }
+/** Upload what comes from the CPU. @param {{pack: Pack, device: Device}} shapes
+ * @param {(Uint8Array<ArrayBuffer> | null)[]} data
+ * @param {(port: import("./manifest.js").Port) => Buffer} bufferOf */
+export declare function send({ pack, device }: {
+    pack: Pack;
+    device: Device;
+}, data: (Uint8Array<ArrayBuffer> | null)[], bufferOf: (port: import("./manifest.js").Port) => Buffer): void;
 /** Whether all of `dims` have these values in `bindings`.
  * @param {Bindings} dims @param {Bindings} bindings */
 export declare const agree: (dims: Bindings, bindings: Bindings) => boolean;

@@ -18,17 +18,30 @@ export declare class Files {
     #private;
     base: URL;
     fetch: (url: URL, options: RequestInit) => Promise<Response>;
+    kept: {
+        cache: boolean;
+        cacheBytes: number | undefined;
+        fetch: ((url: URL, options: RequestInit) => Promise<Response>) | undefined;
+    };
     progress: Progress;
     stopping: AbortController;
     signal: AbortSignal;
+    /** Files that were begun before anything asks for them.
+     * @type {Map<string, Promise<Uint8Array<ArrayBuffer>>>} */
+    begun: Map<string, Promise<Uint8Array<ArrayBuffer>>>;
+    /** The last file that was handed to storage. @type {Promise<void> | undefined} */
+    keeping: Promise<void> | undefined;
     /** @type {Promise<FileCache | null>} */
     cache: Promise<FileCache | null>;
     /** @param {URL} base @param {FileOptions} [options] @param {Progress} [progress] who is told */
     constructor(base: URL, { signal, cache, cacheBytes, fetch }?: FileOptions, progress?: Progress);
+    /** The same files to read once more: whatever stopped these doesn't stop them, and nobody is told. */
+    again(): Files;
     /** End what is being downloaded: nobody wants it any more. */
     stop(): void;
-    /** The pack is loaded: its files are the last that others may push out. */
-    used(): Promise<void>;
+    /** The pack is loaded: its files are the last that others may push out. `keeping` settles once all
+     * that there is to keep is kept: an answer need not wait for it. */
+    used(): void;
     /** The manifest: as it is on the network now, or, without a network, as it was last.
      * @returns {Promise<import("./manifest.js").Pack>} */
     manifest(): Promise<import("./manifest.js").Pack>;
@@ -36,6 +49,9 @@ export declare class Files {
     module(module: WasmModule): Promise<Uint8Array<ArrayBuffer>>;
     /** A file's name in messages. @param {Entry} entry */
     nameOf(entry: Entry): string;
+    /** Begin with a file that will be needed: `file` takes it up. @param {Entry} entry
+     * @param {Verify} verify */
+    ahead(entry: Entry, verify: Verify): void;
     /**
      * A file's bytes after `verify` has passed them.
      * @param {Entry} entry @param {Verify} verify @returns {Promise<Uint8Array<ArrayBuffer>>}

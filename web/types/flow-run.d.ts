@@ -16,6 +16,7 @@ export declare class FlowRun {
     pack: import("./manifest.js").Pack;
     device: import("./protocol.js").Device;
     made: import("./flow.js").Made;
+    /** @type {Map<number, Uint8Array<ArrayBuffer>>} */
     inputs: Map<number, Uint8Array<ArrayBuffer>>;
     /** @type {Bindings} */
     bindings: Bindings;
@@ -30,8 +31,9 @@ export declare class FlowRun {
         epoch: number;
         offset: number;
     }>;
-    /** @param {import("./flow.js").FlowShapes} shapes @param {Made} made @param {Uint8Array<ArrayBuffer>[]} data */
-    constructor(shapes: import("./flow.js").FlowShapes, made: Made, data: Uint8Array<ArrayBuffer>[]);
+    /** @param {import("./flow.js").FlowShapes} shapes @param {Made} made
+     * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs, where they come from the CPU */
+    constructor(shapes: import("./flow.js").FlowShapes, made: Made, data: (Uint8Array<ArrayBuffer> | null)[]);
     /** @param {Dim} dim @returns {number} */
     dim(dim: Dim): number;
     /** @param {readonly Dim[]} shape @returns {number[]} */

@@ -17,7 +17,7 @@ export type Ready = {
     status: "ready";
     name: string;
 };
-export type ProgressInfo = FileProgress | CompileProgress | Ready | import("./tune-options.js").TuneProgress;
+export type ProgressInfo = FileProgress | CompileProgress | Ready | import("./recover.js").RecoverProgress | import("./tune-options.js").TuneProgress;
 export type OnProgress = (progress: ProgressInfo) => void;
 /** Tells `onProgress` of one session's loading. */
 export declare class Progress {

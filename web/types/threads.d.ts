@@ -35,10 +35,10 @@ export declare class Threads {
     constructor(workers: Worker[]);
     /**
      * Start `count` workers over `memory`, or one with a memory of its own.
-     * @param {number} count @param {WebAssembly.Memory | null} memory @param {string} [url] of
-     *   wasm-worker.js, where it isn't beside this file @returns {Promise<Threads>}
+     * @param {number} count @param {WebAssembly.Memory | null} memory @param {string | URL} [assets]
+     *   the folder of wasm-worker.js, where it isn't beside this file @returns {Promise<Threads>}
      */
-    static start(count: number, memory: WebAssembly.Memory | null, url?: string): Promise<Threads>;
+    static start(count: number, memory: WebAssembly.Memory | null, assets?: string | URL): Promise<Threads>;
     /** Instantiate a module everywhere; gives the number of its kernels, or why it was refused.
      * @param {WebAssembly.Module} module @returns {Promise<Done>} */
     load(module: WebAssembly.Module): Promise<Done>;
@@ -51,6 +51,9 @@ export declare class Threads {
     /** Stop all workers; what they were doing ends in `error`. @param {DeviceError} error */
     end(error: DeviceError): void;
 }
+/** A worker of the player from a folder that the page names. @param {string} file
+ * @param {string | URL} assets */
+export declare function assetWorker(file: string, assets: string | URL): Worker;
 /** A worker may come from the page's own origin only. @param {string} url */
 export declare function checkOrigin(url: string): void;
 /** A worker may import from other origins. It also takes the page's embedder policy over, which a

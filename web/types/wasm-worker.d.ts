@@ -42,6 +42,7 @@ export type Message = {
     worker: number;
     workers: number;
     memory: WebAssembly.Memory | null;
+    life: string | null;
 } | {
     type: "load";
     module: WebAssembly.Module;
