@@ -84,9 +84,9 @@ export class Field {
     return found ?? this.expected(`one of ${choices.join(", ")}`);
   }
 
-  /** An object, whatever it holds. */
+  /** An object, whatever it holds. @returns {Record<string, unknown>} */
   object() {
-    if (!isObject(this.value)) this.expected("an object");
+    return isObject(this.value) ? this.value : this.expected("an object");
   }
 
   /** A Dim over `symbols`: an int, a symbol, or a sum of products of atoms.

@@ -7,7 +7,7 @@ import { MAX_SYMBOL, elements } from "./dims.js";
 import { Field } from "./field.js";
 import { elementBytes } from "./memory.js";
 import {
-  checkFile, checkHash, readName, readRecordsFile, readSha256, readWasm,
+  checkFile, checkHash, readChecksFile, readName, readRecordsFile, readSha256, readWasm,
 } from "./modules.js";
 import { TYPES } from "./tensor.js";
 
@@ -23,15 +23,19 @@ import { TYPES } from "./tensor.js";
  *   place: Place | null, window: Window | null}} PlanTensor */
 /** @typedef {{name: string, type: Type, shape: Dim[], tensor: number, low: number | null,
  *   high: number | null}} Port */
+/** Operations and bytes of a dispatch; `wide` are its bytes where f16 is widened.
+ * @typedef {{operations: Dim, bytes: Dim, wide: Dim}} Cost */
 /** @typedef {{name: string, grid: Dim[], workgroup: number[], work: Dim, wgsl: string,
- *   bindings: {dtype: Storage, writable: boolean}[]}} Kernel */
+ *   bindings: {dtype: Storage, writable: boolean}[], schedule: Record<string, unknown>,
+ *   cost: Cost | null}} Kernel */
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
 /** @typedef {import("./modules.js").File} Shard */
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], flow: import("./flow-read.js").Item[],
  *   shards: Shard[],
  *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],
- *   sha256: string, records: import("./modules.js").File | null}} Pack */
+ *   sha256: string, records: import("./modules.js").File | null,
+ *   checks: import("./modules.js").File | null}} Pack */
 
 export const MANIFEST = "manifest.json";
 const VERSION = 1;
@@ -85,10 +89,11 @@ export async function parseManifest(data, file = MANIFEST) {
     ? (await import("./flow-read.js")).readFlow(root, steps, tensors, known, given, check)
     : checkOrder(root.member("steps"), steps, tensors, check);
   const records = root.has("records") ? readRecordsFile(root.member("records")) : null;
+  const checks = root.has("checks") ? readChecksFile(root.member("checks")) : null;
   const wasm = readWasm(root.member("wasm"), { kernels, steps, tensors }, known);
   const sha256 = root.member("sha256").text(64);
   return { symbols, inputs, outputs, tensors, kernels, steps, flow, shards, generator, wasm,
-    problems: texts, wideProblems: wideTexts, sha256, records };
+    problems: texts, wideProblems: wideTexts, sha256, records, checks };
 }
 
 /** The JSON of a manifest whose seal (its own sha256) holds.
@@ -211,9 +216,18 @@ function readKernel(field, known) {
   const grid = field.member("grid").items(3, 3).map((f) => f.dim(known));
   const workgroup = field.member("workgroup").items(3, 3).map((f) => f.integer(1, 1024));
   const bindings = field.member("bindings").items(1, MAX_BINDINGS).map(readBinding);
-  field.member("schedule").object();
+  const schedule = field.member("schedule").object();
   const wgsl = field.member("wgsl").text(MAX_WGSL_BYTES, 1);
-  return { name, grid, workgroup, work: field.member("work").dim(known), wgsl, bindings };
+  const work = field.member("work").dim(known);
+  const cost = field.has("cost") ? readCost(field.member("cost"), known) : null;
+  return { name, grid, workgroup, work, wgsl, bindings, schedule, cost };
+}
+
+/** @param {Field} field @param {ReadonlySet<string>} known @returns {Cost} */
+function readCost(field, known) {
+  const bytes = field.member("bytes").dim(known);
+  return { operations: field.member("operations").dim(known), bytes,
+    wide: field.has("wide") ? field.member("wide").dim(known) : bytes };
 }
 
 /** @param {Field} field */

@@ -8,7 +8,8 @@ import { sha256 } from "./sha256.js";
 /** A file of a pack. @typedef {{file: string, bytes: number, sha256: string}} File */
 /** @typedef {File & {relaxed: boolean}} WasmModule */
 /** `panels` pairs operand positions with packers.
- * @typedef {{name: string, units: Dim, scratch: number, panels: [number, number][]}} WasmKernel */
+ * @typedef {{name: string, units: Dim, scratch: number, panels: [number, number][],
+ *   schedule: Record<string, unknown>}} WasmKernel */
 /** @typedef {{name: string, units: number, scratch: number, reads: number, bytes: number}} Packer */
 /** @typedef {{modules: WasmModule[], kernels: WasmKernel[], packers: Packer[]}} WasmPart */
 /** @typedef {import("./manifest.js").Pack} Pack */
@@ -17,6 +18,7 @@ const MODULES = ["kernels.wasm", "kernels-relaxed.wasm"];
 const MIB = 2 ** 20;
 const MAX_MODULE_BYTES = 64 * MIB;
 const MAX_RECORDS_BYTES = 16 * MIB;
+const MAX_CHECKS_BYTES = 64 * MIB;
 const MAX_UNITS = 2 ** 31 - 1;
 const MAX_SCRATCH_BYTES = 16 * MIB;
 const MAX_PANEL_BYTES = 1024 * MIB;
@@ -78,6 +80,13 @@ export function readRecordsFile(field) {
   return { file, bytes, sha256: readSha256(field.member("sha256")) };
 }
 
+/** The file of check vectors that a pack ships. @param {Field} field @returns {File} */
+export function readChecksFile(field) {
+  const file = field.member("file").choice("checks.bin");
+  const bytes = field.member("bytes").integer(1, MAX_CHECKS_BYTES);
+  return { file, bytes, sha256: readSha256(field.member("sha256")) };
+}
+
 /** A kernel's name. @param {Field} field @returns {string} */
 export function readName(field) {
   const name = field.text(64, 1);
@@ -97,9 +106,10 @@ function readKernel(field, { name, bindings }, packers, known) {
     panels.push([operand, second.integer(0, packers.length - 1)]);
   }
   const own = readName(field.member("name"));
-  field.member("schedule").object();
+  const schedule = field.member("schedule").object();
   return {
     name: own,
+    schedule,
     units: field.member("units").dim(known),
     scratch: field.member("scratch").integer(0, MAX_SCRATCH_BYTES),
     panels,

@@ -37,7 +37,8 @@ export function widenedPack(pack) {
       throw new PackError(`manifest.json: kernel ${name} can't be widened for a device without f16; `
         + "pack again");
     }
-    return { ...kernel, wgsl: WIDE_HALF + wgsl.slice(HALF.length),
+    const cost = kernel.cost && { ...kernel.cost, bytes: kernel.cost.wide };
+    return { ...kernel, cost, wgsl: WIDE_HALF + wgsl.slice(HALF.length),
       bindings: bindings.map((binding) => ({ ...binding, dtype: wide(binding.dtype) })) };
   });
   return { ...pack, tensors, kernels, problems: pack.wideProblems };

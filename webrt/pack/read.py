@@ -231,7 +231,7 @@ def _kernel(field: Field, known: frozenset[str]) -> KernelEntry:
     x, y, z = (f.dim(known) for f in field.member("grid").items(3, 3))
     wx, wy, wz = (f.integer(1, 1024) for f in field.member("workgroup").items(3, 3))
     bindings = tuple(_binding(f) for f in field.member("bindings").items(1, MAX_BINDINGS))
-    return KernelEntry(
+    made = KernelEntry(
         name=name,
         schedule=field.member("schedule").json_object(),
         grid=(x, y, z),
@@ -244,6 +244,13 @@ def _kernel(field: Field, known: frozenset[str]) -> KernelEntry:
 
 def _binding(field: Field) -> Binding:
     name = field.member("name").text(64, 1)
+    if field.has("cost"):  # for players: here a problem tells it itself
+        cost = field.member("cost")
+        cost.member("bytes").dim(known)
+        cost.member("operations").dim(known)
+        if cost.has("wide"):
+            cost.member("wide").dim(known)
+    return made
     if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
         raise field.member("name").expected("an identifier")
     dtype = DType(field.member("dtype").choice(*_STORED))
