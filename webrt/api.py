@@ -37,6 +37,8 @@ def pack(
 ) -> PackReport:
     """Pack the ONNX model at `path` into the folder `out`, and report what was made.
 
+    An `out` that ends in `.webrt` is one file, with all in it, instead of a folder.
+
     `strict` refuses a model of which some part can't run on a device. `dump_after` names a pass:
     the IR after it goes to standard error. `records`, a file or a URL of tuning records, travel
     in the pack: they serve at once on the devices that they are of, and order the trials of
@@ -77,7 +79,7 @@ def load(
     records: str | os.PathLike[str] | None = None,
     on_tune: Callable[[TuneProgress], None] | None = None,
 ) -> Session:
-    """Load the pack in the folder `path` onto a device.
+    """Load the pack at `path`, a folder or a file, onto a device.
 
     `webgpu` is the best WebGPU adapter there is, `wasm` the CPU, on `threads` threads (one a core
     if not given); `auto` is WebGPU where there is a GPU for it, else wasm.
@@ -184,9 +186,9 @@ async def _open(
         from webrt.runtime.devices import browser
 
         return browser.UrlSource(os.fspath(source)), await browser.open_device(device, threads)
-    from webrt.runtime.source import FolderSource
+    from webrt.runtime.source import source_at
 
-    folder = FolderSource(Path(source))
+    folder = source_at(Path(source))
     await folder.manifest()  # a missing pack is said before a device is looked for
     return folder, await _native_device(device, threads)
 

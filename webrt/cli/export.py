@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from webrt.errors import UsageError
+from webrt.pack.archive import unpacked
 from webrt.pack.read import read_pack
 from webrt.resources import shader_dir, web_dir
 from webrt.version import __version__
@@ -84,7 +85,8 @@ def _check_out(out: Path) -> None:
 
 def _write(site: Path, pack: Path, pyodide: Path | None, wheel: bool) -> str | None:
     """All files but the list of hashes; returns how the wheel was made, None without one."""
-    shutil.copytree(pack, site / "pack")
+    with unpacked(pack) as folder:
+        shutil.copytree(folder, site / "pack")
     copy_player(site / "webrt")
     _copy(web_dir() / "demo" / "index.html", site / "index.html")
     if pyodide is not None:

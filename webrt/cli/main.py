@@ -52,7 +52,7 @@ Dims = Annotated[
 @app.command("pack")
 def pack_command(
     model: Model,
-    out: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
+    out: Annotated[Path, typer.Option("-o", "--output", metavar="DIR|NAME.webrt", help="What to write.")],
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse what can't run on a device.")
     ] = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from webrt.errors import UsageError
+from webrt.pack.archive import unpacked
 from webrt.pack.read import read_pack
 from webrt.resources import web_dir
 
@@ -47,9 +48,14 @@ class Site:
     def __init__(self, pack: Path, web: Path | None = None, tuning: Path | None = None) -> None:
         read_pack(pack)
         web = web or web_dir()
-        self.roots = {"pack": pack, "webrt": web}
+        self._unpacked = ExitStack()
+        self.roots = {"pack": self._unpacked.enter_context(unpacked(pack)), "webrt": web}
         self.page = web / PAGE
         self.tuning = tuning
+
+    def close(self) -> None:
+        """Give back what a pack in one file was unpacked to."""
+        self._unpacked.close()
 
     def find(self, url: str) -> Path | None:
         """The file behind a request's path; None for anything that isn't plainly one of ours."""
@@ -67,6 +73,9 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
     def find(self, url: str) -> Path | None:
         """The file behind a request's path; None for anything that isn't plainly one of ours."""
@@ -216,6 +225,10 @@ class Server(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"can't listen on {host}:{port}: {reason}") from error
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.site.close()
 
     @property
     def url(self) -> str:

@@ -16,6 +16,7 @@ from webrt import dims
 from webrt.dtypes import DType
 from webrt.errors import PackError
 from webrt.kernel.loop import Binding
+from webrt.pack.archive import Archive
 from webrt.pack.field import MAX_INTEGER, Field
 from webrt.pack.flow import FlowReader, check_windows
 from webrt.pack.format import (
@@ -59,6 +60,9 @@ def read_pack(folder: Path) -> Pack:
 
 
 def read_manifest(folder: Path) -> bytes:
+    """The bytes of the manifest of a pack: a folder, or an archive (`pack/archive.py`)."""
+    if folder.is_file():
+        return bytes(Archive(folder).file(MANIFEST))
     path = folder / MANIFEST
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:

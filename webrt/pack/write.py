@@ -22,6 +22,7 @@ from webrt.kernel.loop import Binding
 from webrt.kernel.problem import Problem
 from webrt.kernel.text import print_problem
 from webrt.kernel.widen import stores_f16, widened
+from webrt.pack import archive
 from webrt.pack.flow import flow_json
 from webrt.pack.format import (
     CHECKS,
@@ -65,6 +66,8 @@ def write_pack(
 ) -> Pack:
     """Write the folder `target`; `constants` maps a tensor's index to its bytes (a buffer).
 
+    A `target` that ends in `.webrt` is one file instead (`archive.py`).
+
     `records` are tuning records that travel along, in the form of a file; `checks` makes check
     vectors of the folder, when all else is in it.
 
@@ -93,7 +96,11 @@ def write_pack(
             pack = replace(pack, checks=_write_checks(scratch, checks(scratch)))
             _write_manifest(scratch, pack)
         os.chmod(scratch, 0o755)  # mkdtemp makes it private; a pack is for a web server to read
-        _move(scratch, target)
+        if target.suffix == archive.SUFFIX:
+            archive.write_archive(scratch, target)
+            shutil.rmtree(scratch, ignore_errors=True)
+        else:
+            _move(scratch, target)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
@@ -118,6 +125,9 @@ def _write_manifest(folder: Path, pack: Pack) -> None:
 
 def check_target(target: Path) -> None:
     """Refuse to replace anything but a pack or an empty folder; raises PackError."""
+    if target.suffix == archive.SUFFIX:
+        archive.check_target(target)
+        return
     if not target.exists() and not target.is_symlink():
         return
     if target.is_symlink() or not target.is_dir():

@@ -1,4 +1,4 @@
-"""Where a pack's bytes come from: a folder here, a URL in the browser (`devices/browser.py`)."""
+"""Where a pack's bytes come from: a folder or one file here, a URL in the browser."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Protocol
 
 from webrt.errors import PackError
-from webrt.pack.format import RecordsFile, Shard, WasmModule
+from webrt.pack.archive import Archive
+from webrt.pack.format import MANIFEST, ChecksFile, RecordsFile, Shard, WasmModule
 from webrt.pack.read import map_file, read_manifest
+
+File = Shard | WasmModule | RecordsFile | ChecksFile
 
 
 class Source(Protocol):
@@ -18,7 +21,30 @@ class Source(Protocol):
 
     async def manifest(self) -> bytes: ...
 
-    async def file(self, part: Shard | WasmModule | RecordsFile) -> memoryview: ...
+    async def file(self, part: File) -> memoryview: ...
+
+
+def source_at(path: Path) -> Source:
+    """The pack in a folder, or in one file; raises PackError for a file that is none."""
+    return ArchiveSource(path) if path.is_file() else FolderSource(path)
+
+
+class ArchiveSource:
+    """A pack in one file, which is mapped, not read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._archive = Archive(path)
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
+
+    async def manifest(self) -> bytes:
+        return bytes(self._archive.file(MANIFEST))
+
+    async def file(self, part: File) -> memoryview:
+        return self._archive.file(part.file)
 
 
 class FolderSource:
@@ -36,5 +62,5 @@ class FolderSource:
             raise PackError(f"{self.folder}: no such folder; make a pack with `webrt pack`")
         return read_manifest(self.folder)
 
-    async def file(self, part: Shard | WasmModule | RecordsFile) -> memoryview:
+    async def file(self, part: File) -> memoryview:
         return map_file(self.folder / part.file)
