@@ -40,8 +40,8 @@ from webrt.runtime.sync import run_sync
 assert drivers.DRIVERS  # imported for what it does
 DEVICES = {"wasm": ("wasm-1", "wasm-2", "wasm-plain-1"), "webgpu": ("llvmpipe",)}
 """By kind, the devices of `adapters` that share its cases: each case has its own, always that."""
-SHORT = {TensorProto.DataType.Name(n): str(d) for n, d in ELEMENT_TYPES.items() if n != 11}
-"""Our names of ONNX's element types; DOUBLE is narrowed where a model's inside holds it."""
+SHORT = {TensorProto.DataType.Name(n): str(d) for n, d in ELEMENT_TYPES.items()}
+"""Our names of ONNX's element types."""
 ROUNDINGS = 4
 """Units in the last place of the largest element that cancelled sums may leave."""
 LOANS = 300

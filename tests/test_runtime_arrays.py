@@ -14,7 +14,8 @@ from webrt.dtypes import DType
 from webrt.runtime import arrays
 
 VALUES = {
-    DType.F32: [0.5, -1.0, 3.0], DType.F16: [0.5, -1.0, 3.0], DType.BOOL: [True, False, True],
+    DType.F32: [0.5, -1.0, 3.0], DType.F16: [0.5, -1.0, 3.0], DType.F64: [0.5, -1.0, 3.0],
+    DType.BOOL: [True, False, True],
     DType.I64: [-5, 0, (1 << 31) - 1], DType.I32: [-5, 0, 7], DType.I16: [-5, 0, 7],
     DType.I8: [-128, 0, 127], DType.U64: [0, 1, (1 << 32) - 1], DType.U32: [0, 1, (1 << 32) - 1],
     DType.U16: [0, 1, 65535], DType.U8: [0, 1, 255],
@@ -45,6 +46,40 @@ def test_there_and_back(dtype: DType) -> None:
 @pytest.mark.usefixtures("_numpy_or_not")
 def test_value_range() -> None:
     assert arrays.value_range(arrays.from_host(np.array([3, -7, 5]), DType.I64)) == (-7, 5)
+
+
+@pytest.mark.usefixtures("_numpy_or_not")
+def test_doubles_are_rounded_to_the_nearest_single() -> None:
+    given = [1 + 2**-24 + 2**-50, 1e-50, math.inf, -math.inf, math.nan, -3.4028235e38]
+    stored = arrays.to_storage(arrays.from_host(np.array(given), DType.F64))
+    np.testing.assert_array_equal(
+        np.frombuffer(stored, np.float32),
+        np.array([1 + 2**-23, 0, math.inf, -math.inf, math.nan, -3.4028235e38], np.float32),
+    )
+
+
+@pytest.mark.usefixtures("_numpy_or_not")
+def test_doubles_of_tensors_that_are_halves() -> None:
+    tensor = arrays.from_host(np.array([0.5, -2.0]), DType.F64)
+    stored = arrays.to_storage(tensor, DType.F16)
+    assert bytes(stored) == np.array([0.5, -2.0], np.float16).tobytes()
+    assert arrays.from_storage(DType.F64, (2,), stored, DType.F16).tolist() == [0.5, -2.0]
+
+
+@pytest.mark.usefixtures("_numpy_or_not")
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([1.0, math.inf, -math.inf, math.nan, 3.4028235e38], None),
+        ([3.4028235677973362e38], None),  # rounds to the largest
+        ([0.0, -3.4028235677973366e38], 3.4028235677973366e38),
+        ([1e300], 1e300),
+        ([], None),
+    ],
+)
+def test_doubles_that_no_single_comes_near(values: list[float], found: float | None) -> None:
+    tensor = arrays.from_host(np.array(values, np.float64), DType.F64)
+    assert arrays.beyond_f32(tensor) == found
 
 
 @pytest.mark.usefixtures("_numpy_or_not")

@@ -4,10 +4,11 @@ import { ShapeError, UsageError } from "./errors.js";
 import { narrowed, widened } from "./halves.js";
 
 /** @typedef {"int64" | "int32" | "int16" | "int8" | "uint64" | "uint32" | "uint16" | "uint8"} IntegerType */
-/** @typedef {"float32" | "float16" | IntegerType | "bool"} Type */
-/** @typedef {Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> | BigUint64Array<ArrayBuffer> |
- *   Int32Array<ArrayBuffer> | Int16Array<ArrayBuffer> | Int8Array<ArrayBuffer> |
- *   Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>} TypedArray */
+/** @typedef {"float32" | "float16" | "float64" | IntegerType | "bool"} Type */
+/** @typedef {Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> |
+ *   BigUint64Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Int16Array<ArrayBuffer> |
+ *   Int8Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> |
+ *   Uint8Array<ArrayBuffer>} TypedArray */
 /** What an element is in device memory. @typedef {"f32" | "f16" | "i32" | "u32"} Storage */
 
 /** @type {any} */
@@ -20,6 +21,7 @@ const Half = /** @type {any} */ (globalThis).Float16Array;
 export const TYPES = {
   float32: { array: Float32Array, storage: "f32", low: -Infinity, high: Infinity },
   float16: { array: Half ?? Uint16Array, storage: "f16", low: -Infinity, high: Infinity },
+  float64: { array: Float64Array, storage: "f32", low: -Infinity, high: Infinity },
   int64: { array: BigInt64Array, storage: "i32", low: -(2 ** 31), high: 2 ** 31 - 1 },
   int32: { array: Int32Array, storage: "i32", low: -(2 ** 31), high: 2 ** 31 - 1 },
   int16: { array: Int16Array, storage: "i32", low: -32768, high: 32767 },
@@ -34,11 +36,8 @@ export const TYPES = {
 /** @param {unknown} type @returns {type is Type} */
 export const isType = (type) => typeof type === "string" && Object.hasOwn(TYPES, type);
 
-/** Where a tensor's data are: nowhere once it was disposed of. @typedef {"cpu" | "gpu-buffer" | "none"} Location */
-/** `download` fetches the data for `getData`, `dispose` gives the buffer back; without them the
- * tensor has no data for the CPU, and the buffer stays the caller's.
- * @typedef {{dataType?: Type, dims: readonly number[], download?: () => Promise<TypedArray>,
- *   dispose?: () => void}} GpuBufferOptions */
+/** @typedef {import("./ort-types.js").GpuBufferOptions} GpuBufferOptions */
+/** @typedef {import("./ort-types.js").Location} Location */
 
 /** What `fromGpuBuffer` gives the constructor. */
 class Lent {
@@ -230,7 +229,7 @@ const halvesOf = (bits) => (Half ? new Half(bits.buffer, bits.byteOffset, bits.l
  */
 export function toStorage(name, tensor, low, high, as) {
   const { storage, low: least, high: most } = TYPES[tensor.type];
-  const { data } = tensor;
+  const data = tensor.type === "float64" ? singles(name, tensor.data) : tensor.data;
   if (storage === "f32") {
     return bytesOf(as === "f16" ? narrowed(/** @type {Float32Array<ArrayBuffer>} */ (data)) : data);
   }
@@ -250,6 +249,18 @@ export function toStorage(name, tensor, low, high, as) {
   if (values.BYTES_PER_ELEMENT === 4) return bytesOf(values);
   const Kind = storage === "i32" ? Int32Array : Uint32Array;
   return bytesOf(Kind.from(/** @type {ArrayLike<number>} */ (values)));
+}
+
+/** Doubles as floats, which may not lose what is finite. @param {string} name
+ * @param {TypedArray} data */
+function singles(name, data) {
+  const out = Float32Array.from(/** @type {Float64Array} */ (data));
+  const lost = out.findIndex((x, j) => Math.abs(x) === Infinity && Number.isFinite(data[j]));
+  if (lost >= 0) {
+    throw new ShapeError(`input '${name}': the value ${data[lost]} is outside of float32,`
+      + " which float64 is computed in");
+  }
+  return out;
 }
 
 /** 64-bit integers as 32-bit ones, without a BigInt for each. @param {string} name
@@ -283,8 +294,10 @@ const bytesOf = (array) => new Uint8Array(array.buffer, array.byteOffset, array.
 export function fromStorage(type, bytes, dims, as) {
   const { array: Kind, storage } = TYPES[type];
   const size = dims.reduce((a, b) => a * b, 1);
-  if (storage === "f32" && as === "f16") {
-    return new Tensor(type, widened(new Uint16Array(bytes, 0, size)), dims);
+  if (storage === "f32" && (as === "f16" || type === "float64")) {
+    const singles = as === "f16" ? widened(new Uint16Array(bytes, 0, size))
+      : new Float32Array(bytes, 0, size);
+    return new Tensor(type, type === "float64" ? Float64Array.from(singles) : singles, dims);
   }
   if (storage === "f16" && as === "f32") {
     return new Tensor(type, halvesOf(narrowed(new Float32Array(bytes, 0, size))), dims);

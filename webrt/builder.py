@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
@@ -11,8 +11,10 @@ from typing import assert_never
 from webrt import dims
 from webrt.codegen.wgsl import generate
 from webrt.dims import Dim
+from webrt.dtypes import DType
 from webrt.errors import RecordsError
 from webrt.frontend.onnx import load_model
+from webrt.graph.ir import Graph, Value, subgraphs
 from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
 from webrt.kernel.widen import widened
 from webrt.lower import lower
@@ -32,8 +34,9 @@ from webrt.version import __version__
 @dataclass(frozen=True, slots=True)
 class PackReport:
     """What `pack` made. Bytes of activations are those at the symbol values `at`; `weights` are the
-    bytes of weights by dtype. `host_steps` are (what, node) of each time that a run waits for the
-    device in its middle, because data decide how it goes on: in a loop, once a turn.
+    bytes of weights by dtype. `narrowed` tells which dtypes are computed with fewer digits than the
+    model's, and in what: float64 in float32. `host_steps` are (what, node) of each time that a run
+    waits for the device in its middle, because data decide how it goes on: in a loop, once a turn.
     """
 
     path: str
@@ -41,26 +44,27 @@ class PackReport:
     host_steps: tuple[tuple[str, str], ...]
     weight_bytes: int
     weights: dict[str, int]
+    narrowed: dict[str, str]
     peak_bytes: int
     peak_lower_bound_bytes: int
     at: dict[str, int]
     symbols: tuple[str, ...]
     unsupported: tuple[str, ...]
+    check_bytes: int
     seconds: float
 
 
 def build_pack(
-    check_bytes: int
     model: Path,
     out: Path,
     progress: Callable[[str, int, int], None] | None = None,
     dump_after: str | None = None,
     records: Records | None = None,
+    checks: Callable[[Path], bytes] | None = None,
 ) -> PackReport:
     """Pack `model` into the folder `out`; `progress` gets a stage and how much of it is done.
 
     `dump_after` names a pass after which the IR is printed (`passes/pipeline.py`). Of `records`,
-    checks: Callable[[Path], bytes] | None = None,
     those of this model's kernels travel along; `checks` makes check vectors of the pack's folder.
 
     Raises ModelError, UnsupportedOpError, ShapeError or PackError, RecordsError where no record is
@@ -85,11 +89,11 @@ def build_pack(
         built.constants,
         lambda done, total: report("weights", done, total),
         None if records is None else _shipped(built.plan, records),
-    )
-    return _report(pack, out, time.perf_counter() - start)
-
-
         checks,
+    )
+    return _report(pack, out, _narrowed(graph), time.perf_counter() - start)
+
+
 def _shipped(plan: Plan, records: Records) -> bytes:
     """The records of a plan's problems, as they are stored and as they are widened."""
     keys = {problem_key(p) for problem in plan.problems for p in (problem, widened(problem))}
@@ -132,7 +136,22 @@ def work(problem: Problem) -> Dim:
             assert_never(problem)
 
 
-def _report(pack: Pack, out: Path, seconds: float) -> PackReport:
+def _narrowed(graph: Graph) -> dict[str, str]:
+    """The dtypes of values that are computed with fewer digits than the model asks for."""
+    lossy = {v.dtype for v in _values(graph) if v.dtype is DType.F64}
+    return {dtype.onnx_name: dtype.computed.onnx_name for dtype in lossy}
+
+
+def _values(graph: Graph) -> Iterator[Value]:
+    """What is fed, answered and computed, in the graphs that nodes hold too."""
+    yield from (*graph.inputs, *graph.outputs)
+    for node in graph.nodes:
+        yield from (v for v in (*node.inputs, *node.outputs) if v is not None)
+        for inner in subgraphs(node).values():
+            yield from _values(inner)
+
+
+def _report(pack: Pack, out: Path, narrowed: dict[str, str], seconds: float) -> PackReport:
     plan = pack.plan
     bindings = example_bindings(plan)
     placed = place(plan, bindings)
@@ -142,11 +161,12 @@ def _report(pack: Pack, out: Path, seconds: float) -> PackReport:
         host_steps=stops_of(plan),
         weight_bytes=sum(p.bytes for p in pack.placements.values()),
         weights=weights_by_dtype(pack),
+        narrowed=narrowed,
         peak_bytes=placed.peak,
         peak_lower_bound_bytes=placed.lower_bound,
         at={s.name: bindings[s.id] for s in plan.symbols},
         symbols=tuple(s.name for s in plan.symbols if s.id in plan.given),
         unsupported=(),
+        check_bytes=0 if pack.checks is None else pack.checks.bytes,
         seconds=round(seconds, 3),
     )
-        check_bytes=0 if pack.checks is None else pack.checks.bytes,

@@ -10,6 +10,7 @@ class DType(enum.Enum):
 
     F32 = "f32"
     F16 = "f16"
+    F64 = "f64"
     I64 = "i64"
     I32 = "i32"
     I16 = "i16"
@@ -32,7 +33,7 @@ class DType(enum.Enum):
 
     @property
     def is_float(self) -> bool:
-        return self in (DType.F32, DType.F16)
+        return self in (DType.F32, DType.F16, DType.F64)
 
     @property
     def is_integer(self) -> bool:
@@ -42,8 +43,9 @@ class DType(enum.Enum):
     def storage(self) -> DType:
         """The type of this tensor's elements in device memory, one of f32, f16, i32, u32.
 
-        WGSL has no 64-bit and no 8-bit integers, and its bool can't be stored: integers are i32
-        where their range is proven (`passes/integers.py`), a bool is a u32 that is 0 or 1.
+        WGSL has no 64-bit and no 8-bit numbers, and its bool can't be stored: integers are i32
+        where their range is proven (`passes/integers.py`), a bool is a u32 that is 0 or 1, and
+        f64 is narrowed to f32, which packs tell.
         """
         return _STORAGE[self]
 
@@ -68,18 +70,18 @@ class DType(enum.Enum):
 
 
 _BYTES = {
-    DType.F32: 4, DType.F16: 2, DType.I64: 8, DType.I32: 4, DType.I16: 2, DType.I8: 1,
-    DType.U64: 8, DType.U32: 4, DType.U16: 2, DType.U8: 1, DType.BOOL: 1,
+    DType.F32: 4, DType.F16: 2, DType.F64: 8, DType.I64: 8, DType.I32: 4, DType.I16: 2,
+    DType.I8: 1, DType.U64: 8, DType.U32: 4, DType.U16: 2, DType.U8: 1, DType.BOOL: 1,
 }  # fmt: skip
 _STORAGE = {
-    DType.F32: DType.F32, DType.F16: DType.F16, DType.I64: DType.I32, DType.I32: DType.I32,
-    DType.I16: DType.I32, DType.I8: DType.I32, DType.U64: DType.U32, DType.U32: DType.U32,
-    DType.U16: DType.U32, DType.U8: DType.U32, DType.BOOL: DType.U32,
+    DType.F32: DType.F32, DType.F16: DType.F16, DType.F64: DType.F32, DType.I64: DType.I32,
+    DType.I32: DType.I32, DType.I16: DType.I32, DType.I8: DType.I32, DType.U64: DType.U32,
+    DType.U32: DType.U32, DType.U16: DType.U32, DType.U8: DType.U32, DType.BOOL: DType.U32,
 }  # fmt: skip
 _COMPUTED = _STORAGE | {DType.F16: DType.F32, DType.BOOL: DType.BOOL}
 _ONNX_NAMES = {
-    DType.F32: "float32", DType.F16: "float16", DType.I64: "int64", DType.I32: "int32",
-    DType.I16: "int16", DType.I8: "int8", DType.U64: "uint64", DType.U32: "uint32",
-    DType.U16: "uint16", DType.U8: "uint8", DType.BOOL: "bool",
+    DType.F32: "float32", DType.F16: "float16", DType.F64: "float64", DType.I64: "int64",
+    DType.I32: "int32", DType.I16: "int16", DType.I8: "int8", DType.U64: "uint64",
+    DType.U32: "uint32", DType.U16: "uint16", DType.U8: "uint8", DType.BOOL: "bool",
 }  # fmt: skip
 _FROM_ONNX_NAME = {name: dtype for dtype, name in _ONNX_NAMES.items()}

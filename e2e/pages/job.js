@@ -33,7 +33,8 @@ if (globalThis.GPUDevice) {
 }
 
 const ARRAYS = {
-  float32: Float32Array, float16: globalThis.Float16Array ?? Uint16Array, int64: BigInt64Array,
+  float32: Float32Array, float16: globalThis.Float16Array ?? Uint16Array, float64: Float64Array,
+  int64: BigInt64Array,
   int32: Int32Array, int16: Int16Array, int8: Int8Array, uint64: BigUint64Array,
   uint32: Uint32Array, uint16: Uint16Array, uint8: Uint8Array, bool: Uint8Array,
 };

@@ -9,6 +9,7 @@ from typing import Any
 from webrt import dims
 from webrt.cli.output import host_text, weights_text
 from webrt.dims import Dim
+from webrt.dtypes import DType
 from webrt.errors import PackError, UsageError
 from webrt.kernel.text import print_kernel, print_problem
 from webrt.kernel.widen import widened
@@ -54,6 +55,7 @@ def describe_pack(folder: Path) -> Result:
         "peak_lower_bound_bytes": placed.lower_bound,
         "at": {s.name: bindings[s.id] for s in plan.symbols},
         "float16": _float16(pack, bindings),
+        "narrowed": _narrowed(plan),
         "plan": [_step(pack, index) for index in range(len(plan.steps))],
         "flow": flow_json(plan.flow),
     }
@@ -68,6 +70,12 @@ def _float16(pack: Pack, bindings: dict[str, int]) -> Result | None:
         "widened_weight_bytes": sum(p.held for p in wide.placements.values()),
         "widened_peak_bytes": place(wide.plan, bindings).peak,
     }
+
+
+def _narrowed(plan: Plan) -> dict[str, str]:
+    """The dtypes of inputs and outputs that are computed with fewer digits, and in what."""
+    lossy = {p.dtype for p in (*plan.inputs, *plan.outputs) if p.dtype is DType.F64}
+    return {dtype.onnx_name: dtype.computed.onnx_name for dtype in lossy}
 
 
 def _panel_bytes(pack: Pack) -> int:
@@ -182,6 +190,7 @@ def pack_text(result: Result) -> str:
             f" {wide['widened_weight_bytes']:,} bytes of weights and"
             f" {wide['widened_peak_bytes']:,} of memory there"
         )
+    lines += [f"{old}: computed in {new}" for old, new in result["narrowed"].items()]
     for kind in ("inputs", "outputs"):
         lines += [f"{kind}:", *(f"  {_port_text(p)}" for p in result[kind])]
     lines.append("plan:")

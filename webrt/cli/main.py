@@ -291,7 +291,7 @@ def _pack_text(result: dict[str, Any]) -> str:
     at = ", ".join(f"{name} = {value}" for name, value in result["at"].items())
     return (
         f"{result['path']}: {result['dispatches']} dispatches,{output.host_text(result)}"
-        f" {output.weights_text(result)},"
+        f" {output.weights_text(result)},{output.narrowed_text(result)}"
         f" {result['peak_bytes']:,} bytes of activations"
         f" (at least {result['peak_lower_bound_bytes']:,}){' at ' + at if at else ''},"
         f" {result['seconds']:.1f} s"

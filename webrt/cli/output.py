@@ -72,6 +72,11 @@ def progress() -> Iterator[Report]:
         yield report
 
 
+def narrowed_text(result: dict[str, Any]) -> str:
+    """What is computed with fewer digits than the model's; nothing where nothing is."""
+    return "".join(f" {old} computed in {new}," for old, new in result["narrowed"].items())
+
+
 def host_text(result: dict[str, Any]) -> str:
     """How often a run waits for the device in its middle; nothing where it doesn't."""
     kinds = [what for what, _ in result["host_steps"]]

@@ -245,8 +245,6 @@ class Builder(Inner):
         where = f"{self.file}: output {info.name!r}"
         if info.type.WhichOneof("value") not in (None, "tensor_type"):
             raise UnsupportedOpError(f"{where}: only tensors are run as outputs")
-        if info.type.tensor_type.elem_type == TensorProto.DOUBLE:
-            raise UnsupportedOpError(f"{where}: elements of type DOUBLE aren't run")
         if info.type.tensor_type.elem_type:
             element_type(info.type.tensor_type.elem_type, where)
 
@@ -255,8 +253,6 @@ class Builder(Inner):
         if info.type.WhichOneof("value") != "tensor_type":
             raise UnsupportedOpError(f"{where}: only tensors are run as inputs")
         tensor = info.type.tensor_type
-        if tensor.elem_type == TensorProto.DOUBLE:
-            raise UnsupportedOpError(f"{where}: elements of type DOUBLE aren't run")
         dtype = element_type(tensor.elem_type, where)
         if not tensor.HasField("shape"):
             raise ModelError(f"{where}: expected a shape, found none; give it a rank and dims")
@@ -394,8 +390,6 @@ class Builder(Inner):
     def attribute(self, name: str, node: NodeProto, attribute: AttributeProto) -> Attribute:
         where = f"node {name!r} ({node.op_type}), attribute {attribute.name!r}"
         if (node.op_type, attribute.name) in TYPE_ATTRIBUTES and attribute.i:
-            if node.op_type == "BitCast" and attribute.i == TensorProto.DOUBLE:
-                raise UnsupportedOpError(f"{where}: elements of type DOUBLE aren't run")
             return str(element_type(attribute.i, where))
         match attribute.type:
             case AttributeProto.FLOAT:

@@ -30,8 +30,7 @@ def load_model(path: Path | str) -> Graph:
 
     Raises ModelError, UnsupportedOpError or ShapeError, one line each.
 
-    Weights are views of the file's bytes where they can be; external data is mapped. float64
-    constants are narrowed to float32.
+    Weights are views of the file's bytes where they can be; external data is mapped.
     """
     place = Path(path)
     try:

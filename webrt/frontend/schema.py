@@ -11,8 +11,8 @@ from webrt.dtypes import DType
 from webrt.errors import ModelError, ShapeError
 from webrt.graph.ir import Value
 
-_FLOATS = ("tensor(float)", "tensor(double)")
-_TYPES = {d: (f"tensor({d.onnx_name})",) for d in DType} | {DType.F32: _FLOATS}
+_TYPES = {d: f"tensor({d.onnx_name})" for d in DType}
+_TYPES |= {DType.F32: "tensor(float)", DType.F64: "tensor(double)"}
 
 
 @cache
@@ -62,7 +62,7 @@ def check_types(name: str, op: str, schema: OpSchema, inputs: list[Value | None]
             continue
         formal = schema.inputs[min(position, len(schema.inputs) - 1)]
         where = f"node {name!r} ({op}): input {position}"
-        if formal.types.isdisjoint(_TYPES[value.dtype]):
+        if _TYPES[value.dtype] not in formal.types:
             raise ShapeError(f"{where} may not be of dtype {value.dtype}")
         if formal.is_homogeneous:
             first = bound.setdefault(formal.type_str, value.dtype)

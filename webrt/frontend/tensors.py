@@ -15,12 +15,11 @@ from webrt.graph.ir import Array
 MAX_ELEMENTS = 1 << 31
 
 ELEMENT_TYPES: dict[int, DType] = {
-    TensorProto.FLOAT: DType.F32, TensorProto.FLOAT16: DType.F16, TensorProto.DOUBLE: DType.F32,
+    TensorProto.FLOAT: DType.F32, TensorProto.FLOAT16: DType.F16, TensorProto.DOUBLE: DType.F64,
     TensorProto.INT64: DType.I64, TensorProto.INT32: DType.I32, TensorProto.INT16: DType.I16,
     TensorProto.INT8: DType.I8, TensorProto.UINT64: DType.U64, TensorProto.UINT32: DType.U32,
     TensorProto.UINT16: DType.U16, TensorProto.UINT8: DType.U8, TensorProto.BOOL: DType.BOOL,
 }  # fmt: skip
-"""float64 is narrowed to f32 at import."""
 
 _RAW: dict[int, str] = {
     TensorProto.FLOAT: "<f4", TensorProto.FLOAT16: "<f2", TensorProto.DOUBLE: "<f8",
@@ -69,7 +68,8 @@ class Reader:
         """The tensor as an array of its dtype; a view of its bytes where it can be one."""
         where = f"{self.file}: {what}"
         narrow = NARROW.get(tensor.data_type)
-        dtype = narrow[1] if narrow else element_type(tensor.data_type, where)
+        if not narrow:
+            element_type(tensor.data_type, where)
         shape = tuple(tensor.dims)
         count = 1
         for dim in shape:
@@ -81,8 +81,7 @@ class Reader:
         if narrow:
             whole = self._elements(tensor, -(-count * narrow[0] // 8), where)
             return _fields(whole, count, *narrow).reshape(shape)
-        array = self._elements(tensor, count, where).reshape(shape)
-        return array.astype(np.float32, copy=False) if dtype is DType.F32 else array
+        return self._elements(tensor, count, where).reshape(shape)
 
     def _elements(self, tensor: TensorProto, count: int, where: str) -> Array:
         code = np.dtype(_RAW.get(tensor.data_type, "u1"))

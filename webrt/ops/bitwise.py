@@ -103,7 +103,9 @@ class BitCast:
         if source.bytes != to.bytes:
             raise site.shape_error(f"a dtype of {source.bytes} bytes", str(to))
         narrow = source.bytes < 4 and not source.is_float and not to.is_float
-        if source is not to and not narrow and not {source, to} <= set(_SAME_WORD):
+        if source is DType.F64 or (
+            source is not to and not narrow and not {source, to} <= set(_SAME_WORD)
+        ):
             raise site.unsupported(f"{source} as {to} isn't run")
         return (Inferred(to, site.input(0).shape),)
 

@@ -28,6 +28,9 @@ MAX_SELECTS = 16
 """Contents of more elements than this are refused: each is a select in the kernel."""
 
 F32_MAX = 3.4028234663852886e38
+ROUNDS_TO_INFINITY = 3.4028235677973366e38
+"""Halfway between the largest f32 and what would follow."""
+
 I32_LOW, I32_HIGH = -(1 << 31), (1 << 31) - 1
 
 
@@ -188,8 +191,13 @@ class Emitter:
         kind = device_dtype(dtype)
         if kind.is_float:  # WGSL may assume that there are no infinities: they become the largest
             number = float(element)
-            finite = number if abs(number) != math.inf else math.copysign(F32_MAX, number)
-            return Const(finite, kind)
+            if ROUNDS_TO_INFINITY <= abs(number) < math.inf:
+                raise UnsupportedOpError(
+                    f"node {self.name!r}: the constant {number:g} is outside of float32, which "
+                    "float64 is computed in"
+                )
+            beyond = abs(number) > F32_MAX
+            return Const(math.copysign(F32_MAX, number) if beyond else number, kind)
         whole = int(element)
         if kind is DType.BOOL:
             return Const(bool(whole), kind)

@@ -255,7 +255,9 @@ def _result(
         zero, never = make.number(0, score), make.number(-math.inf, score)
         score = make("Add", score, make("Where", allowed, zero, never))
     steps.append(score)
-    finite = make("Max", score, make.number(MASKED, score)) if score.dtype is DType.F32 else score
+    finite = score
+    if score.dtype is not DType.F16:
+        finite = make("Max", score, make.number(MASKED, score))
     weights = make("Softmax", finite, axis=-1)
     some = masks.some_allowed(make)
     if some is not None:

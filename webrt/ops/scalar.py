@@ -12,7 +12,7 @@ from webrt.dtypes import DType
 from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr
-from webrt.ops.emit import I32_HIGH, I32_LOW, Operands
+from webrt.ops.emit import F32_MAX, I32_HIGH, I32_LOW, Operands
 from webrt.ops.site import Site, Tensor, numpy_dtype
 
 U32_HIGH = (1 << 32) - 1
@@ -58,6 +58,8 @@ def bound(operands: Operands, value: Value) -> Expr:
         return ex.i32(max(I32_LOW, min(I32_HIGH, number)))
     if value.data is not None and value.dtype is DType.U64:
         return Const(min(int(value.data.reshape(-1)[0]), U32_HIGH), DType.U32)
+    if value.data is not None and value.dtype is DType.F64:
+        return ex.f32(max(-F32_MAX, min(F32_MAX, float(value.data.reshape(-1)[0]))))
     return operands.load(value, 0)
 
 
@@ -143,7 +145,7 @@ def mod_reference(site: Site, x: Tensor, y: Tensor) -> Tensor:
 
 
 def erf(x: Tensor) -> Tensor:
-    return np.vectorize(math.erf, otypes=[np.float32])(x) if x.size else x
+    return np.vectorize(math.erf, otypes=[np.result_type(x, np.float32)])(x) if x.size else x
 
 
 MAX_POWER = 4

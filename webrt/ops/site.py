@@ -23,9 +23,9 @@ Tensor = npt.NDArray[Any]
 """What references compute with: NumPy code over any dtype, objects included."""
 
 _NUMPY = {
-    DType.F32: np.float32, DType.F16: np.float16, DType.I64: np.int64, DType.I32: np.int32,
-    DType.I16: np.int16, DType.I8: np.int8, DType.U64: np.uint64, DType.U32: np.uint32,
-    DType.U16: np.uint16, DType.U8: np.uint8, DType.BOOL: np.bool_,
+    DType.F32: np.float32, DType.F16: np.float16, DType.F64: np.float64, DType.I64: np.int64,
+    DType.I32: np.int32, DType.I16: np.int16, DType.I8: np.int8, DType.U64: np.uint64,
+    DType.U32: np.uint32, DType.U16: np.uint16, DType.U8: np.uint8, DType.BOOL: np.bool_,
 }  # fmt: skip
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from webrt.dtypes import DType
 from webrt.graph.ir import Value
 from webrt.ops.compose import Make, composite
@@ -17,16 +15,16 @@ Step = Callable[["Sums", Value, Value, tuple[Value, ...]], tuple[Value, ...]]
 
 
 class Sums:
-    """Arithmetic of an optimiser's step: its rate and its count of updates."""
+    """Arithmetic of an optimiser's step in a dtype: its rate and its count of updates."""
 
-    def __init__(self, site: Site, make: Make) -> None:
+    def __init__(self, site: Site, make: Make, dtype: DType) -> None:
         self.site = site
         self.make = make
-        self.rate = make.reshape(site.input(0))
-        self.count = make.reshape(make.cast(site.input(1), DType.F32))
+        self.rate = make.reshape(make.cast(site.input(0), dtype))
+        self.count = make.reshape(make.cast(site.input(1), dtype))
 
     def number(self, value: float) -> Value:
-        return self.make.constant(np.asarray(value, np.float32))
+        return self.make.number(value, self.rate)
 
     def scaled(self, x: Value, factor: float) -> Value:
         return self.make("Mul", x, self.number(factor))
@@ -52,11 +50,10 @@ def _optimiser(name: str, states: int, step: Step, *attributes: Attr) -> None:
         many, rest = divmod(len(site.inputs) - 2, 2 + states)
         if many < 1 or rest:
             raise site.shape_error(f"2 inputs and {2 + states} a tensor", str(len(site.inputs)))
-        sums = Sums(site, make)
         made = []
         for j in range(many):
             x, gradient, *state = (site.input(2 + j + many * k) for k in range(2 + states))
-            made.append(step(sums, x, gradient, tuple(state)))
+            made.append(step(Sums(site, make, x.dtype), x, gradient, tuple(state)))
         return tuple(results[k] for k in range(1 + states) for results in made)
 
 

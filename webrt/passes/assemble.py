@@ -46,7 +46,22 @@ def stored(value: Value) -> Array:
                 f"constant {value.name!r}: expected {value.dtype} values that fit {target}, found "
                 f"{low} … {high}; webrt computes integers in 32 bits: change the model's constant"
             )
+    if value.dtype is DType.F64:
+        return _singles(value.name, data)
     return data.astype(target, copy=False)
+
+
+def _singles(name: str, data: Array) -> Array:
+    """Doubles as float32; none of them may become an infinity."""
+    with np.errstate(over="ignore"):
+        narrowed = data.astype(np.float32)
+    lost = np.isinf(narrowed) & ~np.isinf(data)
+    if lost.any():
+        raise ShapeError(
+            f"constant {name!r}: expected float64 values that fit float32, which they are computed "
+            f"in, found {float(data[lost].flat[0]):g}: change the model's constant"
+        )
+    return narrowed
 
 
 @dataclass(slots=True)

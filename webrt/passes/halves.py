@@ -24,6 +24,9 @@ LONG_ROW = 64
 and sums of squares overflow f16."""
 
 
+_WIDE = (DType.F32, DType.F64)
+
+
 def store_halves(program: Program, outputs: tuple[Value, ...]) -> Program:
     """The program over f16 tensors; `outputs` are the model's own, with the ports' dtypes."""
     changed = _changed(program, outputs)
@@ -54,7 +57,7 @@ def _changed(program: Program, outputs: tuple[Value, ...]) -> dict[Value, Value]
             sums = not wanted and _sums_long_rows(node, output)
             if value.dtype is DType.F16 and (sums or wanted - {DType.F16}):
                 found[value] = replace(value, dtype=DType.F32)
-            elif value.dtype is DType.F32 and wanted == {DType.F16} and value not in read:
+            elif value.dtype in _WIDE and wanted == {DType.F16} and value not in read:
                 found[value] = replace(value, dtype=DType.F16)
     return found
 

@@ -22,8 +22,8 @@ _INTEGERS = {
     (True, 1): DType.I8, (True, 2): DType.I16, (True, 4): DType.I32, (True, 8): DType.I64,
     (False, 1): DType.U8, (False, 2): DType.U16, (False, 4): DType.U32, (False, 8): DType.U64,
 }  # fmt: skip
-_OTHERS = {"?": DType.BOOL, "e": DType.F16, "f": DType.F32}
-_FOREIGN = {"d": "float64", "g": "longdouble", "F": "complex64", "D": "complex128"}
+_OTHERS = {"?": DType.BOOL, "e": DType.F16, "f": DType.F32, "d": DType.F64}
+_FOREIGN = {"g": "longdouble", "F": "complex64", "D": "complex128"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def value_range(tensor: HostTensor) -> tuple[int, int]:
 def to_storage(tensor: HostTensor, storage: DType | None = None) -> memoryview:
     """The elements as they stand in device memory, padded to a multiple of 4 bytes.
 
-    `storage` is the element type there where it isn't the dtype's own: f16 and f32 convert.
+    `storage` is the element type there where it isn't the dtype's own: floats convert.
     """
     data = tensor.data
     storage = storage or tensor.dtype.storage
@@ -188,9 +188,50 @@ def from_storage(
 
 
 def _float(data: memoryview, old: DType, new: DType) -> memoryview:
+    """Elements of one float type as those of another, by way of f32."""
     if old is new:
         return data
-    return narrowed(data) if new is DType.F16 else widened(data)
+    if old is not DType.F32:
+        data = widened(data) if old is DType.F16 else _singles(data)
+    if new is not DType.F32:
+        data = narrowed(data) if new is DType.F16 else _doubles(data)
+    return data
+
+
+def _singles(data: memoryview) -> memoryview:
+    """Elements of f64 as f32: the nearest ones, of two the even one; infinities beyond."""
+    numpy = _numpy()
+    if numpy is not None:
+        with numpy.errstate(over="ignore", under="ignore"):
+            return _flat(memoryview(numpy.frombuffer(data, "float64").astype("float32")))
+    return _flat(memoryview(array.array("f", map(_as_f32, _cast(data, DType.F64)))))
+
+
+def _doubles(data: memoryview) -> memoryview:
+    """Elements of f32 as f64: the very same numbers."""
+    numpy = _numpy()
+    if numpy is not None:
+        return _flat(memoryview(numpy.frombuffer(data, "float32").astype("float64")))
+    return _flat(memoryview(array.array("d", _cast(data, DType.F32))))
+
+
+def _as_f32(x: float) -> float:
+    return math.copysign(math.inf, x) if abs(x) >= _ROUNDS_TO_INFINITE_F32 else x
+
+
+_ROUNDS_TO_INFINITE_F32 = 3.4028235677973366e38
+"""Halfway between the largest f32 and what would follow."""
+
+
+def beyond_f32(tensor: HostTensor) -> float | None:
+    """A finite element of f64 that no f32 comes near, if there is one."""
+    numpy = _numpy()
+    if numpy is not None:
+        sizes = numpy.abs(numpy.frombuffer(tensor.data, "float64"))
+        found = sizes[(sizes >= _ROUNDS_TO_INFINITE_F32) & (sizes < math.inf)]
+        return float(found[0]) if found.size else None
+    sizes = map(abs, tensor.elements)
+    return next((x for x in sizes if _ROUNDS_TO_INFINITE_F32 <= x < math.inf), None)
 
 
 _CHUNK = 1 << 14

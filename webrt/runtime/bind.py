@@ -124,6 +124,13 @@ def _check_shape(
 
 
 def _check_values(port: Port, tensor: HostTensor) -> None:
+    if port.dtype is DType.F64:
+        found = arrays.beyond_f32(tensor)
+        if found is not None:
+            raise ShapeError(
+                f"input {port.name!r}: the value {found:g} is outside of float32, which float64 is"
+                " computed in"
+            )
     held_low, held_high = _RANGES.get(port.dtype, (None, None))
     low = max((v for v in (held_low, port.low) if v is not None), default=None)
     high = min((v for v in (held_high, port.high) if v is not None), default=None)

@@ -167,5 +167,6 @@ class Device(Protocol):
 HOST_TO_STORAGE = {
     DType.F32: "f", DType.I32: "i", DType.U32: "I", DType.I64: "q", DType.U64: "Q",
     DType.I16: "h", DType.U16: "H", DType.I8: "b", DType.U8: "B", DType.BOOL: "?", DType.F16: "e",
+    DType.F64: "d",
 }  # fmt: skip
 """The struct/array format character of each host type."""
