@@ -1,23 +1,33 @@
 // Which device a session runs on, from what the page asks for.
 
+import { env, sharedDevice } from "./env.js";
 import { DeviceError, messageOf } from "./errors.js";
+import { asksForGpu } from "./fetches.js";
 
 /** @typedef {import("./protocol.js").Device} Device */
 /** `auto` is a hardware GPU, else wasm: a GPU in software is slower than the CPU's own kernels.
  * `threads` (wasm) is the browser's cores by default. `executionProviders` is onnxruntime-web's
- * way to say it: the first of them that can be had. `assets` is the URL of a folder with the player's
+ * way to say it: the first of them that can be had. `gpuDevice`
+ * is the page's own device to run on, which `release()` leaves as it is; `preferredOutputLocation`
+ * leaves outputs in GPU buffers. `assets` is the URL of a folder with the player's
  * files, for workers to start from, where a bundler has left them behind.
- * @typedef {{device?: string, executionProviders?: readonly (string | {name: string})[],
+ * @typedef {{device?: string, executionProviders?: readonly (string | import("./ort-types.js").Provider)[],
  *   threads?: number, relaxedSimd?: boolean, assets?: string | URL,
- *   powerPreference?: GPUPowerPreference}} DeviceOptions */
+ *   powerPreference?: GPUPowerPreference, gpuDevice?: GPUDevice,
+ *   preferredOutputLocation?: import("./ort-types.js").OutputLocation}} DeviceOptions */
 
 const NAMES = ["auto", "webgpu", "wasm"];
+/** onnxruntime-web's other providers: as the next ones, where there are any. */
+const ELSEWHERE = ["webgl", "webnn"];
 
 /** The names that options ask for, in order; throws a DeviceError for one that there isn't.
  * @param {DeviceOptions} options @returns {string[]} */
-export function deviceNames({ device, executionProviders = [] }) {
-  const providers = executionProviders.map((p) => (typeof p === "string" ? p : p.name));
-  const names = device === undefined ? providers : [device];
+export function deviceNames({ device, executionProviders = [], gpuDevice, preferredOutputLocation }) {
+  const providers = executionProviders.map((p) => (typeof p === "string" ? p : p.name))
+    .map((name) => (name === "cpu" ? "wasm" : name));
+  const known = providers.filter((name) => !ELSEWHERE.includes(name));
+  const names = device === undefined ? (known.length ? known : providers) : [device];
+  if (!names.length && (gpuDevice || asksForGpu(preferredOutputLocation))) return ["webgpu"];
   for (const name of names) {
     if (!NAMES.includes(name)) {
       throw new DeviceError(`unknown device '${name}': expected auto, webgpu or wasm`);
@@ -56,7 +66,14 @@ async function openOne(name, options) {
 // A page loads the code of the device that it runs on, and of no other.
 
 /** @param {DeviceOptions} options @returns {Promise<Device>} */
-const openGpu = async (options) => (await import("./device.js")).Device.open(options);
+async function openGpu(options) {
+  const { Device } = await import("./device.js");
+  const [own] = (options.executionProviders ?? []).flatMap((p) => (
+    typeof p === "object" && p.name === "webgpu" && p.device ? [p.device] : []));
+  const gpuDevice = options.gpuDevice ?? own ?? await sharedDevice(options);
+  const { powerPreference, forceFallbackAdapter } = env.webgpu; // its `device` would make one
+  return Device.open({ powerPreference, forceFallbackAdapter, ...options, gpuDevice });
+}
 
 /** @param {DeviceOptions} options @returns {Promise<Device>} */
 const openCpu = async (options) => (await import("./wasm.js")).WasmDevice.open(options);

@@ -3,12 +3,12 @@
 // them otherwise, they are converted on the GPU.
 
 import { DeviceError, DeviceLostError, ShapeError, UsageError, messageOf } from "./errors.js";
-import { checkGiven } from "./fetches.js";
+import { staysOnGpu } from "./fetches.js";
+import { checkGiven } from "./given.js";
 import { BYTES, Convert } from "./gpu-convert.js";
 import { TYPES, Tensor } from "./tensor.js";
 
 /** @typedef {import("./tensor.js").Type} Type */
-/** @typedef {import("./tensor.js").Location} Location */
 /** @typedef {import("./tensor.js").TypedArray} TypedArray */
 /** @typedef {import("./device.js").Device} Device */
 /** @typedef {import("./manifest.js").Pack} Pack */
@@ -48,11 +48,11 @@ function checkBuffer(what, { gpuBuffer, type }, dims, copies) {
 /** What a session needs for such tensors, on its device. */
 export class GpuPorts {
   /** The same as before, while the device is. @param {GpuPorts | null} before @param {Pack} pack
-   * @param {import("./protocol.js").Device} device @param {string} what needs them @returns {GpuPorts} */
-  static of(before, pack, device, what) {
+   * @param {import("./protocol.js").Device} device @returns {GpuPorts} */
+  static of(before, pack, device) {
     if (device.info.kind !== "webgpu") {
-      throw new UsageError(`${what} is in a GPU buffer, and this session runs on ${device.info.kind}: `
-        + "create it with {device: \"webgpu\"}, or use tensors on the CPU");
+      throw new UsageError("tensors in GPU buffers need WebGPU, and this session runs on "
+        + `${device.info.kind}: create it with {device: "webgpu"}, or use tensors on the CPU`);
     }
     const gpu = /** @type {Device} */ (/** @type {unknown} */ (device));
     return before?.device === gpu ? before : new GpuPorts(pack, gpu);
@@ -65,11 +65,20 @@ export class GpuPorts {
     this.convert = new Convert(pack, device);
   }
 
-  /** Ready for one run. `feeds` has null for inputs that come from the CPU.
-   * @param {(Tensor | null)[]} feeds @param {readonly Port[]} outputs in the order of the fetches
-   * @param {ReadonlyMap<string, Kept>} kept by name @returns {Promise<GpuRun>} */
-  async begin(feeds, outputs, kept) {
+  /** Ready for one run. @param {(Tensor | Uint8Array<ArrayBuffer>)[]} data of the inputs
+   * @param {readonly Port[]} outputs in the order of the fetches
+   * @param {import("./ort-types.js").Asked} asked
+   * @param {import("./ort-types.js").OutputLocation} [location] @returns {Promise<GpuRun>} */
+  async begin(data, outputs, asked, location) {
     const { pack, convert } = this;
+    const feeds = data.map((feed) => (feed instanceof Tensor ? feed : null));
+    const uploads = data.map((feed) => (feed instanceof Tensor ? null : feed));
+    /** @type {Map<string, Kept>} */
+    const kept = new Map();
+    for (const port of outputs) {
+      const given = asked.get(port.name) ?? null;
+      if (staysOnGpu(port.name, given, location)) kept.set(port.name, { port, given });
+    }
     feeds.forEach((tensor, j) => {
       if (tensor) checkBuffer(`input '${pack.inputs[j].name}'`, tensor, tensor.dims, "COPY_SRC");
     });
@@ -77,16 +86,18 @@ export class GpuPorts {
       ...feeds.flatMap((tensor, j) => (tensor ? [convert.into(j)] : [])),
       ...[...kept.values()].map(({ port }) => convert.outOf(port)),
     ]);
-    return new GpuRun(this, feeds, outputs, kept);
+    return new GpuRun(this, feeds, uploads, outputs, kept);
   }
 }
 
 /** One run's tensors on the GPU. */
 export class GpuRun {
-  /** @param {GpuPorts} ports @param {(Tensor | null)[]} feeds @param {readonly Port[]} outputs
-   * @param {ReadonlyMap<string, Kept>} kept */
-  constructor(ports, feeds, outputs, kept) {
+  /** @param {GpuPorts} ports @param {(Tensor | null)[]} feeds null where they come from the CPU
+   * @param {(Uint8Array<ArrayBuffer> | null)[]} uploads those that do @param {readonly Port[]} outputs
+   * @param {ReadonlyMap<string, Kept>} kept by name */
+  constructor(ports, feeds, uploads, outputs, kept) {
     this.ports = ports;
+    this.uploads = uploads;
     this.device = ports.device;
     this.feeds = feeds;
     this.outputs = outputs;

@@ -4,10 +4,12 @@
 import * as device from "./device.js";
 import * as flowRead from "./flow-read.js";
 import * as flow from "./flow.js";
+import * as gpuTensor from "./gpu-tensor.js";
+import * as recover from "./recover.js";
 import "./session-worker.js";
 import * as tune from "./tune.js";
 import * as warm from "./warm.js";
 import * as wasm from "./wasm.js";
 
 // Used, or bundlers would leave them out here, and cut them off as files of their own there.
-/** @type {any} */ (globalThis).webrt = [device, flowRead, flow, tune, warm, wasm];
+/** @type {any} */ (globalThis).webrt = [device, flowRead, flow, gpuTensor, recover, tune, warm, wasm];

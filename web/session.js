@@ -2,8 +2,10 @@
 
 import { bind, checkSymbols, shapeOf } from "./bind.js";
 import { deviceNames, openDevice } from "./devices.js";
+import { withEnv } from "./env.js";
 import { DeviceLostError, UsageError } from "./errors.js";
 import { Files } from "./fetch.js";
+import { readFetches, staysOnGpu } from "./fetches.js";
 import { load, rehearsed, tuningOf } from "./load.js";
 import { Progress } from "./progress.js";
 import { Tensor, fromStorage } from "./tensor.js";
@@ -14,10 +16,12 @@ import { Tensor, fromStorage } from "./tensor.js";
 /** @typedef {import("./bind.js").Feeds} Feeds */
 /** @typedef {import("./tune.js").Tuning} Tuning */
 /** @typedef {import("./devices.js").DeviceOptions & import("./fetch.js").FileOptions &
- *   import("./tune-options.js").TuneOptions &
+ *   import("./tune-options.js").TuneOptions & import("./ort-types.js").OrtOptions &
  *   {worker?: boolean, onProgress?: import("./progress.js").OnProgress}} Options */
 /** @typedef {ReturnType<typeof bind>} Bound */
-/** @typedef {{signal?: AbortSignal}} RunOptions */
+/** @typedef {import("./ort-types.js").RunOptions} RunOptions */
+/** @typedef {import("./ort-types.js").Fetches} Fetches */
+/** @typedef {import("./ort-types.js").Asked} Asked */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
@@ -44,6 +48,8 @@ export class InferenceSession {
   #recovery = null;
   /** @type {Promise<unknown> | null} the code that recovers */
   #ready = null;
+  /** @type {import("./gpu-tensor.js").GpuPorts | null} for tensors in GPU buffers */
+  #ports = null;
 
   /** Use `InferenceSession.create`. @param {Loaded} loaded */
   constructor({ pack, device, kernels, shapes, float16 }) {
@@ -79,6 +85,9 @@ export class InferenceSession {
     if (typeof url !== "string" && !(url instanceof URL)) {
       throw new UsageError("InferenceSession.create takes the URL of a pack's folder");
     }
+    options = withEnv(options);
+    const gpu = options.preferredOutputLocation && await import("./gpu-options.js");
+    if (gpu) gpu.checkOutputs(options);
     deviceNames(options);
     const base = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
@@ -101,8 +110,9 @@ export class InferenceSession {
         const recovery = new Recovery({ pack, files, tuning, options }, files);
         return recovery.run(error, { ...device.info, recovered: 0 });
       });
-      await files.used();
+      files.used();
       options.signal?.throwIfAborted();
+      if (gpu) gpu.checkDevice(options, loaded.device);
       const session = new InferenceSession(loaded);
       session.#origin = { pack, files, tuning, options };
       await rehearsed(loaded);
@@ -127,24 +137,20 @@ export class InferenceSession {
    * Run the model: `await session.run({name: tensor})` gives `{name: tensor}`. Calls queue; leave
    * the feeds' data alone until the promise settles.
    * @param {Feeds} feeds
-   * @param {readonly string[]} [fetches] names of the outputs wanted; all by default
+   * @param {readonly string[] | Fetches | RunOptions} [fetches] names of the outputs wanted, all by
+   *   default; or by name null, or a tensor for the result
    * @param {RunOptions} [options] `signal` ends the wait; a run that hasn't begun never does then
    * @returns {Promise<Record<string, Tensor>>}
    */
-  async run(feeds, fetches = this.outputNames, { signal } = {}) {
+  async run(feeds, fetches, options) {
     if (this.#released) throw new UsageError("the session is closed");
+    const { asked, options: { signal } } = readFetches(this.outputNames, fetches, options);
     signal?.throwIfAborted();
     const pack = this.#pack;
     const bound = bind(pack, feeds);
-    const outputs = fetches.map((name) => {
-      const port = this.#pack.outputs.find((p) => p.name === name);
-      if (port) return port;
-      const known = this.outputNames.join(", ");
-      throw new UsageError(`unknown output '${name}': this model's outputs are ${known}`);
-    });
     this.#tuning?.enter();
     const work = () => this.#once(
-      pack === this.#pack ? bound : bind(this.#pack, feeds), outputs); // a CPU stores no float16
+      pack === this.#pack ? bound : bind(this.#pack, feeds), asked); // a CPU stores no float16
     const result = this.#tail.then(() => {
       signal?.throwIfAborted();
       return this.#execute(work);
@@ -161,7 +167,28 @@ export class InferenceSession {
     this.#recovery?.stop();
     await this.#tail;
     this.#device.close();
+    await this.#origin?.files.keeping;
   }
+
+  [Symbol.asyncDispose]() {
+    return this.release();
+  }
+
+  [Symbol.dispose]() {
+    this.release();
+  }
+
+  /** The GPUDevice that this runs on, to make buffers for `Tensor.fromGpuBuffer`; null on the CPU.
+   * @returns {GPUDevice | null} */
+  get gpuDevice() {
+    return /** @type {{gpu?: GPUDevice}} */ (this.#device).gpu ?? null;
+  }
+
+  /** For the sake of onnxruntime-web's programs: without effect. */
+  startProfiling() {}
+
+  /** For the sake of onnxruntime-web's programs: without effect. */
+  endProfiling() {}
 
   #attach() {
     this.#tuning?.attach({
@@ -210,19 +237,38 @@ export class InferenceSession {
     this.#attach();
   }
 
-  /** @param {Bound} bound @param {Port[]} outputs @returns {Promise<Record<string, Tensor>>} */
-  async #once({ bindings, data }, outputs) {
+  /** @param {Bound} bound @param {Asked} asked @returns {Promise<Record<string, Tensor>>} */
+  async #once({ bindings, data }, asked) {
+    const outputs = [...asked.keys()].map((name) => (
+      /** @type {Port} */ (this.#pack.outputs.find((port) => port.name === name))));
+    const gpu = await this.#onGpu(data, outputs, asked);
     try {
-      const { bytes, dims } = await this.#shapes.run(bindings, data, outputs);
-      return Object.fromEntries(outputs.map(({ name, type, tensor }, j) => {
+      const { bytes, dims } = await this.#shapes.run(
+        bindings, gpu?.uploads ?? /** @type {Uint8Array<ArrayBuffer>[]} */ (data), outputs, gpu);
+      const results = Object.fromEntries(outputs.map(({ name, type, tensor }, j) => {
         const shape = /** @type {number[]} */ (dims.get(name));
-        return [name, fromStorage(type, bytes[j], shape, this.#pack.tensors[tensor].storage)];
+        const { storage } = this.#pack.tensors[tensor];
+        return [name, gpu?.tensors.get(name) ?? fromStorage(type, bytes[j], shape, storage)];
       }));
+      if ([...asked.values()].every((given) => !given)) return results;
+      return (await import("./given.js")).filled(results, asked);
     } catch (error) {
       // What else there is to say of this run is not for the next one to hear.
       const more = await this.#device.settle().catch((later) => later);
-      throw more instanceof DeviceLostError ? more : error;
+      if (more instanceof DeviceLostError) throw more;
+      throw gpu ? await gpu.failed(error) : error;
     }
+  }
+
+  /** A run's tensors in GPU buffers; null where there are none. @param {Bound["data"]} data
+   * @param {Port[]} outputs @param {Asked} asked */
+  async #onGpu(data, outputs, asked) {
+    const location = this.#origin?.options.preferredOutputLocation;
+    if (!data.some((feed) => feed instanceof Tensor)
+      && ![...asked].some(([name, given]) => staysOnGpu(name, given, location))) return null;
+    const { GpuPorts } = await import("./gpu-tensor.js");
+    this.#ports = GpuPorts.of(this.#ports, this.#pack, this.#device);
+    return this.#ports.begin(data, outputs, asked, location);
   }
 }
 

@@ -4,11 +4,14 @@
 //   const session = await InferenceSession.create("./pack");
 //   const outputs = await session.run({name: new Tensor("int64", new BigInt64Array(3), [1, 3])});
 
-import { ways } from "./session.js";
+import { clearCache } from "./cache.js";
+import { env } from "./env.js";
+import { InferenceSession, ways } from "./session.js";
+import { Tensor } from "./tensor.js";
 
-export { clearCache } from "./cache.js";
-export { InferenceSession } from "./session.js";
-export { Tensor } from "./tensor.js";
 export * from "./errors.js";
+export { InferenceSession, Tensor, clearCache, env };
+/** For `import ort from "webrt"`. */
+export default { InferenceSession, Tensor, clearCache, env };
 
 ways.remote = () => import("./remote.js");
