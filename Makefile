@@ -21,7 +21,7 @@ setup: .venv/.installed  ## the environment: .venv with the project installed ed
 demo: setup  ## get a real model, pack it, run it on this repository's files
 	@$(BIN)/python examples/classify_files.py
 
-site: setup  ## the demo gallery: downloads its models (400 MB), packs them, serves them
+site: setup  ## the demo gallery: downloads its models (250 MB), packs them, serves them
 	@$(BIN)/webrt serve --gallery .cache/gallery
 
 system: setup  ## what the tests need besides Python: browsers, a software Vulkan driver, npm packages

@@ -47,14 +47,40 @@ async function read(file, config) {
   return features(head, tail, config);
 }
 
+/** @typedef {{file: File, name: string | null, order: {label: string, score: number}[]}} Judged */
+
+/** @returns {Promise<Config>} */
+export const configHere = async () => (await fetch(new URL("magika.json", import.meta.url))).json();
+
+/** What each file is; no name where there is too little of it to tell.
+ * @param {readonly File[]} files @param {Config} config
+ * @param {(feeds: {bytes: Tensor}) => Promise<Record<string, Tensor>>} run
+ * @returns {Promise<Judged[]>} */
+export async function classify(files, config, run) {
+  const known = files.filter((f) => f.size >= config.least);
+  /** @type {Map<File, Judged>} */
+  const judged = new Map();
+  if (known.length) {
+    const parts = await Promise.all(known.map((f) => read(f, config)));
+    const data = new Int32Array(known.length * 2 * config.size);
+    parts.forEach((part, j) => data.set(part, j * part.length));
+    const { target_label } = await run(
+      { bytes: new Tensor("int32", data, [known.length, 2 * config.size]) });
+    const scores = /** @type {Float32Array} */ (await target_label.getData());
+    const width = config.labels.length;
+    known.forEach((file, j) => (
+      judged.set(file, { file, ...judge(scores.subarray(j * width, (j + 1) * width), config) })));
+  }
+  return files.map((file) => judged.get(file) ?? { file, name: null, order: [] });
+}
+
 /** Set the drop area up, where the model is magika.
  * @param {import("../webrt.js").InferenceSession} session @param {Page} page */
 export async function classifier(session, page) {
   const input = session.inputMetadata.find((i) => i.name === "bytes" && i.shape[1] === 2048);
   const output = session.outputMetadata.find((o) => o.name === "target_label");
   if (!input || !output) return;
-  /** @type {Config} */
-  const config = await (await fetch(new URL("magika.json", import.meta.url))).json();
+  const config = await configHere();
   /** @param {Iterable<File>} files */
   const take = async (files) => {
     try {
@@ -65,27 +91,24 @@ export async function classifier(session, page) {
   };
   /** @param {File[]} files */
   const show = async (files) => {
-    const known = files.filter((f) => f.size >= config.least);
-    const small = files.filter((f) => f.size < config.least)
-      .map((f) => page.element("li", {}, `${f.name}: too small to tell`));
-    page.list.replaceChildren(...small);
-    if (!known.length) return;
-    const parts = await Promise.all(known.map((f) => read(f, config)));
-    const data = new Int32Array(known.length * 2 * config.size);
-    parts.forEach((part, j) => data.set(part, j * part.length));
-    const start = performance.now();
-    const { target_label } = await session.run(
-      { bytes: new Tensor("int32", data, [known.length, 2 * config.size]) }, ["target_label"]);
-    const ms = page.showMs(performance.now() - start);
-    const scores = /** @type {Float32Array} */ (await target_label.getData());
-    const width = config.labels.length;
-    known.forEach((file, j) => {
-      const { name, order } = judge(scores.subarray(j * width, (j + 1) * width), config);
-      const others = order.slice(0, 4).map((o) => `${o.label} ${(100 * o.score).toFixed(1)} %`);
-      page.list.append(page.element("li", {}, page.element("strong", {}, name), ` ${file.name}`,
-        page.element("div", { className: "others" }, others.join(" · "))));
+    let ms = 0;
+    const judged = await classify(files, config, async (feeds) => {
+      const start = performance.now();
+      const outputs = await session.run(feeds, ["target_label"]);
+      ms = performance.now() - start;
+      return outputs;
     });
-    page.list.append(page.element("li", { className: "others" }, `${known.length} in ${ms}`));
+    const small = judged.filter(({ name }) => name === null).map(({ file }) => (
+      page.element("li", {}, `${file.name}: too small to tell`)));
+    const known = judged.filter(({ name }) => name !== null).map(({ file, name, order }) => {
+      const others = order.slice(0, 4).map((o) => `${o.label} ${(100 * o.score).toFixed(1)} %`);
+      return page.element("li", {}, page.element("strong", {}, name ?? ""), ` ${file.name}`,
+        page.element("div", { className: "others" }, others.join(" · ")));
+    });
+    page.list.replaceChildren(...small, ...known);
+    if (known.length) {
+      page.list.append(page.element("li", { className: "others" }, `${known.length} in ${page.showMs(ms)}`));
+    }
   };
   const chooser = /** @type {HTMLInputElement} */ (page.file);
   chooser.addEventListener("change", () => take(chooser.files ?? []));

@@ -1,208 +1,314 @@
-// What every page of the gallery has: models with a choice of device, times, tuning as it goes,
-// and, on request, the times of onnxruntime-web for the same inputs in the same page.
+// What every page of the gallery has beside its tool: which device runs its models and why, what an
+// answer takes, tuning as it goes, and onnxruntime-web for the same inputs, where the site has it.
 
 import { InferenceSession } from "../webrt.js";
+import { element, find, median, showMb, showMs } from "./elements.js";
+import { PANEL } from "./panel.js";
+import { Curve } from "./curve.js";
+import { plainWords } from "./plain.js";
 
 /** @typedef {import("../webrt.js").Tensor} Tensor */
 /** @typedef {Record<string, Tensor>} Tensors */
-/** @typedef {import("../progress.js").ProgressInfo} Progress */
-/** What a comparison needs of onnxruntime-web.
- * @typedef {{env: {wasm: {numThreads?: number, wasmPaths?: string}},
- *   Tensor: new (type: string, data: unknown, dims: readonly number[]) => unknown,
- *   InferenceSession: {create: (url: string, options: object) =>
- *     Promise<{run: (feeds: object) => Promise<object>, release: () => Promise<void>}>}}} Ort */
+/** @typedef {import("../progress.js").ProgressInfo} ProgressInfo */
+/** What the site was built with: bytes of each model, and what may be missing.
+ * @typedef {{models: Record<string, number>, compare: boolean, tune: boolean, sample: boolean}} Site */
+/** Milliseconds of a model's answers since it was loaded. @typedef {number[]} Times */
 
-/** Runs of each side in a comparison, after one that warms up. */
-const ROUNDS = 5;
+/** Where the choice of tuning is kept: what was found serves the next visit only if it is asked for. */
+const TUNED = "webrt-gallery-tune";
 
-/** @template {Element} E @param {string} selector @returns {E} */
-export const find = (selector) => /** @type {E} */ (document.querySelector(selector));
-
-/** @param {string} tag @param {Record<string, unknown>} [properties] @param {...(Node | string)} children */
-export function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
-/** @param {number} ms */
-export const showMs = (ms) => `${ms < 10 ? ms.toFixed(2) : ms < 100 ? ms.toFixed(1) : Math.round(ms)} ms`;
-
-/** @param {number[]} values */
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
-
-const SECTION = `
-  <h2 id="model-title">Model</h2>
-  <p id="status" role="status">Loading …</p>
-  <progress id="progress" max="1" value="0" aria-label="Loading"></progress>
-  <dl id="facts" hidden></dl>
-  <form id="choice" class="actions">
-    <label>Device <select name="device">
-      <option value="auto">automatic</option><option>webgpu</option><option>wasm</option>
-    </select></label>
-    <label><input type="checkbox" name="tune"> Tune on this device</label>
-    <button>Load again</button>
-  </form>
-  <div id="tuning" hidden>
-    <p class="hint" id="tuning-text"></p>
-    <svg class="chart" viewBox="0 0 100 40" preserveAspectRatio="none" role="img"
-      aria-labelledby="tuning-text"><polyline points=""/></svg>
-  </div>
-  <p class="actions"><button id="compare" type="button" disabled>Compare with onnxruntime-web</button></p>
-  <p class="hint" id="comparison" role="status"></p>`;
+const remembered = () => {
+  try {
+    return localStorage.getItem(TUNED) === "on";
+  } catch {
+    return false; // storage is refused
+  }
+};
 
 /** A page's models, and what it shows of them. */
 export class Gallery {
-  /** @param {string[]} models names of packs of the site */
-  constructor(models) {
+  /**
+   * @param {string[]} models names of packs of the site
+   * @param {{device?: string, reason?: string}} [preferred] the device that suits these models, and why
+   */
+  constructor(models, { device = "auto", reason = "" } = {}) {
     this.models = models;
+    this.preferred = { device, reason };
     /** @type {Map<string, InferenceSession>} */
     this.sessions = new Map();
     /** @type {Map<string, Tensors>} the inputs of the last run */
     this.last = new Map();
-    find("#model").innerHTML = SECTION;
-    this.query = new URLSearchParams(location.search);
-    const form = /** @type {HTMLFormElement} */ (find("#choice"));
-    const device = /** @type {HTMLSelectElement} */ (form.elements.namedItem("device"));
-    const tune = /** @type {HTMLInputElement} */ (form.elements.namedItem("tune"));
-    device.value = this.query.get("device") ?? "auto";
-    tune.checked = this.query.has("tune");
+    /** @type {Map<string, Times>} */
+    this.times = new Map();
+    /** @type {Site | undefined} */
+    this.site = undefined;
+    /** What is left to do once the models are there. @type {(() => Promise<void> | void) | undefined} */
+    this.start = undefined;
+    /** @type {number | undefined} */
+    this.drawing = undefined;
+    /** What the visitor asked for last. @type {Promise<void>} */
+    this.turn = Promise.resolve();
+    /** Which loading of the models this is: another one may have begun since. */
+    this.round = 0;
+    find("#panel").innerHTML = PANEL;
+    const query = new URLSearchParams(location.search);
+    this.tune = query.has("tune") || remembered();
+    this.curve = new Curve(models);
+    this.form = /** @type {HTMLFormElement} */ (find("#choice"));
+    const choice = /** @type {RadioNodeList} */ (this.form.elements.namedItem("device"));
+    choice.value = query.get("device") ?? device;
+    this.form.addEventListener("change", () => this.open());
+    find("#tune").addEventListener("click", () => this.#setTuning(!this.tune));
     find("#compare").addEventListener("click", () => this.#guard(() => this.#compare()));
+    find("#retry").addEventListener("click", () => this.open());
   }
 
-  /** Load all models, then `start` the page. @param {() => Promise<void> | void} start */
+  /** The device that the visitor wants. */
+  get device() {
+    return String(new FormData(this.form).get("device") ?? this.preferred.device);
+  }
+
+  /** Load all models, then `start` the page the first time.
+   * @param {() => Promise<void> | void} [start] */
   async open(start) {
+    this.start ??= start;
+    const round = ++this.round;
     await this.#guard(async () => {
-      const begun = performance.now();
-      let bytes = 0;
-      for (const name of this.models) {
-        this.sessions.set(name, await InferenceSession.create(`packs/${name}`, {
-          device: this.query.get("device") ?? "auto",
-          tune: this.query.has("tune") ? "background" : "off",
-          onProgress: (progress) => {
-            if (progress.status === "tune") this.#showTuning(progress);
-            else this.#showLoading(name, progress);
-            if (progress.status === "done") bytes += progress.total;
-          },
-        }));
-      }
-      find("#progress").remove();
-      const [{ deviceInfo }] = this.sessions.values();
-      this.showFacts({
-        "Runs on": `${deviceInfo.kind}: ${deviceInfo.adapter}`,
-        ...(deviceInfo.note && { "One thread": deviceInfo.note }),
-        "Loaded in": showMs(performance.now() - begun),
-        Files: `${(bytes / 2 ** 20).toFixed(1)} MiB`,
-      });
-      this.say("Ready.");
-      await start();
+      this.site ??= await siteHere();
+      this.#offer();
+      const old = [...this.sessions.values()];
+      this.sessions = new Map();
+      await Promise.all(old.map((session) => session.release()));
+      await this.#load(round);
+      if (round !== this.round) return;
+      const begin = this.start;
+      this.start = undefined;
+      await begin?.();
+      for (const [name, feeds] of this.last) await this.run(name, feeds);
+      this.ready();
     });
   }
 
-  /** Run a model; the page shows how long it took. @param {string} name @param {Tensors} feeds
-   * @param {string} [what] what the time is called; not shown without */
-  async run(name, feeds, what) {
-    const session = /** @type {InferenceSession} */ (this.sessions.get(name));
+  /** What there is to offer on this site. */
+  #offer() {
+    const { compare = false, tune = false } = this.site ?? {};
+    /** @type {HTMLElement} */ (find("#comparing")).hidden = !compare;
+    /** @type {HTMLElement} */ (find("#tuning")).hidden = !tune;
+    find("#tune").textContent = this.tune ? "Stop tuning" : "Tune on this device";
+    find("#tune").setAttribute("aria-pressed", String(this.tune));
+  }
+
+  /** @param {number} round */
+  async #load(round) {
     const begun = performance.now();
-    const outputs = await session.run(feeds);
-    if (what) this.showFacts({ [what]: showMs(performance.now() - begun) });
+    const progress = /** @type {HTMLProgressElement} */ (find("#progress"));
+    progress.hidden = false;
+    this.times.clear();
+    this.#showTimes();
+    const loading = new Loading(this.models, this.site?.models ?? {});
+    for (const name of this.models) {
+      const session = await InferenceSession.create(`packs/${name}`, {
+        device: this.device,
+        tune: this.tune && this.site?.tune ? "background" : "off",
+        onProgress: (info) => {
+          if (round !== this.round) return;
+          if (info.status === "tune") this.curve.show(name, info);
+          else if (info.status !== "ready" && info.status !== "recover") {
+            loading.hear(name, info);
+            progress.value = loading.share;
+            this.say(loading.text, true);
+          }
+        },
+      });
+      if (round !== this.round) {
+        await session.release();
+        return;
+      }
+      this.sessions.set(name, session);
+      session.tuned.then((outcome) => outcome && this.curve.settle(name, outcome));
+    }
+    progress.hidden = true;
+    if (this.tune) this.curve.wait();
+    else this.curve.clear();
+    await this.#showDevice({ "Loaded in": `${showMs(performance.now() - begun)}, ${loading.source}`,
+      Weights: showMb(loading.weights) });
+  }
+
+  /** @param {Record<string, string>} facts */
+  async #showDevice(facts) {
+    const [{ deviceInfo }] = this.sessions.values();
+    const gpu = deviceInfo.kind === "webgpu";
+    const why = this.device === this.preferred.device && this.preferred.reason;
+    const rows = {
+      "Runs on": `${gpu ? "GPU, " : ""}${deviceInfo.adapter}`,
+      Because: why || await reasonOf(this.device, gpu),
+      ...(deviceInfo.note && { "One thread": `because ${deviceInfo.note}` }),
+      ...facts,
+    };
+    find("#facts").replaceChildren(...Object.entries(rows).map(([name, value]) => (
+      element("div", {}, element("dt", {}, name), element("dd", {}, value)))));
+    /** @type {HTMLElement} */ (find("#facts")).hidden = false;
+  }
+
+  /** @param {string} name @returns {InferenceSession} */
+  session(name) {
+    const session = this.sessions.get(name);
+    if (!session) throw new Error("the model is still loading");
+    return session;
+  }
+
+  /** Run a model; the page shows how long it took. @param {string} name @param {Tensors} feeds */
+  async run(name, feeds) {
+    const begun = performance.now();
+    const outputs = await this.session(name).run(feeds);
+    const times = this.times.get(name) ?? [];
+    times.push(performance.now() - begun);
+    this.times.set(name, times);
     this.last.set(name, feeds);
-    find("#compare").removeAttribute("disabled");
+    this.#drawTimes();
     return outputs;
+  }
+
+  /** Not more often than the page is drawn. */
+  #drawTimes() {
+    this.drawing ??= requestAnimationFrame(() => {
+      this.drawing = undefined;
+      this.#showTimes();
+    });
+  }
+
+  #showTimes() {
+    const rows = [...this.times].map(([name, times]) => element("tr", {},
+      Object.assign(element("th", {}, name), { scope: "row" }),
+      ...[times[0], times[times.length - 1], median(times)].map((ms) => element("td", {}, showMs(ms)))));
+    find("#times tbody").replaceChildren(...rows);
+    const counts = [...this.times].map(([name, times]) => `${name} ${times.length}`);
+    find("#runs").textContent = rows.length ? `Runs: ${counts.join(", ")}.` : "Nothing has run yet.";
+    find("#times").toggleAttribute("hidden", !rows.length);
+    find("#compare").toggleAttribute("disabled", !rows.length);
   }
 
   /** Do what the visitor asked for; errors are shown. @param {() => Promise<void> | void} work */
   async #guard(work) {
+    const tool = document.querySelector("#tool");
+    tool?.setAttribute("aria-busy", "true");
+    /** @type {HTMLElement} */ (find("#trouble")).hidden = true;
     try {
       await work();
     } catch (error) {
-      this.say(error instanceof Error ? `${error.name}: ${error.message}` : String(error), true);
+      this.#fail(error);
+    } finally {
+      tool?.removeAttribute("aria-busy");
     }
   }
 
-  /** A handler that shows its errors. @template T @param {(argument: T) => Promise<void> | void} work
-   * @returns {(argument: T) => void} */
+  /** @param {unknown} error */
+  #fail(error) {
+    /** @type {HTMLElement} */ (find("#progress")).hidden = true;
+    const { what, next, detail } = plainWords(error);
+    this.say(what, false, true);
+    find("#next").textContent = next;
+    find("#detail").textContent = detail;
+    /** @type {HTMLElement} */ (find("#trouble")).hidden = false;
+  }
+
+  /** A handler that shows its errors; while it works, others wait.
+   * @template T @param {(argument: T) => Promise<void> | void} work @returns {(argument: T) => void} */
   handler(work) {
-    return (argument) => void this.#guard(() => work(argument));
+    return (argument) => {
+      this.turn = this.turn.then(() => this.#guard(() => work(argument)));
+    };
   }
 
-  /** @param {string} text @param {boolean} [isError] */
-  say(text, isError = false) {
-    find("#status").textContent = text;
-    find("#status").classList.toggle("error", isError);
+  /** @param {string} text @param {boolean} [busy] @param {boolean} [isError] */
+  say(text, busy = false, isError = false) {
+    const status = find("#status");
+    status.textContent = text;
+    status.classList.toggle("busy", busy);
+    status.classList.toggle("error", isError);
   }
 
-  /** Add facts, or change them. @param {Record<string, string>} facts */
-  showFacts(facts) {
-    const list = /** @type {HTMLElement} */ (find("#facts"));
-    for (const [name, value] of Object.entries(facts)) {
-      const known = [...list.children].find((row) => row.firstChild?.textContent === name);
-      const row = element("div", {}, element("dt", {}, name), element("dd", {}, value));
-      if (known) known.replaceWith(row);
-      else list.append(row);
+  ready() {
+    this.say("Ready.");
+  }
+
+  /** @param {boolean} on */
+  #setTuning(on) {
+    this.tune = on;
+    try {
+      localStorage.setItem(TUNED, on ? "on" : "off");
+    } catch {
+      // then only this visit knows
     }
-    list.hidden = false;
+    this.open();
   }
 
-  /** @param {string} name @param {Progress} info */
-  #showLoading(name, info) {
-    if ("file" in info && info.file.startsWith("weights")) {
-      find("#progress").setAttribute("value", String(info.progress / 100));
-    }
-    this.say(`Loading ${name} …`);
-  }
-
-  /** The time of a run's kernels, over the seconds that tuning takes.
-   * @param {import("../tune-options.js").TuneProgress} progress */
-  #showTuning({ state, seconds, trials, rejected, beforeMs, afterMs, reason }) {
-    /** @type {HTMLElement} */ (find("#tuning")).hidden = false;
-    const line = find("#tuning polyline");
-    if (beforeMs) {
-      const points = [...(line.getAttribute("data-points") ?? "").split(" ").filter(Boolean),
-        `${seconds},${afterMs / beforeMs}`];
-      line.setAttribute("data-points", points.join(" "));
-      const pairs = points.map((p) => p.split(",").map(Number));
-      const width = Math.max(1, ...pairs.map(([x]) => x));
-      line.setAttribute("points", pairs.map(([x, y]) => `${(100 * x) / width},${40 - 36 * y}`).join(" "));
-    }
-    const gain = beforeMs ? `; kernels of a run ${showMs(beforeMs)} → ${showMs(afterMs)}` : "";
-    find("#tuning-text").textContent = state === "failed" ? `Tuning failed: ${reason}`
-      : `Tuning (${state}): ${trials} trials, ${rejected} rejected${gain}`;
-  }
-
-  /** The last inputs of every model, on both sides in turns. */
   async #compare() {
-    const [{ deviceInfo }] = this.sessions.values();
-    const gpu = deviceInfo.kind === "webgpu";
-    const text = find("#comparison");
-    text.textContent = "Loading onnxruntime-web …";
-    const where = new URL(`ort/ort.${gpu ? "webgpu" : "wasm"}.min.mjs`, location.href).href;
-    /** @type {Ort} */
-    const ort = await import(where).catch(() => {
-      throw new Error("this site was built without onnxruntime-web: nothing to compare with");
-    });
-    ort.env.wasm.numThreads = deviceInfo.threads ?? 1;
-    ort.env.wasm.wasmPaths = new URL("ort/", location.href).href;
-    const lines = [];
-    for (const [name, feeds] of this.last) {
-      const options = { executionProviders: [gpu ? "webgpu" : "wasm"] };
-      const theirs = await ort.InferenceSession.create(`models/${name}.onnx`, options);
-      const same = Object.fromEntries(Object.entries(feeds).map(([key, { type, data, dims }]) => (
-        [key, new ort.Tensor(type, data.slice(), dims)])));
-      /** @type {number[][]} */
-      const times = [[], []];
-      const sides = [() => this.sessions.get(name)?.run(feeds), () => theirs.run(same)];
-      for (let round = 0; round <= ROUNDS; round++) {
-        for (const [side, run] of sides.entries()) {
-          const begun = performance.now();
-          await run();
-          if (round) times[side].push(performance.now() - begun);
-        }
-      }
-      await theirs.release();
-      const [ours, other] = times.map(median);
-      lines.push(`${name}: webrt ${showMs(ours)}, onnxruntime-web ${showMs(other)} (${(other / ours).toFixed(1)}×)`);
-      text.textContent = lines.join("; ");
+    const { compare } = await import("./compare.js");
+    const button = /** @type {HTMLButtonElement} */ (find("#compare"));
+    button.disabled = true;
+    try {
+      await compare(this);
+    } finally {
+      button.disabled = false;
     }
   }
+}
+
+/** What is being loaded, over all models. */
+class Loading {
+  /** @param {string[]} models @param {Record<string, number>} sizes expected bytes */
+  constructor(models, sizes) {
+    this.sizes = Object.fromEntries(models.map((name) => [name, sizes[name] ?? 0]));
+    /** @type {Map<string, {loaded: number, total: number, cached: boolean}>} */
+    this.files = new Map();
+    this.text = "Loading …";
+  }
+
+  /** @param {string} model @param {import("../progress.js").FileProgress
+   *   | import("../progress.js").CompileProgress} info */
+  hear(model, info) {
+    if (info.status === "compile") {
+      this.text = `Compiling ${model}: ${info.loaded} of ${info.total} kernels`;
+      return;
+    }
+    const { file, loaded, total, cached } = info;
+    this.files.set(`${model}/${file}`, { loaded, total, cached });
+    const known = [...this.files].filter(([name]) => name.startsWith(`${model}/`)).map(([, f]) => f);
+    const sum = (/** @type {"loaded" | "total"} */ key) => known.reduce((s, f) => s + f[key], 0);
+    this.text = `Loading ${model}: ${showMb(sum("loaded"))} of ${showMb(sum("total"))}`;
+  }
+
+  get share() {
+    const expected = Object.values(this.sizes).reduce((a, b) => a + b, 0);
+    const files = [...this.files.values()];
+    const total = Math.max(expected, files.reduce((sum, f) => sum + f.total, 1));
+    return files.reduce((sum, f) => sum + f.loaded, 0) / total;
+  }
+
+  get weights() {
+    return [...this.files].reduce((sum, [name, f]) => sum + (name.endsWith(".safetensors") ? f.total : 0), 0);
+  }
+
+  get source() {
+    const weights = [...this.files].filter(([name]) => name.endsWith(".safetensors"));
+    return weights.every(([, f]) => f.cached) ? "out of this browser’s storage" : "over the network";
+  }
+}
+
+/** Why the models run where they do. @param {string} asked @param {boolean} gpu */
+async function reasonOf(asked, gpu) {
+  if (asked !== "auto") return "you chose it";
+  if (gpu) return "this device has a GPU, which is faster than its CPU";
+  if (!navigator.gpu) return "this browser has no WebGPU";
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  if (!adapter) return "the browser has no GPU for this page";
+  return "the GPU that the browser offers is software, slower than the CPU itself";
+}
+
+/** What the site says about itself. @returns {Promise<Site>} */
+async function siteHere() {
+  const nothing = { models: {}, compare: false, tune: false, sample: false };
+  const answer = await fetch("gallery.json").catch(() => null);
+  return answer?.ok ? { ...nothing, ...await answer.json() } : nothing;
 }

@@ -2,20 +2,32 @@
 
 import { Tokenizer } from "../../assets/tokenizers.mjs";
 import { Tensor } from "../webrt.js";
-import { Gallery, element, find } from "./page.js";
+import { bar, element, find } from "./elements.js";
+import { Gallery } from "./page.js";
 
-/** Passages at a time, and the tokens of one at most. */
-const BATCH = 8, LONGEST = 128;
+/** Passages at a time, the tokens of one at most, and the answers that are shown. */
+const BATCH = 8, LONGEST = 128, SHOWN = 5;
 
 const gallery = new Gallery(["minilm-l3"]);
 
 /** @param {string} name */
-const json = async (name) => (await fetch(`assets/${name}`)).json();
+async function json(name) {
+  const answer = await fetch(`assets/${name}`);
+  if (!answer.ok) throw new Error(`assets/${name}: HTTP status ${answer.status}`);
+  return answer.json();
+}
+
+/** A text's tokens; a long one loses its end, but not the token that ends it.
+ * @param {Tokenizer} tokenizer @param {string} text */
+function tokensOf(tokenizer, text) {
+  const { ids } = tokenizer.encode(text);
+  return ids.length > LONGEST ? [...ids.slice(0, LONGEST - 1), ids[ids.length - 1]] : ids;
+}
 
 /** Unit vectors, one a text: the mean over its tokens.
- * @param {Tokenizer} tokenizer @param {string[]} texts @param {string} what */
-async function embed(tokenizer, texts, what) {
-  const encoded = texts.map((text) => tokenizer.encode(text).ids.slice(0, LONGEST));
+ * @param {Tokenizer} tokenizer @param {string[]} texts */
+async function embed(tokenizer, texts) {
+  const encoded = texts.map((text) => tokensOf(tokenizer, text));
   const length = Math.max(...encoded.map((ids) => ids.length));
   const shape = [texts.length, length];
   const ids = new BigInt64Array(texts.length * length);
@@ -29,9 +41,9 @@ async function embed(tokenizer, texts, what) {
     attention_mask: new Tensor("int64", mask, shape),
     token_type_ids: new Tensor("int64", new BigInt64Array(ids.length), shape),
   };
-  const known = gallery.sessions.get("minilm-l3")?.inputNames ?? [];
+  const known = gallery.session("minilm-l3").inputNames;
   const wanted = Object.fromEntries(Object.entries(feeds).filter(([name]) => known.includes(name)));
-  const outputs = await gallery.run("minilm-l3", wanted, what);
+  const outputs = await gallery.run("minilm-l3", wanted);
   const hidden = Object.values(outputs).find((tensor) => tensor.dims.length === 3);
   if (!hidden) throw new Error("the model has no output of a vector a token");
   const width = hidden.dims[2];
@@ -48,7 +60,7 @@ async function embed(tokenizer, texts, what) {
 
 /** Paragraphs; a single one is cut into sentences. @param {string} text */
 function passagesOf(text) {
-  const paragraphs = text.split(/\n\s*\n|\n/).map((p) => p.trim()).filter(Boolean);
+  const paragraphs = text.split(/\n/).map((p) => p.trim()).filter(Boolean);
   return paragraphs.length > 1 ? paragraphs : text.split(/(?<=[.!?])\s+/).filter((p) => p.trim());
 }
 
@@ -63,23 +75,30 @@ await gallery.open(async () => {
     const passages = passagesOf(text.value);
     const unknown = [...new Set(passages)].filter((p) => !vectors.has(p));
     for (let j = 0; j < unknown.length; j += BATCH) {
-      gallery.say(`Reading … ${j} of ${unknown.length} passages`);
+      gallery.say(`Reading ${j} of ${unknown.length} passages …`, true);
       const part = unknown.slice(j, j + BATCH);
-      const found = await embed(tokenizer, part, "Passages");
+      const found = await embed(tokenizer, part);
       part.forEach((p, k) => vectors.set(p, found[k]));
     }
-    const [asked] = await embed(tokenizer, [question.value], "The question");
-    const ranked = passages.map((passage) => {
+    const [asked] = await embed(tokenizer, [question.value]);
+    const ranked = [...new Set(passages)].map((passage) => {
       const vector = /** @type {Float64Array} */ (vectors.get(passage));
       return { passage, score: vector.reduce((sum, x, d) => sum + x * asked[d], 0) };
     }).sort((a, b) => b.score - a.score);
-    find("#answers").replaceChildren(...ranked.slice(0, 5).map(({ passage, score }) => (
-      element("li", {}, element("span", { className: "score" }, score.toFixed(3)), passage))));
-    gallery.say("Ready.");
+    find("#answers").replaceChildren(...ranked.slice(0, SHOWN).map(({ passage, score }, j) => (
+      element("li", { className: j ? "" : "best-answer" },
+        element("span", { className: "row" }, element("span", {}, passage),
+          element("span", { className: "score", title: "cosine of the angle between the vectors" },
+            score.toFixed(3))),
+        bar(score)))));
+    gallery.ready();
   };
-  form.addEventListener("submit", gallery.handler(async (event) => {
-    /** @type {Event} */ (event).preventDefault();
+  const asked = gallery.handler(async () => {
     if (text.value.trim() && question.value.trim()) await search();
-  }));
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    asked(undefined);
+  });
   form.hidden = false;
 });

@@ -1,94 +1,192 @@
 // Where is speech in a recording? silero-vad, frame after frame, as its authors run it.
 
 import { Tensor } from "../webrt.js";
-import { Gallery, element, find, showMs } from "./page.js";
+import { Microphone, decode, wavOf } from "./audio.js";
+import { element, find } from "./elements.js";
+import { Gallery } from "./page.js";
+import { CONTEXT, FRAME, RATE, segments } from "./segments.js";
+import { Wave } from "./wave.js";
 
-/** At 16 kHz a frame has 512 samples; the model also sees the last 64 of the frame before. */
-const RATE = 16_000, FRAME = 512, CONTEXT = 64;
-const THRESHOLD = 0.5;
+const MODEL = "silero-vad";
 
-const gallery = new Gallery(["silero-vad"]);
+/** Seconds: of the microphone at most, and between two looks at a file that is being heard. */
+const LONGEST = 180, LOOK = 0.1;
 
-/** The probability of speech in each frame. @param {Float32Array} samples */
-async function detect(samples) {
-  const rate = new Tensor("int64", new BigInt64Array([BigInt(RATE)]), []);
-  let state = new Tensor("float32", new Float32Array(2 * 128), [2, 1, 128]);
-  const found = [];
-  const begun = performance.now();
-  for (let start = 0; start + FRAME <= samples.length; start += FRAME) {
+const gallery = new Gallery([MODEL], { device: "wasm",
+  reason: "a frame is small: a GPU would wait longer than it computes" });
+
+/** What was heard so far: samples, and the probability of speech in each frame. */
+class Hearing {
+  constructor() {
+    this.samples = new Float32Array(0);
+    /** @type {number[]} */
+    this.found = [];
+    this.heard = 0;
+    this.state = new Tensor("float32", new Float32Array(2 * 128), [2, 1, 128]);
+    this.rate = new Tensor("int64", new BigInt64Array([BigInt(RATE)]), []);
+  }
+
+  /** @param {Float32Array<ArrayBuffer>} more */
+  add(more) {
+    const samples = new Float32Array(this.samples.length + more.length);
+    samples.set(this.samples);
+    samples.set(more, this.samples.length);
+    this.samples = samples;
+  }
+
+  /** Hear the next frame, if there is one; the `last` one may be filled up with silence.
+   * @param {boolean} last */
+  async next(last) {
+    const { samples, heard } = this;
+    if (heard >= samples.length || (heard + FRAME > samples.length && !last)) return false;
     const frame = new Float32Array(CONTEXT + FRAME);
-    const from = Math.max(0, start - CONTEXT);
-    frame.set(samples.subarray(from, start + FRAME), CONTEXT - (start - from));
-    const input = new Tensor("float32", frame, [1, CONTEXT + FRAME]);
-    const { output, stateN } = await gallery.run("silero-vad", { input, state, sr: rate });
-    state = new Tensor("float32", /** @type {Float32Array<ArrayBuffer>} */ (await stateN.getData()), [2, 1, 128]);
-    found.push(Number((await output.getData())[0]));
-    if (found.length % 20 === 0) gallery.say(`Listening … ${(start / RATE).toFixed(1)} s`);
+    const from = Math.max(0, heard - CONTEXT);
+    frame.set(samples.subarray(from, heard + FRAME), CONTEXT - (heard - from));
+    const { output, stateN } = await gallery.run(MODEL, {
+      input: new Tensor("float32", frame, [1, CONTEXT + FRAME]), state: this.state, sr: this.rate });
+    const state = /** @type {Float32Array<ArrayBuffer>} */ (await stateN.getData());
+    this.state = new Tensor("float32", state, [2, 1, 128]);
+    this.found.push(Number((await output.getData())[0]));
+    this.heard += FRAME;
+    return true;
+  }
+}
+
+const wave = new Wave(find("#wave"));
+const player = /** @type {HTMLAudioElement} */ (find("#player"));
+/** @type {Microphone | null} */
+let microphone = null;
+
+/** @param {Hearing} hearing @param {boolean} live */
+function look(hearing, live) {
+  wave.show(hearing.samples, hearing.found, live ? [] : segments(hearing.found, hearing.samples.length));
+}
+
+/** What was found, in words, and where to play it. @param {Hearing} hearing @param {number} ms */
+function tell({ samples, found }, ms) {
+  const parts = segments(found, samples.length);
+  const seconds = samples.length / RATE;
+  const spoken = parts.reduce((sum, { start, end }) => sum + end - start, 0) / RATE;
+  const speed = ms > 0 ? ` Heard ${Math.round((1e3 * seconds) / ms)} times faster than it was spoken.` : "";
+  const count = parts.length === 1 ? "1 part" : `${parts.length} parts`;
+  find("#summary").textContent = parts.length
+    ? `Speech in ${count}, ${spoken.toFixed(1)} s of ${seconds.toFixed(1)} s.${speed}`
+    : `No speech in ${seconds.toFixed(1)} s.${speed}`;
+  find("#wave").setAttribute("aria-label", `Sound and probability of speech over ${
+    seconds.toFixed(1)} s, with ${count} of speech marked`);
+  find("#answers").replaceChildren(...parts.map(({ start, end }) => {
+    const text = `${(start / RATE).toFixed(1)} – ${(end / RATE).toFixed(1)} s`;
+    const button = element("button", { type: "button", ariaLabel: `Play from ${text}` }, `▸ ${text}`);
+    button.addEventListener("click", () => play(start / RATE, end / RATE));
+    return element("li", {}, button);
+  }));
+}
+
+/** @param {number} from @param {number} to seconds */
+async function play(from, to) {
+  player.currentTime = from;
+  stopAt = to;
+  await player.play().catch(() => {});
+}
+
+let stopAt = Infinity;
+player.addEventListener("timeupdate", () => {
+  wave.mark(player.currentTime);
+  if (player.currentTime < stopAt) return;
+  stopAt = Infinity;
+  player.pause();
+});
+
+/** @param {Blob} sound that the player can play */
+function offer(sound) {
+  URL.revokeObjectURL(player.src);
+  player.src = URL.createObjectURL(sound);
+  player.hidden = false;
+}
+
+/** @param {Blob} file */
+async function listen(file) {
+  clear();
+  const hearing = new Hearing();
+  hearing.add(await decode(await file.arrayBuffer()));
+  if (!hearing.samples.length) throw new DOMException("there is no sound in it", "EncodingError");
+  offer(file);
+  const begun = performance.now();
+  let looked = begun;
+  while (await hearing.next(true)) {
+    if (performance.now() - looked < 1e3 * LOOK) continue;
+    looked = performance.now();
+    gallery.say(`Listening … ${(hearing.heard / RATE).toFixed(0)} of ${
+      (hearing.samples.length / RATE).toFixed(0)} s`, true);
+    look(hearing, true);
+    await new Promise((resolve) => { setTimeout(resolve); }); // the page draws
   }
   const ms = performance.now() - begun;
-  gallery.showFacts({
-    "A frame of 32 ms": showMs(ms / Math.max(found.length, 1)),
-    "Faster than speech": `${((found.length * FRAME * 1e3) / RATE / ms).toFixed(1)}×`,
-  });
-  return found;
+  look(hearing, false);
+  tell(hearing, ms);
+  gallery.ready();
 }
 
-/** From when to when there is speech, in seconds. @param {number[]} found */
-function segments(found) {
-  /** @type {number[][]} */
-  const parts = [];
-  let start = -1;
-  [...found, 0].forEach((p, j) => {
-    if (p >= THRESHOLD && start < 0) start = j;
-    if (p < THRESHOLD && start >= 0) {
-      parts.push([start, j].map((k) => (k * FRAME) / RATE));
-      start = -1;
+/** Listen to the microphone until the visitor says stop. */
+async function record() {
+  clear();
+  const hearing = new Hearing();
+  microphone = await Microphone.open((samples) => hearing.add(samples));
+  const button = find("#record");
+  button.textContent = "Stop";
+  button.setAttribute("aria-pressed", "true");
+  gallery.say("Listening: speak …", true);
+  try {
+    while (microphone && hearing.samples.length < LONGEST * RATE) {
+      while (await hearing.next(false));
+      look(hearing, true);
+      const now = hearing.found[hearing.found.length - 1] ?? 0;
+      gallery.say(`Listening, ${(hearing.samples.length / RATE).toFixed(1)} s: ${
+        now >= 0.5 ? "speech" : "no speech"}`, true);
+      await new Promise((resolve) => { setTimeout(resolve, 1e3 * LOOK); });
     }
-  });
-  return parts;
-}
-
-/** @param {Float32Array} samples @param {number[]} found */
-function draw(samples, found) {
-  const canvas = /** @type {HTMLCanvasElement} */ (find("#wave"));
-  const { width, height } = canvas;
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const style = getComputedStyle(canvas);
-  context.clearRect(0, 0, width, height);
-  context.strokeStyle = style.color;
-  context.globalAlpha = 0.5;
-  context.beginPath();
-  for (let x = 0; x < width; x++) {
-    const part = samples.subarray((x * samples.length) / width, ((x + 1) * samples.length) / width);
-    const peak = part.reduce((most, s) => Math.max(most, Math.abs(s)), 0);
-    context.moveTo(x, (height * (1 - peak)) / 2);
-    context.lineTo(x, (height * (1 + peak)) / 2 + 1);
+  } finally {
+    microphone?.close();
+    microphone = null;
+    button.textContent = "Record";
+    button.setAttribute("aria-pressed", "false");
   }
-  context.stroke();
-  context.globalAlpha = 1;
-  context.lineWidth = 2;
-  context.beginPath();
-  found.forEach((p, j) => context.lineTo((j * width) / found.length, height * (1 - p)));
-  context.stroke();
+  while (await hearing.next(true));
+  look(hearing, false);
+  offer(wavOf(hearing.samples));
+  tell(hearing, 0);
+  gallery.ready();
 }
 
-/** @param {ArrayBuffer} file */
-async function listen(file) {
-  const decoder = new OfflineAudioContext(1, 1, RATE); // decoding resamples to its rate
-  const audio = await decoder.decodeAudioData(file);
-  const samples = audio.getChannelData(0);
-  const found = await detect(samples);
-  draw(samples, found);
-  const parts = segments(found).map(([from, to]) => element("li", {}, `${from.toFixed(2)} s to ${to.toFixed(2)} s`));
-  find("#answers").replaceChildren(...(parts.length ? parts : [element("li", {}, "No speech found.")]));
-  gallery.say("Ready.");
+function clear() {
+  find("#summary").textContent = "";
+  find("#answers").replaceChildren();
+  player.pause();
+  player.hidden = true;
 }
 
 await gallery.open(() => {
   const chooser = /** @type {HTMLInputElement} */ (find("#recording"));
-  chooser.addEventListener("change", gallery.handler(async () => {
-    const [file] = chooser.files ?? [];
-    if (file) await listen(await file.arrayBuffer());
+  const take = gallery.handler(async (/** @type {File | undefined} */ file) => file && listen(file));
+  chooser.addEventListener("change", () => {
+    take(chooser.files?.[0]);
+    chooser.value = "";
+  });
+  const sample = /** @type {HTMLElement} */ (find("#sample"));
+  sample.hidden = !gallery.site?.sample;
+  sample.addEventListener("click", gallery.handler(async () => {
+    const answer = await fetch("assets/speech.wav");
+    if (!answer.ok) throw new Error(`assets/speech.wav: HTTP status ${answer.status}`);
+    await listen(await answer.blob());
   }));
-  /** @type {HTMLElement} */ (find("#listen")).hidden = false;
+  const recording = gallery.handler(record);
+  find("#record").addEventListener("click", () => {
+    if (!microphone) return recording(undefined);
+    microphone.close();
+    microphone = null;
+    return undefined;
+  });
+  /** @type {HTMLElement} */ (find("#record")).hidden = !navigator.mediaDevices;
+  /** @type {HTMLElement} */ (find("#tool")).hidden = false;
+  wave.show(new Float32Array(0), [], []);
 });
