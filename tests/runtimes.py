@@ -22,12 +22,13 @@ import webrt
 from webrt import dims
 from webrt.frontend.onnx import from_proto
 from webrt.graph.evaluate import bind, evaluate, known
-from webrt.graph.ir import Graph, Value, subgraphs
+from webrt.graph.ir import Graph, Value
 from webrt.graph.verify import verify
 from webrt.kernel.reference import evaluate_problem
 from webrt.ops.registry import compute
 from webrt.passes import pipeline
 from webrt.passes.evaluate import evaluate_plan
+from webrt.passes.flow import has_flow
 from webrt.passes.lower import lower
 from webrt.runtime.device import Device
 from webrt.runtime.session import Session
@@ -110,7 +111,7 @@ def _ways(
 ) -> list[tuple[str, list[Array]]]:
     values = evaluate(graph, dict(feeds), compute)
     ways: list[tuple[str, list[Array]]] = [("reference", [values[v] for v in graph.outputs])]
-    if not any(subgraphs(node) for node in graph.nodes):  # loops run on devices alone
+    if not has_flow(graph):  # flows run on devices alone
         ways.append(("problems", lowered(graph, feeds)))
         plan = evaluate_plan(pipeline.build(graph), dict(feeds))
         ways.append(("plan", [plan[n] for n in graph.output_names]))

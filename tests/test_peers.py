@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from runtimes import MICROSOFT, Array, check, helper, model_of
 
+from webrt.errors import ShapeError
 from webrt.frontend.onnx import from_proto
 
 RANDOM = np.random.default_rng(5)
@@ -51,3 +53,76 @@ def test_tools_leave_imports_out() -> None:
     model = model_of([node, helper.make_node("Relu", ["y"], ["z"])], feeds, ["z"])
     del model.opset_import[1]
     assert [n.op for n in from_proto(model, "m.onnx").nodes][-1] == "Relu"
+
+
+def test_lengths_computed_in_floats_leave_nothing() -> None:
+    """Older exporters compute sizes in floats; those that are whole stay symbols."""
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 13]>
+        g (float[n, c, h, w] x) => (float[n, c, p, q] y, float[4] s) {
+            shape = Shape (x)
+            sizes = Cast <to = 1> (shape)
+            factors = Constant <value = float[4] {1.0, 1.0, 2.0, 3.0}> ()
+            wanted = Mul (sizes, factors)
+            whole = Floor (wanted)
+            half = Div (whole, factors)
+            most = Constant <value = float {64.0}> ()
+            s = Min (half, most)
+            size = Cast <to = 7> (whole)
+            y = Resize <mode = "nearest"> (x, , , size)
+        }""")
+    graph = from_proto(model, "m.onnx")
+    assert [n.op for n in graph.nodes] == ["Resize"]
+    assert [str(d) for d in graph.outputs[0].shape] == ["s0", "s1", "2*s2", "3*s3"]
+    check(model, {"x": floats(2, 3, 4, 5)})
+
+
+def test_reductions_of_lengths_leave_nothing() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 13]>
+        g (float[n, c, h, w] x) => (float[p, q] y) {
+            shape = Shape (x)
+            first = Slice (shape, zero, one)
+            rest = Slice (shape, one, four)
+            product = ReduceProd <axes = [0]> (rest)
+            most = ReduceMax <axes = [0], keepdims = 0> (first)
+            rows = Unsqueeze (most, zero)
+            size = Concat <axis = 0> (rows, product)
+            y = Reshape (x, size)
+        }""")
+    for name, number in (("zero", 0), ("one", 1), ("four", 4)):
+        model.graph.initializer.append(helper.make_tensor(name, 7, [1], [number]))
+    graph = from_proto(model, "m.onnx")
+    assert [n.op for n in graph.nodes] == ["Reshape"]
+    check(model, {"x": floats(2, 3, 4, 5)})
+
+
+def test_a_length_held_to_a_sum() -> None:
+    """A decoder's mask, whose length is another name than that of the cache and the new tokens."""
+    feeds = {"a": floats(2, 7), "p": floats(4, 3), "q": floats(3, 3)}
+    nodes = [
+        helper.make_node("Concat", ["p", "q"], ["b"], axis=0),
+        helper.make_node("MatMul", ["a", "b"], ["y"]),
+    ]
+    model = dynamic(model_of(nodes, feeds, ["y"]))
+    check(model, feeds)
+    with pytest.raises(ShapeError, match="expected"):
+        check(model, feeds | {"a": floats(2, 6)}, [feeds["a"]])
+
+
+def test_a_loop_that_unrolls_reads_sizes_in_each_turn() -> None:
+    """Boxes cut from a picture one by one, as tf2onnx does it; the turn has one element."""
+    body = onnx.parser.parse_graph("""body (int64[1] turn, bool going) => (bool on, float[1] part)
+        {
+            next = Add (turn, one)
+            start = Slice (starts, turn, next)
+            end = Add (start, three)
+            row = Slice (x, start, end)
+            part = ReduceSum <keepdims = 1> (row, zero)
+            on = Identity (going)
+        }""")
+    feeds = {"x": floats(9), "starts": np.array([4, 1, 6], np.int64)}
+    node = helper.make_node("Loop", ["trips", ""], ["y"], body=body)
+    constants = {n: np.array([v], np.int64) for n, v in (("one", 1), ("three", 3), ("zero", 0))}
+    model = model_of([node], feeds, ["y"], constants | {"trips": np.array(3, np.int64)})
+    x = feeds["x"]
+    wanted = np.array([[x[4:7].sum()], [x[1:4].sum()], [x[6:].sum()]], np.float32)
+    check(model, feeds, [wanted])

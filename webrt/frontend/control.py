@@ -36,6 +36,8 @@ class Scope(Protocol):
 
     nodes: list[Node]
     opsets: dict[str, int]
+    place: str
+    """Which turns of unrolled loops are being built, as a suffix of names."""
 
     def inside(self, name: str, graph: GraphProto, given: Sequence[Item | None]) -> list[Item]:
         """The outputs of a graph within this scope, its nodes appended."""
@@ -157,11 +159,16 @@ def build_loop(
     count = len(graph.output) - 1 - len(states)
     if len(graph.input) != 2 + len(states) or count < 0:
         raise ModelError(f"node {name!r} (Loop): its body doesn't have what its inputs ask for")
-    true = Value(f"{name}.going", DType.BOOL, (), np.array(True))
+    ranks = [min(len(i.type.tensor_type.shape.dim), 1) for i in graph.input[:2]]
+    true = Value(f"{name}.going", DType.BOOL, (1,) * ranks[1], np.full((1,) * ranks[1], True))
 
     def body(
         turn: Value, now: Sequence[Item], parts: Sequence[Value]
     ) -> tuple[Item | None, list[Item]]:
+        if ranks[0]:  # old converters declare the turn as a tensor of one element
+            make = Make(f"{name}/turn")
+            turn = make("Reshape", turn, make.integers(1))
+            scope.nodes += make.nodes
         first, *rest = scope.inside(f"{name}/body", graph, (turn, true, *now))
         return first, rest
 
@@ -247,6 +254,7 @@ def _unroll(scope: Scope, loop: _Turns, many: int) -> list[Item] | None:
     if loop.condition is not None:
         return None
     outer, scope.nodes = scope.nodes, []
+    place = scope.place
     make = Make(loop.name)
     now: list[Item] = list(loop.states)
     rows: list[list[Value]] = []
@@ -254,12 +262,16 @@ def _unroll(scope: Scope, loop: _Turns, many: int) -> list[Item] | None:
     for turn in range(many):
         parts = []
         for x, axis, reverse in loop.slices:
-            place = many - 1 - turn if reverse else turn
-            part = make.part(x, axis, place, place + 1)
+            at = many - 1 - turn if reverse else turn
+            part = make.part(x, axis, at, at + 1)
             parts.append(make("Squeeze", part, make.integers(axis)))
         scope.nodes += make.nodes
         make.nodes.clear()
-        going, made = loop.body(make.scalar(turn), now, parts)
+        scope.place = f"{place} in turn {turn}"
+        try:
+            going, made = loop.body(make.scalar(turn), now, parts)
+        finally:
+            scope.place = place
         now = made[: len(now)]
         rows.append([_tensor(v, loop.name) for v in made[len(now) :]])
         done += 1

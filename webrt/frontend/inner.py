@@ -43,6 +43,7 @@ class Inner:
     refused: list[str]
     functions: Functions
     shown: set[str]
+    place: str
     read: dict[Value, Value]
     assumed: list[tuple[Dim, Dim]]
 
@@ -56,8 +57,8 @@ class Inner:
     def inner_node(self, name: str, node: NodeProto) -> None: ...
 
     def fresh(self, name: str) -> Dim:
-        """The symbol of a size that only a run tells."""
-        display = name
+        """The symbol of a size that only a run tells, in this turn of an unrolled loop."""
+        display = name + self.place
         while display in self.shown:  # a dim of the model has that name
             display += "'"
         if display not in self.symbols:

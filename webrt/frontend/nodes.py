@@ -163,6 +163,7 @@ class Builder(Inner):
             for i in proto.input
             for j, d in enumerate(i.type.tensor_type.shape.dim)
         }
+        self.place = ""
         self.read: dict[Value, Value] = {}
         self.assumed: list[tuple[Dim, Dim]] = []
         self.functions = functions

@@ -30,7 +30,10 @@ def check_node(name: str, node: NodeProto, schema: OpSchema) -> None:
     inputs = list(node.input)
     while inputs and not inputs[-1]:
         inputs.pop()
-    _check_count(where, "input", len(inputs), schema.min_input, schema.max_input)
+    least, optional = schema.min_input, OpSchema.FormalParameterOption.Optional
+    while len(inputs) < least <= len(node.input) and schema.inputs[least - 1].option == optional:
+        least -= 1  # a blank is an input, too
+    _check_count(where, "input", len(inputs), least, schema.max_input)
     _check_count(where, "output", len(node.output), schema.min_output, schema.max_output)
     for position, formal in enumerate(schema.inputs):
         single = formal.option == OpSchema.FormalParameterOption.Single

@@ -17,7 +17,7 @@ from webrt.kernel.problem import Contract, Map, Pass, Reduce
 from webrt.ops.conv import digits
 from webrt.ops.emit import Emitter, Operands, flat, indices
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, mismatch, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, hold_equal, same_dim, shape_text
 
 _TERM = re.compile(r"[A-Za-z]*(\.\.\.)?[A-Za-z]*")
 _TYPICAL = 64
@@ -81,7 +81,8 @@ def _joined(site: Site, label: str, known: Dim, extent: Dim) -> Dim:
     if extent == 1:
         return known
     error = site.shape_error(f"{label!r} of one length", f"{known} and {extent}")
-    raise mismatch(error, known, extent)
+    hold_equal(site, error, known, extent)
+    return known
 
 
 @operator("Einsum", Attr("equation"), since=12)

@@ -47,6 +47,8 @@ def elementwise(
         @staticmethod
         def symbolic(site: Site, *arrays: Tensor) -> tuple[Tensor, ...]:
             assert content is not None
+            if name == "Div" and site.input(0).dtype.is_float:
+                return (symbolic.quotient(*arrays),)
             return (content(*arrays),)
 
         @staticmethod
@@ -65,9 +67,12 @@ def elementwise(
     operator(name, *attributes, since=since)(Elementwise)
 
 
-def unary(name: str, op: str, reference: Numpy, since: int = 1) -> None:
-    """An operator that is one call of the kernel IR."""
-    elementwise(name, lambda _, x: ex.call(op, x), lambda _, x: reference(x), since=since)
+def unary(name: str, op: str, reference: Numpy, since: int = 1, whole: bool = False) -> None:
+    """An operator that is one call of the kernel IR; `whole`: it leaves whole numbers alone."""
+    elementwise(
+        name, lambda _, x: ex.call(op, x), lambda _, x: reference(x),
+        content=(lambda x: x) if whole else None, since=since,
+    )  # fmt: skip
 
 
 unary("Exp", "exp", np.exp)
@@ -77,9 +82,9 @@ unary("Tanh", "tanh", np.tanh)
 unary("Erf", "erf", scalar.erf, since=9)
 unary("Sin", "sin", np.sin)
 unary("Cos", "cos", np.cos)
-unary("Floor", "floor", np.floor)
-unary("Ceil", "ceil", np.ceil)
-unary("Round", "round", np.rint, since=11)
+unary("Floor", "floor", np.floor, whole=True)
+unary("Ceil", "ceil", np.ceil, whole=True)
+unary("Round", "round", np.rint, since=11, whole=True)
 unary("Reciprocal", "reciprocal", np.reciprocal)
 unary("Sign", "sign", np.sign, since=9)
 unary("Not", "not", np.logical_not)

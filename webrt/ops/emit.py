@@ -175,7 +175,9 @@ class Emitter:
     def literal(self, value: Value, offset: Dim) -> Expr | None:
         """The element as a literal or as arithmetic on `offset`; None where it has to be loaded."""
         if value.content is not None:
-            return self._from_content(value.content, offset)
+            found = self._from_content(value.content, offset)
+            kind = device_dtype(value.dtype)
+            return ex.cast(found, kind) if kind.is_float else found
         if value.data is None:
             return None
         if value.data.size == 0:  # of no elements, none is ever loaded

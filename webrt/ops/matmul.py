@@ -13,7 +13,7 @@ from webrt.kernel.expr import Expr, Ref, call, f32
 from webrt.kernel.problem import Contract
 from webrt.ops.emit import Emitter, Operands, spread
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, broadcast, mismatch, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, broadcast, hold_equal, shape_text
 
 M, N, K = dims.symbol("m"), dims.symbol("n"), dims.symbol("k")
 
@@ -26,9 +26,8 @@ def product_shape(site: Site, left: Value, right: Value) -> tuple[Dim, ...]:
             "operands of at least one dim", f"{shape_text(a)} and {shape_text(b)}"
         )
     inner = b[0] if len(b) == 1 else b[-2]
-    if same_dim(a[-1], inner) is not True:
-        error = site.shape_error("equal inner dims", f"{shape_text(a)} and {shape_text(b)}")
-        raise mismatch(error, a[-1], inner)
+    error = site.shape_error("equal inner dims", f"{shape_text(a)} and {shape_text(b)}")
+    hold_equal(site, error, a[-1], inner)
     batch = broadcast(site, a[:-2], b[:-2])
     return (*batch, *(a[-2:-1] if len(a) > 1 else ()), *(b[-1:] if len(b) > 1 else ()))
 
@@ -93,9 +92,8 @@ class Gemm:
     def infer(site: Site) -> tuple[Inferred, ...]:
         a, b = site.input(0), site.input(1)
         m, n, k, inner = _gemm_dims(site, a, b)
-        if same_dim(k, inner) is not True:
-            found = f"{shape_text(a.shape)}, {shape_text(b.shape)}"
-            raise mismatch(site.shape_error("equal inner dims", found), k, inner)
+        found = f"{shape_text(a.shape)}, {shape_text(b.shape)}"
+        hold_equal(site, site.shape_error("equal inner dims", found), k, inner)
         c = site.optional(2)
         if c is not None:
             broadcast(site, c.shape, (m, n))

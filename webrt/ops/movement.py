@@ -14,15 +14,13 @@ from webrt.kernel.expr import Expr
 from webrt.ops.emit import I32_HIGH, Emitter, Operands
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import (
-    DimsDiffer,
     Inferred,
-    NeedsMultiple,
     Site,
     Tensor,
     Undecided,
     broadcast,
     compare,
-    mismatch,
+    hold_equal,
     same_dim,
     shape_text,
 )
@@ -106,16 +104,15 @@ class Concat:
                 for j, (a, b) in enumerate(zip(*others, strict=True))
                 if j != axis
             )
-            for j, (a, b) in enumerate(zip(shape, shapes[0], strict=False)):
-                if same and j != axis and same_dim(a, b) is None:
-                    found = f"{shape_text(shapes[0])} and {shape_text(shape)}"
-                    error = mismatch(site.shape_error("equal dims", found), a, b)
-                    if isinstance(error, DimsDiffer | NeedsMultiple):
-                        raise error
             if not same:
                 raise site.shape_error(
                     f"inputs that differ only in axis {axis}", " and ".join(map(shape_text, shapes))
                 )
+            found = f"{shape_text(shapes[0])} and {shape_text(shape)}"
+            error = site.shape_error("equal dims", found)
+            for j, (a, b) in enumerate(zip(shape, shapes[0], strict=True)):
+                if j != axis:
+                    hold_equal(site, error, a, b)
             total = total + shape[axis]
         result = (*shapes[0][:axis], total, *shapes[0][axis + 1 :])
         return (Inferred(site.input(0).dtype, result),)

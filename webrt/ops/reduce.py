@@ -14,11 +14,10 @@ from webrt.dtypes import DType
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Ref, call
 from webrt.kernel.problem import Pass, Reduce
-from webrt.ops.emit import F32_MAX, Emitter, Operands, device_dtype, flat, index
+from webrt.ops import symbolic
+from webrt.ops.emit import Emitter, Operands, device_dtype, flat, index
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor
-
-FLOAT_LOWEST = -F32_MAX
+from webrt.ops.site import Inferred, Site, Tensor, Undecided
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,7 @@ def reduction(
     before: Formula = lambda x: x,
     after: Finish = lambda total, rows: total,
     axes_until: int = 17,
+    content: np.ufunc | None = None,
 ) -> None:
     """Register after(combine(before(x))); axes are an attribute up to opset `axes_until`."""
 
@@ -89,6 +89,14 @@ def reduction(
         def reference(site: Site, x: Tensor, _: Tensor | None = None) -> tuple[Tensor, ...]:
             gone = reduced_axes(site, x.ndim)
             return (reference(x, gone, bool(site.integer("keepdims"))),)
+
+        @staticmethod
+        def symbolic(site: Site, x: Tensor, _: Tensor | None = None) -> tuple[Tensor, ...]:
+            gone = reduced_axes(site, x.ndim)
+            if content is None or len(gone) != 1 or not x.shape[gone[0]]:
+                raise Undecided
+            found = content.reduce(x, gone[0], keepdims=bool(site.integer("keepdims")))
+            return (np.asarray(found, object),)
 
         @staticmethod
         def lower(site: Site, emit: Emitter) -> None:
@@ -166,9 +174,9 @@ def _root(total: Expr, _: Rows) -> Expr:
     )  # fmt: skip
 
 
-reduction("ReduceSum", "sum", _numpy(np.sum), axes_until=12)
+reduction("ReduceSum", "sum", _numpy(np.sum), axes_until=12, content=np.add)
 reduction("ReduceMean", "sum", _np_mean, after=_mean)
-reduction("ReduceProd", "prod", _numpy(np.prod))
+reduction("ReduceProd", "prod", _numpy(np.prod), content=np.multiply)
 reduction(
     "ReduceSumSquare",
     "sum",
@@ -204,13 +212,13 @@ def _extreme_after(total: Expr, _: Rows) -> Expr:
     return total
 
 
-def _extreme(name: str, combine: str, function: Callable[..., Tensor]) -> None:
+def _extreme(name: str, combine: str, function: Callable[..., Tensor], content: np.ufunc) -> None:
     def reference(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
         if x.size or not axes:
             return _numpy(function)(x, axes, keep)
         return _numpy(function)(x, axes, keep, initial=_least(x.dtype, combine == "max"))
 
-    reduction(name, combine, reference, _bool_as_int, _extreme_after)
+    reduction(name, combine, reference, _bool_as_int, _extreme_after, content=content)
 
 
 def _least(dtype: np.dtype[Any], largest: bool) -> Any:
@@ -223,8 +231,8 @@ def _least(dtype: np.dtype[Any], largest: bool) -> Any:
     return limits.min if largest else limits.max
 
 
-_extreme("ReduceMax", "max", np.max)
-_extreme("ReduceMin", "min", np.min)
+_extreme("ReduceMax", "max", np.max, symbolic.MAXIMUM)
+_extreme("ReduceMin", "min", np.min, symbolic.MINIMUM)
 
 
 @operator(

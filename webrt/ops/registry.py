@@ -226,7 +226,7 @@ def _contents(
     given = [i.content for i in inferred]
     if definition.symbolic is None or any(g is not None for g in given):
         return given
-    if inferred[0].dtype not in (DType.I64, DType.I32, DType.BOOL):
+    if inferred[0].dtype not in (DType.I64, DType.I32, DType.BOOL, DType.F32):
         return given
     arrays = []
     for position, value in enumerate(site.inputs):

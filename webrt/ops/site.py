@@ -105,7 +105,9 @@ class Site:
             return None
         if value.content is not None:
             return value.content
-        if value.data is None or value.data.size > MAX_KNOWN or value.data.dtype.kind == "f":
+        if value.data is None or value.data.size > MAX_KNOWN:
+            return None
+        if value.data.dtype.kind == "f" and not _whole(value.data):
             return None
         return tuple(int(x) for x in value.data.reshape(-1))
 
@@ -258,6 +260,22 @@ def mismatch(error: ShapeError, left: Dim, right: Dim) -> ShapeError:
     return DimsDiffer(str(error), left, right)
 
 
+def hold_equal(site: Site, error: ShapeError, left: Dim, right: Dim) -> None:
+    """Raise `error`, or its like, unless two dims are equal or a run may hold them to be."""
+    same = same_dim(left, right)
+    if same is True:
+        return
+    found = mismatch(error, left, right)
+    if same is False or isinstance(found, DimsDiffer | NeedsMultiple):
+        raise found
+    site.assume(left, right)
+
+
+def _whole(data: Array) -> bool:
+    """Whether floats are integers, and so small that sums of them are."""
+    return bool((np.abs(data) < 1 << 22).all() and (data == np.rint(data)).all())
+
+
 def shape_text(shape: tuple[Dim, ...]) -> str:
     """`[s0, 128]`: a shape for messages."""
     return "[" + ", ".join(map(str, shape)) + "]"
@@ -306,11 +324,8 @@ def _joined(site: Site, left: Dim, right: Dim, shapes: tuple[tuple[Dim, ...], ..
             site.whole.append((rest, other))
             return other
     texts = " and ".join(map(shape_text, shapes))
-    error = mismatch(site.shape_error("shapes that broadcast", texts), left, right)
-    plain = not isinstance(error, DimsDiffer | NeedsMultiple)
-    if not plain or same_dim(left, right) is False:
-        raise error
-    site.assume(left, right)  # what passes make of a graph was assumed when it was read
+    # What passes make of a graph was assumed when it was read.
+    hold_equal(site, site.shape_error("shapes that broadcast", texts), left, right)
     return min(left, right, key=lambda d: len(str(d)))
 
 

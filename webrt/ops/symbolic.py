@@ -8,6 +8,7 @@ import numpy as np
 
 from webrt import dims
 from webrt.dims import Dim
+from webrt.dims.algebra import divide_exactly
 from webrt.ops.site import Tensor, Undecided, compare
 
 
@@ -37,6 +38,26 @@ def _divide(left: Dim, right: Dim) -> Dim:
     return dims.floor_div(left, right)
 
 
+def _quotient(left: Dim, right: Dim) -> Dim:
+    """The same of floats, where nothing is left."""
+    if right == 0:
+        raise Undecided
+    quotient, rest = divide_exactly(left, right)
+    if rest != 0:
+        raise Undecided
+    return quotient
+
+
+def _larger(left: Dim, right: Dim) -> Dim:
+    sign = compare(left, right)
+    return dims.dim_max(left, right) if sign is None else left if sign >= 0 else right
+
+
+def _smaller(left: Dim, right: Dim) -> Dim:
+    sign = compare(left, right)
+    return dims.dim_min(left, right) if sign is None else left if sign <= 0 else right
+
+
 def _modulo(left: Dim, right: Dim) -> Dim:
     if not (dims.is_nonnegative(left, {}) and dims.is_nonnegative(right - 1, {})):
         raise Undecided
@@ -44,6 +65,7 @@ def _modulo(left: Dim, right: Dim) -> Dim:
 
 
 divide = _lift(_divide, 2)
+quotient = _lift(_quotient, 2)
 modulo = _lift(_modulo, 2)
 equal = _lift(lambda a, b: int(_sign(a, b) == 0), 2)
 less = _lift(lambda a, b: int(_sign(a, b) < 0), 2)
@@ -51,15 +73,15 @@ less_or_equal = _lift(lambda a, b: int(_sign(a, b) <= 0), 2)
 greater = _lift(lambda a, b: int(_sign(a, b) > 0), 2)
 greater_or_equal = _lift(lambda a, b: int(_sign(a, b) >= 0), 2)
 to_bool = _lift(lambda a: int(_sign(a, 0) != 0), 1)
-_maximum = _lift(dims.dim_max, 2)
-_minimum = _lift(dims.dim_min, 2)
+MAXIMUM = np.frompyfunc(_larger, 2, 1)
+MINIMUM = np.frompyfunc(_smaller, 2, 1)
 
 
 def maximum(*arrays: Tensor) -> Tensor:
     """The elementwise maximum of any number of arrays, as dims."""
     result = arrays[0]
     for array in arrays[1:]:
-        result = _maximum(result, array)
+        result = np.asarray(MAXIMUM(result, array), object)
     return result
 
 
@@ -67,5 +89,5 @@ def minimum(*arrays: Tensor) -> Tensor:
     """The elementwise minimum of any number of arrays, as dims."""
     result = arrays[0]
     for array in arrays[1:]:
-        result = _minimum(result, array)
+        result = np.asarray(MINIMUM(result, array), object)
     return result
