@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+from webrt import dims
 from webrt.dims import Dim, symbol
 from webrt.dtypes import DType
 from webrt.kernel.expr import Expr, Load, Ref, as_dim, as_index, call, f32, i32, select
@@ -134,6 +137,31 @@ def _max_pool() -> Reduce:
     return Reduce((s0, 8, 8), (3, 3), (operand(s0 * 100),), (Pass("max", value),), (out,))
 
 
+def _depthwise() -> Reduce:
+    """Windows of 3 × 3 of padded pixels, each channel on its own; channels lie next to another."""
+    row, column = i2 + r0 - 1, i3 + r1 - 1
+    checks = [call("ge", as_index(row), i32(0)), call("lt", as_index(row), i32(6))]
+    checks += [call("ge", as_index(column), i32(0)), call("lt", as_index(column), i32(5))]
+    inside = functools.reduce(lambda a, b: call("and", a, b), checks)
+    safe = dims.dim_min(dims.dim_max(row, 0), 5), dims.dim_min(dims.dim_max(column, 0), 4)
+    pixel = select(inside, x(0, ((i0 * 6 + safe[0]) * 5 + safe[1]) * 8 + i1), f32(0))
+    passes = (Pass("sum", call("mul", pixel, x(1, (r0 * 3 + r1) * 8 + i1))),)
+    result = call("max", call("add", p(0), x(2, i1)), f32(0))
+    out = Output(F32, s0 * 240, ((i0 * 6 + i2) * 5 + i3) * 8 + i1, result)
+    operands = (operand(s0 * 240), operand(72, F32, True), operand(8, F32, True))
+    return Reduce((s0, 8, 6, 5), (3, 3), operands, passes, (out,))
+
+
+def _softmax_between_rows() -> Reduce:
+    """Along the middle of three axes: a row's neighbours lie in other rows."""
+    at = (i0 * 7 + r0) * 12 + i1
+    power = call("exp", call("sub", call("mul", x(0, at), x(1, i1)), p(0)))
+    out = Output(F32, s0 * 84, at, call("div", power, p(1)), True)
+    passes = (Pass("max", call("mul", x(0, at), x(1, i1))), Pass("sum", power))
+    operands = (operand(s0 * 84), operand(12, F32, True))
+    return Reduce((s0, 12), (7,), operands, passes, (out,))
+
+
 def _masked_mean() -> Reduce:
     """The mean over the sequence of what a mask keeps: a strided row."""
     kept = x(1, i0 * s1 + r0, BOOL)
@@ -179,6 +207,8 @@ REDUCES: dict[str, Reduce] = {
     "softmax": _softmax(),
     "global_pool": _global_pool(),
     "max_pool": _max_pool(),
+    "depthwise": _depthwise(),
+    "softmax_between_rows": _softmax_between_rows(),
     "masked_mean": _masked_mean(),
     "arg_max": _arg_max(),
     "minimum_of_all": _minimum_of_all(),

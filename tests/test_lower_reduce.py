@@ -120,6 +120,15 @@ def test_the_default_fits_the_shape(name: str, lanes: int, width: int) -> None:
     assert (best.lanes, best.width) == (lanes, width)
 
 
+@pytest.mark.parametrize("name", ["depthwise", "softmax_between_rows"])
+def test_windows_go_four_rows_at_a_time(name: str) -> None:
+    best = space(REDUCES[name], Limits())[0]
+    assert best.across
+    text = print_kernel(lower(REDUCES[name], best))
+    assert "x0.f32x4[" in text
+    assert "vec4(" not in text
+
+
 def test_passes_that_need_nothing_of_each_other_share_a_loop() -> None:
     kernel = lower(REDUCES["masked_mean"], ReduceSchedule())
     assert sum(isinstance(s, loop.For) for s in statements_of(kernel.body)) == 1

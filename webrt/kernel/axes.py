@@ -10,7 +10,7 @@ from webrt import dims
 from webrt.dims import Dim, symbol
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr
-from webrt.kernel.problem import Map, Pass, Reduce, extents
+from webrt.kernel.problem import Map, Pass, Reduce
 
 
 @lru_cache(maxsize=64)
@@ -29,14 +29,17 @@ def collapse_map(problem: Map) -> Map:
 
 @lru_cache(maxsize=64)
 def collapse_reduce(problem: Reduce) -> Reduce:
-    """The same Reduce over as few axes and reduced axes as its index arithmetic allows."""
+    """The same Reduce over as few axes and reduced axes as its index arithmetic allows.
+
+    Its axes are in the order in which they lie in its output.
+    """
     exprs: list[Expr] = [e for o in problem.outputs for e in (o.expr, ex.Index(o.offset))]
     exprs += [p.expr for p in problem.passes]
-    space = extents(problem)
-    rows = {name: extent for name, extent in space.items() if name[0] == "i"}
+    axes, exprs = _in_order(problem.axes, exprs, problem.outputs[0].offset)
+    rows = {f"i{j}": extent for j, extent in enumerate(axes)}
     reduced, exprs = _collapse("r", problem.reduced, exprs, rows)
     row = {f"r{j}": extent for j, extent in enumerate(reduced)}  # their names are new
-    axes, exprs = _collapse("i", problem.axes, exprs, row)
+    axes, exprs = _collapse("i", axes, exprs, row)
     count = len(problem.outputs)
     outputs = tuple(
         replace(output, expr=exprs[2 * j], offset=ex.as_dim(exprs[2 * j + 1]))

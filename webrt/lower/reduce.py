@@ -29,6 +29,7 @@ from webrt.kernel.expr import (
 from webrt.kernel.expr import simplify as simplify_expr
 from webrt.kernel.problem import Output, Pass, Reduce
 from webrt.lower.common import (
+    Quad,
     fold_grid,
     is_aligned,
     kernel,
@@ -52,6 +53,8 @@ def lower(problem: Reduce, schedule: ReduceSchedule, name: str = "main") -> loop
     merged = collapse_reduce(problem)
     if schedule.width == 4 and not (merged.reduced and is_aligned(merged.reduced[-1])):
         raise ValueError(f"the rows of {merged.reduced} are no multiple of 4")
+    if schedule.across and not (merged.axes and is_aligned(merged.axes[-1])):
+        raise ValueError(f"rows over {merged.axes} don't go in fours")
     return _Lowering(merged, schedule).kernel(problem, name)
 
 
@@ -75,7 +78,11 @@ def groups(passes: tuple[Pass, ...]) -> list[Group]:
 
 
 class _Lowering:
-    """One kernel under construction; `results` maps pass names to their registers."""
+    """One kernel under construction; `results` maps pass names to their registers.
+
+    With a schedule that goes `across`, the index `last` of the rows stays in expressions until they
+    are computed at its four values `four`.
+    """
 
     def __init__(self, problem: Reduce, schedule: ReduceSchedule) -> None:
         self.problem = problem
@@ -84,6 +91,9 @@ class _Lowering:
         self.shared: list[loop.Shared] = []
         self.results: dict[str, Expr] = {}
         self.outer: dict[str, Dim] = {}
+        self.last = f"i{len(problem.axes) - 1}" if schedule.across else ""
+        self.four: Quad = (0, 0, 0, 0)
+        self.lanes = 4 if schedule.across or schedule.width == 4 else 1
         # Neighbouring lanes read neighbours: in a row where its elements are, else across rows.
         along = schedule.lanes > 1 and reads_neighbours(problem)
         self.lane, self.own = map(dims.symbol, ("lane0", "lane1") if along else ("lane1", "lane0"))
@@ -93,6 +103,8 @@ class _Lowering:
     def kernel(self, problem: Reduce, name: str) -> loop.Kernel:
         schedule, scope = self.schedule, self.scope
         axes = self.problem.axes or (1,)
+        if schedule.across:
+            axes = (*axes[:-1], dims.floor_div(axes[-1], 4))
         rows = dims.product(axes)
         grid = fold_grid([dims.ceil_div(rows, schedule.rows)])
         row = scope.symbol("row", grid.index[0] * schedule.rows + self.own, rows)
@@ -110,6 +122,8 @@ class _Lowering:
     def _row(self, scope: Scope, row: Dim, axes: tuple[Dim, ...], inside: Expr | None) -> None:
         """All passes over one row, and its outputs; stores happen where `inside` holds."""
         self.outer = {f"i{j}": place for j, place in enumerate(decode_named(scope, row, axes))}
+        if self.schedule.across:
+            self.four = quad(self.outer.pop(self.last))
         for group in groups(self.problem.passes):
             self._reduce(scope, group)
         first = len(self.problem.operands)
@@ -126,15 +140,26 @@ class _Lowering:
             if self.schedule.lanes > 1:
                 only = call("eq", as_index(self.lane), as_index(0))
             with scope.when(inside, only) as stores:
-                values = [simplify_expr(self._bound(o.expr), stores.extents) for _, o in once]
+                values = [self._simple(self._bound(o.expr), stores) for _, o in once]
                 for (j, output), value in zip(once, stores.share_all(values), strict=True):
-                    offset = dims.substitute(output.offset, self.outer)
-                    stores.store(j, dims.simplify(offset, stores.extents), value)
+                    self._store(stores, j, dims.substitute(output.offset, self.outer), value)
 
     def _bound(self, expr: Expr) -> Expr:
         """`expr` at this row, with the results of earlier passes."""
         expr = substitute(expr, self.outer)
         return rewrite(expr, lambda e: self.results.get(e.name) if isinstance(e, Ref) else None)
+
+    def _simple(self, expr: Expr, scope: Scope) -> Expr:
+        """`expr` of this row simplified, or at four rows."""
+        if self.schedule.across:
+            return vectorise(expr, self.last, self.four, scope.extents)
+        return simplify_expr(expr, scope.extents)
+
+    def _store(self, scope: Scope, memory: int, offset: Dim, value: Expr) -> None:
+        if self.schedule.across:
+            store_quad(scope, memory, offset, self.last, self.four, value)
+        else:
+            scope.store(memory, dims.simplify(offset, scope.extents), value)
 
     def _hoist(self, scope: Scope, exprs: list[Expr]) -> list[Expr]:
         """`exprs` at this row, with what is the same for all of its elements named in `scope`."""
@@ -147,7 +172,7 @@ class _Lowering:
             if not inner & free_symbols(e) and any(
                 isinstance(part, Ref | Load) for part in walk(e)
             ):
-                known[e] = scope.let("fixed", simplify_expr(e, scope.extents))
+                known[e] = scope.let("fixed", self._simple(e, scope))
                 return known[e]
             return Call(e.op, tuple(visit(a) for a in e.args), e.dtype, e.lanes)
 
@@ -191,7 +216,7 @@ class _Lowering:
         last = f"r{len(places) - 1}"
         if self.schedule.width == 1:
             bound = [substitute(e, places) for e in exprs]
-            return scope.share_all([simplify_expr(e, scope.extents) for e in bound])
+            return scope.share_all([self._simple(e, scope) for e in bound])
         rest = {name: place for name, place in places.items() if name != last}
         lanes = quad(places[last])
         bound = [substitute(e, rest) for e in exprs]
@@ -209,8 +234,7 @@ class _Lowering:
         for (j, output), value in zip(outputs, values, strict=True):
             offset = dims.substitute(output.offset, self.outer)
             if self.schedule.width == 1:
-                offset = dims.substitute(offset, places)
-                scope.store(j, dims.simplify(offset, scope.extents), value)
+                self._store(scope, j, dims.substitute(offset, places), value)
                 continue
             rest = {name: place for name, place in places.items() if name != last}
             offset = dims.substitute(offset, rest)
@@ -223,7 +247,7 @@ class _Lowering:
         registers = []
         for j, one in group.passes:
             first = neutral(one.combine, _accumulated(one.expr.dtype))
-            start = wide(first) if self.schedule.width == 4 else first
+            start = wide(first) if self.lanes == 4 else first
             registers.append(scope.var(f"sum{j}" if one.combine == "sum" else f"acc{j}", start))
         exprs = self._hoist(scope, [one.expr for _, one in group.passes])
         with self._elements(scope) as (inner, places):
@@ -232,8 +256,8 @@ class _Lowering:
                 value = cast(value, register.dtype)
                 value = wide(value) if register.lanes == 4 else value
                 inner.assign(register, call(COMBINE[one.combine], register, value))
-        parts = [
-            across_lanes(COMBINE[one.combine], register)
+        parts: list[Expr] = [
+            register if self.schedule.across else across_lanes(COMBINE[one.combine], register)
             for (_, one), register in zip(group.passes, registers, strict=True)
         ]
         if self.schedule.lanes > 1:

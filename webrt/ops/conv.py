@@ -144,7 +144,7 @@ WINDOW_ATTRIBUTES = (
 
 @operator("Conv", *WINDOW_ATTRIBUTES, Attr("dilations"), Attr("group", 1))
 class Conv:
-    """m = output channels of a group, n = output pixels, k = input channels of a group × taps."""
+    """m = output channels of a group, n = output pixels, k = taps × input channels of a group."""
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
@@ -208,12 +208,14 @@ def _lower_conv(site: Site, emit: Emitter, window: Window) -> None:
     names = iter(dims.symbol(f"b{j}") for j in range(len(batch)))
     sample: Dim = 0 if x.shape[0] == 1 else next(names)
     part: Dim = 0 if group == 1 else next(names)
-    channel = part * per_group + dims.floor_div(k, taps)
-    place = window.place(digits(n, out), digits(dims.modulo(k, taps), window.kernel))
+    # Channels run fastest: so do they in memory, and a tap's place is the same for all of them.
+    tap, own = dims.floor_div(k, per_group), dims.modulo(k, per_group)
+    channel = part * per_group + own
+    place = window.place(digits(n, out), digits(tap, window.kernel))
     operands = emit.operands()
     size = per_group * taps
     filter_index = part * filters + m
-    a = operands.load(weight, filter_index * size + k)
+    a = operands.load(weight, (filter_index * per_group + own) * taps + tap)
 
     def load(inside: Sequence[Dim]) -> Expr:
         return operands.load(x, flat((sample, channel, *inside), x.shape))

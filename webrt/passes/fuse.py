@@ -19,6 +19,7 @@ from webrt.passes.fuse_merge import (
 )
 from webrt.passes.narrow import narrow_maps
 from webrt.passes.split import split_constants
+from webrt.passes.weights import store_windows
 from webrt.passes.workbench import Workbench
 
 STEPS: tuple[tuple[Callable[[Workbench], object], ...], ...] = (
@@ -29,7 +30,7 @@ STEPS: tuple[tuple[Callable[[Workbench], object], ...], ...] = (
     (inline_cheap, absorb_epilogues, inline_chains),
     (lambda bench: absorb_epilogues(bench, keep_source=True), merge_reductions),
     (finite_masks, narrow_maps),
-    (arrange_contractions,),
+    (arrange_contractions, store_windows),
     (store_as_read, collapse_axes),
 )
 """Groups of steps; each group repeats until it changes nothing."""

@@ -54,7 +54,10 @@ def _improve(bench: Workbench, key: int, name: str) -> bool:
     best, least = None, badness(None)
     if least == 0:
         return False
-    for offset, space in [(output.offset, over), *((o, s) for o, _, s in readings)]:
+    orders = [(output.offset, over), *((o, s) for o, _, s in readings)]
+    if isinstance(node.problem, Map | Reduce):
+        orders += [(output.offset, order) for order in _with_each_last(over)]
+    for offset, space in orders:
         change = _change_of(offset, space, output.size)
         if change is not None and (score := badness(change)) < least:
             best, least = change, score
@@ -85,6 +88,12 @@ def _change_of(offset: Dim, space: Space, size: Dim) -> _Change | None:
     if inverse is None or inverse.size != size:
         return None
     return _Change(inverse, flat(own))
+
+
+def _with_each_last(space: Space) -> list[Space]:
+    """The space with each of its indices innermost: where readers' offsets can't be inverted."""
+    names = [name for name, extent in space.items() if extent != 1]
+    return [{n: space[n] for n in [*(m for m in space if m != last), last]} for last in names[:-1]]
 
 
 def _apply(bench: Workbench, key: int, name: str, change: _Change) -> None:
@@ -152,5 +161,17 @@ def _badness(offset: Dim, role: tuple[str, ...], space: Space, weight: int) -> i
 
 
 def unit_stride(offset: Dim, index: str) -> bool:
-    """Whether `offset` is `index` plus something that doesn't depend on it."""
-    return index not in dims.free_symbols(offset - dims.symbol(index))
+    """Whether `offset` is `index` plus something that doesn't depend on it, or its last digit is.
+
+    A convolution's taps and channels are digits of one index, the channels are the last.
+    """
+    own = dims.symbol(index)
+    if index not in dims.free_symbols(offset - own):
+        return True
+    return any(
+        coefficient == 1
+        and len(atoms) == 1
+        and isinstance(atoms[0], dims.Operation)
+        and (atoms[0].op, atoms[0].left) == ("%", own)
+        for atoms, coefficient in (() if isinstance(offset, int) else offset.terms)
+    )

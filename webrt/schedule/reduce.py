@@ -12,22 +12,27 @@ from webrt.kernel.problem import Reduce, expressions
 from webrt.schedule.adapters import gpu_class
 from webrt.schedule.base import Limits
 from webrt.schedule.explore import Explored, Order, Rules
+from webrt.schedule.rows import along, costs, rows
 
 
 @dataclass(frozen=True, slots=True)
 class ReduceSchedule:
     """`lanes` lanes share a row and combine their parts in workgroup memory; 1 needs no barrier.
 
-    A workgroup has `rows` rows; a lane reads `width` neighbouring elements of its row at a time.
+    A workgroup has `rows` rows; a lane reads `width` neighbouring elements of its row at a time,
+    or with `across` one element of each of four neighbouring rows, which count as one row then.
     """
 
     lanes: int = 1
     rows: int = 16
     width: int = 1
+    across: bool = False
 
     def __post_init__(self) -> None:
         if self.width not in (1, 4) or self.lanes & (self.lanes - 1) or self.lanes < 1:
             raise ValueError(f"not a Reduce schedule: {self}")
+        if self.across and (self.lanes, self.width) != (1, 1):
+            raise ValueError(f"four rows at a time are one lane's, element by element: {self}")
         if self.rows < 1 or self.lanes * self.rows > 1024:
             raise ValueError(f"more lanes than a workgroup has: {self}")
 
@@ -40,15 +45,17 @@ def space(problem: Reduce, limits: Limits) -> tuple[ReduceSchedule, ...]:
 def explain(problem: Reduce, limits: Limits) -> Explored[ReduceSchedule]:
     """The space, and which rule dropped each other raw candidate."""
     merged = collapse_reduce(problem)
-    width = _widths(merged)[0]
-    lanes, rows = _preferred(merged, Limits(limits.lanes))
+    lanes, many = _preferred(merged, Limits(limits.lanes))
+    first = ReduceSchedule(lanes, many, _widths(merged)[0])
+    if prefers_across(merged):
+        first = ReduceSchedule(1, many, across=True)
     return Explored(
-        ReduceSchedule(lanes, rows, width),
+        first,
         raw(),
         _rules(merged, limits),
         Order(
             lambda s: cost(s, merged, limits.unmeasured),
-            lambda s: (s.lanes, s.width),
+            lambda s: (s.lanes, s.width, s.across),
             4,
             then=lambda s: cost(s, merged, limits),
         ),
@@ -58,13 +65,15 @@ def explain(problem: Reduce, limits: Limits) -> Explored[ReduceSchedule]:
 @cache
 def raw() -> tuple[ReduceSchedule, ...]:
     """Every combination of knobs, whatever the problem and the device."""
-    return tuple(
+    totals = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    found = [
         ReduceSchedule(lanes, total // lanes, width)
         for width in (4, 1)
-        for lanes in (1, 2, 4, 8, 16, 32, 64, 128, 256)
-        for total in (1, 2, 4, 8, 16, 32, 64, 128, 256)
+        for lanes in totals
+        for total in totals
         if lanes <= total
-    )
+    ]
+    return (*found, *(ReduceSchedule(1, total, across=True) for total in totals))
 
 
 def _rules(problem: Reduce, limits: Limits) -> Rules[ReduceSchedule]:
@@ -77,6 +86,7 @@ def _rules(problem: Reduce, limits: Limits) -> Rules[ReduceSchedule]:
     return Rules(
         must=(
             ("fours divide the innermost reduced axis", lambda s: s.width in widths),
+            ("fours divide the innermost rows", lambda s: not s.across or _in_fours(problem)),
             (f"at most {limits.lanes} lanes", lambda s: s.lanes * s.rows <= limits.lanes),
         ),
         should=(
@@ -88,7 +98,7 @@ def _rules(problem: Reduce, limits: Limits) -> Rules[ReduceSchedule]:
             ),
             (
                 "fours where they are legal, one lane a row apart",
-                lambda s: s.width == widths[0] or s.lanes <= 4,
+                lambda s: s.width == widths[0] or s.lanes <= 4 or s.across,
             ),
         ),
     )
@@ -99,7 +109,25 @@ def cost(schedule: ReduceSchedule, problem: Reduce, limits: Limits) -> float:
     lanes, rows = _preferred(problem, limits)
     apart = abs(schedule.lanes.bit_length() - lanes.bit_length())
     group = abs(schedule.rows.bit_length() - rows.bit_length())
+    if schedule.across:
+        return (0 if prefers_across(problem) else 4) + group / 8
     return apart + group / 8 + 2 * (schedule.width != _widths(problem)[0])
+
+
+def prefers_across(problem: Reduce) -> bool:
+    """Whether a lane does best with four rows: windows whose neighbours lie in other rows."""
+    length = dims.product(problem.reduced)
+    if not _in_fours(problem) or not (isinstance(length, int) and 1 < length <= _WINDOW):
+        return False
+    return costs(problem, rows(problem)[-1:])[0] < along(problem)
+
+
+def _in_fours(problem: Reduce) -> bool:
+    return bool(problem.axes) and dims.modulo(problem.axes[-1], 4) == 0
+
+
+_WINDOW = 64
+"""Elements of a row that one lane goes through, of four rows at once."""
 
 
 def _preferred(problem: Reduce, limits: Limits) -> tuple[int, int]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from webrt.dims import Dim
 from webrt.kernel.axes import collapse_reduce, stride
 from webrt.kernel.expr import loads
 from webrt.kernel.problem import Reduce, expressions
 from webrt.schedule.base import CpuLimits
 from webrt.schedule.explore import Explored, Order, Rules
+from webrt.schedule.rows import along, costs, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +89,7 @@ def prefers_across(problem: Reduce) -> bool:
     """Whether four rows at a time are better than four elements of a row."""
     if not problem.axes or not problem.reduced:
         return bool(problem.axes)
-    length = problem.reduced[-1]
-    *over, along = costs(problem, [*_rows(problem), f"r{len(problem.reduced) - 1}"])
-    if isinstance(length, int) and length < 16:
-        along += 4 * (length % 4) + 4
-    return min(over) < along
+    return min(costs(problem, rows(problem))) < along(problem)
 
 
 def _jumps(problem: Reduce, across: bool) -> bool:
@@ -107,17 +102,5 @@ def _jumps(problem: Reduce, across: bool) -> bool:
 
 def best_axis(problem: Reduce) -> int:
     """The axis whose rows go best in fours; the last of those that are as good."""
-    found = costs(problem, _rows(problem))
+    found = costs(problem, rows(problem))
     return min(range(len(found)), key=lambda j: (found[j], -j))
-
-
-def _rows(problem: Reduce) -> list[str]:
-    return [f"i{j}" for j in range(len(problem.axes))]
-
-
-def costs(problem: Reduce, names: Sequence[str]) -> list[int]:
-    """What loads and stores of four values of each index cost, about, in fours of neighbours."""
-    offsets: list[Dim] = list({load.offset for e in expressions(problem) for load in loads(e)})
-    offsets += [o.offset for o in problem.outputs if o.each]
-    strides = ([stride(d, name) for d in offsets] for name in names)
-    return [sum(0 if s == 0 else 1 if s == 1 else 4 for s in found) for found in strides]
