@@ -6,6 +6,7 @@ import test from "node:test";
 
 import { bind, checkSymbols } from "../../web/bind.js";
 import * as errors from "../../web/errors.js";
+import { readFetches } from "../../web/fetches.js";
 import { digest, sha256 } from "../../web/sha256.js";
 import { Tensor, fromStorage, toStorage } from "../../web/tensor.js";
 
@@ -45,16 +46,94 @@ test("a Tensor's type, data, dims and size", async () => {
   assert.deepEqual(new Tensor("float32", [1], []).dims, []);
 });
 
+test("booleans and clamped bytes name their types", () => {
+  assert.equal(new Tensor([true, false]).type, "bool");
+  const clamped = new Tensor(Uint8ClampedArray.of(1, 300), [1, 2]);
+  assert.deepEqual([clamped.type, clamped.data], ["uint8", Uint8Array.of(1, 255)]);
+  assert.deepEqual(Tensor.fromPinnedBuffer("int32", Int32Array.of(1, 2)).dims, [2]);
+});
+
+test("a Tensor is reshaped over the same data, and disposed of", async () => {
+  const tensor = new Tensor("float32", [1, 2, 3, 4]);
+  const square = tensor.reshape([2, 2]);
+  assert.deepEqual([square.dims, square.data === tensor.data], [[2, 2], true]);
+  assert.throws(() => tensor.reshape([3]), { name: "ShapeError" });
+  assert.throws(() => tensor.gpuBuffer, { message: "the tensor's data are not in a GPU buffer" });
+  assert.equal(tensor.location, "cpu");
+  tensor.dispose();
+  tensor.dispose();
+  assert.deepEqual([tensor.location, tensor.type, tensor.dims, tensor.size], ["none", "float32", [4], 4]);
+  const gone = { name: "UsageError", message: "the tensor was disposed of" };
+  for (const use of [() => tensor.data, () => tensor.gpuBuffer, () => tensor.reshape([4])]) {
+    assert.throws(use, gone);
+  }
+  await assert.rejects(tensor.getData(), gone);
+  assert.deepEqual(square.data, Float32Array.of(1, 2, 3, 4));
+  square[Symbol.dispose]();
+  assert.equal(square.location, "none");
+});
+
+test("a Tensor over a GPU buffer downloads once, and gives back once", async () => {
+  const buffer = { mapAsync() {}, size: 16, usage: 0 }, calls = [];
+  const make = (more) => Tensor.fromGpuBuffer(buffer, { dims: [2, 2], ...more });
+  const download = async () => { calls.push("download"); return new Float32Array(4); };
+  const dispose = () => { calls.push("dispose"); };
+  const tensor = make({ download, dispose });
+  assert.deepEqual([tensor.type, tensor.size, tensor.location], ["float32", 4, "gpu-buffer"]);
+  assert.equal(tensor.gpuBuffer, buffer);
+  assert.throws(() => tensor.data, { name: "UsageError", message: /are on the GPU/ });
+  assert.throws(() => tensor.reshape([4]), { name: "UsageError" });
+  const both = Promise.all([tensor.getData(), tensor.getData()]);
+  assert.throws(() => tensor.dispose(), { message: "the tensor is being downloaded" });
+  const [first, second] = await both;
+  assert.equal(first, second);
+  assert.deepEqual([tensor.location, tensor.data === first, calls], ["cpu", true, ["download"]]);
+  assert.equal(await tensor.getData(true), first);
+  tensor.dispose();
+  assert.deepEqual(calls, ["download", "dispose"]);
+  await assert.rejects(make({}).getData(), { name: "UsageError", message: /made without `download`/ });
+  const failing = make({ download: () => Promise.reject(new RangeError("no")), dispose });
+  await assert.rejects(failing.getData(), { message: "no" });
+  assert.equal(failing.location, "gpu-buffer");
+  failing.dispose();
+  assert.equal(calls.length, 3);
+  for (const [args, message] of [
+    [[{}, { dims: [1] }], "Tensor.fromGpuBuffer: expected a GPUBuffer"],
+    [[buffer, {}], "Tensor.fromGpuBuffer: expected dims, an array"],
+    [[buffer, { dims: [2], dataType: "string" }], 'tensor: unknown type "string"'],
+    [[buffer, { dims: [2], dataType: "float64" }],
+      "Tensor.fromGpuBuffer: WebGPU has no float64; use float32"],
+  ]) assert.throws(() => Tensor.fromGpuBuffer(...args), { name: "UsageError", message });
+});
+
+test("what stands behind a run's feeds", () => {
+  const given = zeros("float32", 2);
+  const read = (...args) => {
+    const { asked, options } = readFetches(["a", "b"], ...args);
+    return [[...asked], options];
+  };
+  const all = [["a", null], ["b", null]];
+  assert.deepEqual(read(), [all, {}]);
+  assert.deepEqual(read(undefined, { tag: "x" }), [all, { tag: "x" }]);
+  assert.deepEqual(read({ tag: "x" }), [all, { tag: "x" }]);
+  assert.deepEqual(read(["b"], { tag: "x" }), [[["b", null]], { tag: "x" }]);
+  assert.deepEqual(read({ b: given, a: null }), [[["b", given], ["a", null]], {}]);
+  for (const wrong of [null, 1, "a", given, ["c"], { a: null, c: null }]) {
+    assert.throws(() => read(wrong), { name: "UsageError" });
+  }
+});
+
 test("a Tensor refuses what doesn't fit, word for word", () => {
   const refused = [
-    [["float64", [1]], "UsageError", 'tensor: unknown type "float64"'],
+    [["string", [1]], "UsageError", 'tensor: unknown type "string"'],
     [["float32", new Float32Array(3), [2]], "ShapeError",
       "tensor: dims [2] hold 2 elements, the data 3"],
     [["float32", [1], [-1]], "ShapeError", "tensor: dims must be non-negative integers, not [-1]"],
     [["int64", new Int32Array(1)], "ShapeError",
       "tensor: int64 data must be BigInt64Array or an array, not Int32Array"],
     [["int64", [1.5]], "ShapeError", "tensor: the data are not int64 values"],
-    [[{}], "UsageError", "tensor: the first argument must be a type or a typed array"],
+    [[{}], "UsageError", 
+      "tensor: the first argument must be a type, a typed array or booleans"],
   ];
   for (const [args, name, message] of refused) {
     assert.throws(() => new Tensor(...args), { name, message });
