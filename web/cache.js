@@ -44,6 +44,11 @@ export class FileCache {
     return this.#read(`${ROOT}${sha256}`);
   }
 
+  /** Whether there is a file of this name. @param {string} sha256 @returns {Promise<boolean>} */
+  async has(sha256) {
+    return this.cache.match(`${ROOT}${sha256}`).then(Boolean, () => false);
+  }
+
   /** The manifest that was last seen at a URL. @param {URL} url */
   manifest(url) {
     return this.#read(`${ROOT}manifest?${encodeURIComponent(url.href)}`);

@@ -1,7 +1,7 @@
 // A pack's files: from the browser's storage or the network, whole and verified.
 
 import { FileCache } from "./cache.js";
-import { PackError, messageOf } from "./errors.js";
+import { PackError, UsageError, messageOf } from "./errors.js";
 import { MANIFEST, MAX_MANIFEST_BYTES, parseManifest } from "./manifest.js";
 import { checkFile } from "./modules.js";
 import { Progress } from "./progress.js";
@@ -40,7 +40,8 @@ export class Files {
     this.cache = cache ? FileCache.open(cacheBytes) : Promise.resolve(null);
   }
 
-  /** The same files to read once more: whatever stopped these doesn't stop them, and nobody is told. */
+  /** The same files to read once more: whatever stopped these doesn't stop them, and nobody is told.
+   * @returns {Files} */
   again() {
     return new Files(this.base, this.kept);
   }
@@ -83,9 +84,15 @@ export class Files {
     return this.file(module, (data, name) => checkFile(module, data, name));
   }
 
-  /** A file's name in messages. @param {Entry} entry */
-  nameOf(entry) {
-    return new URL(entry.file, this.base).href;
+  /** The manifest for a worker: where it is, or its bytes.
+   * @returns {Promise<string | Uint8Array<ArrayBuffer>>} */
+  async manifestOf() {
+    return new URL(MANIFEST, this.base).href;
+  }
+
+  /** A file's name in messages. @param {{file: string}} entry @returns {string} */
+  nameOf({ file }) {
+    return new URL(file, this.base).href;
   }
 
   /** Begin with a file that will be needed: `file` takes it up. @param {Entry} entry
@@ -156,17 +163,53 @@ export class Files {
    * @param {RequestCache} [cache] */
   async #download(url, bytes, progress, cache = "default") {
     const received = new Received(bytes ?? MAX_MANIFEST_BYTES, bytes !== null, progress);
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await receive(this.fetch, url, received, { signal: this.signal, cache });
-        return received.bytes();
-      } catch (error) {
-        this.signal.throwIfAborted();
-        if (!(error instanceof BrokenError)) throw error;
-        if (attempt === RETRIES || received.offline) throw received.failure(url, error);
-      }
-      await pause(FIRST_PAUSE_MS * 2 ** attempt, this.signal);
+    await download(this.fetch, url, received, this.signal, cache);
+    return received.bytes();
+  }
+}
+
+/** The files of a pack: at the URL of a folder, of one file (`.webrt`, a blob), or in memory.
+ * @param {unknown} source @param {FileOptions & {onProgress?: import("./progress.js").OnProgress}} options
+ * @returns {Promise<Files>} */
+export async function filesOf(source, options) {
+  const isUrl = typeof source === "string" || source instanceof URL;
+  const bytes = ArrayBuffer.isView(source)
+    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength) : source;
+  if (!isUrl && !(bytes instanceof Uint8Array || bytes instanceof ArrayBuffer || bytes instanceof Blob)) {
+    throw new UsageError("InferenceSession.create takes the URL of a pack, a folder or a .webrt file, "
+      + "or such a file's bytes");
+  }
+  const name = isUrl ? String(source) : /** @type {{name?: string}} */ (bytes).name ?? "bytes";
+  const progress = new Progress(name, options.onProgress);
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+  const url = isUrl ? new URL(source, base) : null;
+  if (!url || /\.(webrt|onnx)$/i.test(url.pathname) || /^(blob|data):$/.test(url.protocol)) {
+    const { archiveFiles } = await import("./archive.js");
+    return archiveFiles(url ?? /** @type {Blob} */ (bytes), options, progress);
+  }
+  if (!url.pathname.endsWith("/")) url.pathname += "/";
+  return new Files(url, options, progress);
+}
+
+/** What a download goes into. `add` says whether that is all that may come, `length` counts bytes of
+ * the file, `restart` begins it again; `offline` is true until a server answers.
+ * @typedef {{length: number, offline: boolean, restart: () => void,
+ *   add: (chunk: Uint8Array) => boolean | Promise<boolean>,
+ *   failure: (url: URL, reason: Error) => Error}} Sink */
+
+/** Download a file, going on where it breaks off.
+ * @param {Files["fetch"]} fetch @param {URL} url @param {Sink} received @param {AbortSignal} signal
+ * @param {RequestCache} cache */
+export async function download(fetch, url, received, signal, cache) {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await receive(fetch, url, received, { signal, cache });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof BrokenError)) throw error;
+      if (attempt === RETRIES || received.offline) throw received.failure(url, error);
     }
+    await pause(FIRST_PAUSE_MS * 2 ** attempt, signal);
   }
 }
 
@@ -174,7 +217,7 @@ export class Files {
 class BrokenError extends Error {}
 
 /** Nothing answered: a file that was kept may do. */
-class OfflineError extends PackError {}
+export class OfflineError extends PackError {}
 
 /** What there is of a file, in one array of its size. */
 class Received {
@@ -221,7 +264,7 @@ class Received {
 
 /** One request for what is missing; throws a BrokenError where another one may bring the rest.
  * @param {(url: URL, options: RequestInit) => Promise<Response>} fetch @param {URL} url
- * @param {Received} received @param {RequestInit} options */
+ * @param {Sink} received @param {RequestInit} options */
 async function receive(fetch, url, received, options) {
   const from = received.length;
   const headers = from ? { Range: `bytes=${from}-` } : undefined;
@@ -238,7 +281,7 @@ async function receive(fetch, url, received, options) {
   const reader = body.getReader();
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      if (!received.add(part.value)) continue;
+      if (!(await received.add(part.value))) continue;
       reader.cancel().catch(() => {});
       break;
     }

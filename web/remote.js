@@ -2,6 +2,7 @@
 // a session of its own; session-worker.js does it.
 
 import * as errors from "./errors.js";
+import { readFetches } from "./fetches.js";
 import { InferenceSession } from "./session.js";
 import { TYPES, Tensor, isType } from "./tensor.js";
 import { assetWorker, checkOrigin, firstReady, wrappedWorker } from "./threads.js";
@@ -130,19 +131,23 @@ class RemoteSession extends InferenceSession {
     this.tuned = tuned;
   }
 
-  /** @param {Feeds} feeds @param {readonly string[]} [fetches]
+  /** @param {Feeds} feeds @param {Parameters<InferenceSession["run"]>[1]} [fetches]
    * @param {import("./session.js").RunOptions} [options] @returns {Promise<Record<string, Tensor>>} */
-  async run(feeds, fetches, { signal } = {}) {
+  async run(feeds, fetches, options) {
     if (this.#released) throw new UsageError("the session is closed");
+    const { asked, options: { signal } } = readFetches(this.outputNames, fetches, options);
     signal?.throwIfAborted();
     /** @type {ArrayBuffer[]} */
     const transfer = [];
     const sent = Object.fromEntries(Object.entries(feeds ?? {}).map(([name, feed]) => (
       [name, sentTensor(name, feed, transfer)])));
     /** @type {Record<string, Sent>} */
-    const outputs = await this.#link.ask({ type: "run", feeds: sent, fetches }, transfer, signal);
-    return Object.fromEntries(Object.entries(outputs).map(([name, { type, dims, array }]) => (
+    const outputs = await this.#link.ask(
+      { type: "run", feeds: sent, fetches: [...asked.keys()] }, transfer, signal);
+    const made = Object.fromEntries(Object.entries(outputs).map(([name, { type, dims, array }]) => (
       [name, new Tensor(/** @type {Tensor["type"]} */ (type), array, dims ?? [])])));
+    const given = [...asked.values()].some((tensor) => tensor);
+    return given ? (await import("./given.js")).filled(made, asked) : made;
   }
 
   /** @returns {Promise<void>} */
@@ -210,9 +215,10 @@ export async function createRemote(source, { signal, onProgress, worker, ...opti
   link.changed = (now) => { state = now; };
   try {
     const { lock } = link;
-    const request = { type: "create", lock, source: isUrl ? absolute(source) : source,
+    const [given, transfer] = isUrl ? [absolute(source), []] : sentBytes(source);
+    const request = { type: "create", lock, source: given,
       options: { ...options, ...Object.fromEntries(urls) } };
-    const signature = await link.ask(request);
+    const signature = await link.ask(request, transfer);
     const session = new RemoteSession(link, signature, /** @type {State} */ (state), tuned);
     signal?.removeEventListener("abort", stop);
     signal?.addEventListener("abort", () => link.worker.postMessage({ type: "abort", id: null }),
@@ -222,6 +228,17 @@ export async function createRemote(source, { signal, onProgress, worker, ...opti
     link.end(/** @type {Error} */ (error));
     throw error;
   }
+}
+
+/** A copy of bytes on its way, and what of it is transferred; a Blob goes as it is.
+ * @param {unknown} source @returns {[unknown, ArrayBuffer[]]} */
+function sentBytes(source) {
+  const bytes = ArrayBuffer.isView(source)
+    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
+    : source instanceof ArrayBuffer ? new Uint8Array(source) : null;
+  if (!bytes) return [source, []];
+  const { buffer } = new Uint8Array(bytes);
+  return [buffer, [buffer]];
 }
 
 /** @param {Options["onProgress"]} onProgress

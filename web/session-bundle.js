@@ -1,6 +1,7 @@
 // session-worker.js with all that a session may load later: a bundler's worker is one file (in Vite,
 // unless its configuration says otherwise), so whatever is imported dynamically stands here too.
 
+import * as archive from "./archive.js";
 import * as device from "./device.js";
 import * as flowRead from "./flow-read.js";
 import * as flow from "./flow.js";
@@ -12,4 +13,4 @@ import * as warm from "./warm.js";
 import * as wasm from "./wasm.js";
 
 // Used, or bundlers would leave them out here, and cut them off as files of their own there.
-/** @type {any} */ (globalThis).webrt = [device, flowRead, flow, gpuTensor, recover, tune, warm, wasm];
+/** @type {any} */ (globalThis).webrt = [archive, device, flowRead, flow, gpuTensor, recover, tune, warm, wasm];

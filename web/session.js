@@ -4,10 +4,9 @@ import { bind, checkSymbols, shapeOf } from "./bind.js";
 import { deviceNames, openDevice } from "./devices.js";
 import { withEnv } from "./env.js";
 import { DeviceLostError, UsageError } from "./errors.js";
-import { Files } from "./fetch.js";
+import { filesOf } from "./fetch.js";
 import { readFetches, staysOnGpu } from "./fetches.js";
 import { load, rehearsed, tuningOf } from "./load.js";
-import { Progress } from "./progress.js";
 import { Tensor, fromStorage } from "./tensor.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
@@ -78,22 +77,19 @@ export class InferenceSession {
 
   /**
    * Load a pack: kernels compile while the weights download and are verified.
-   * @param {string | URL} url the pack's folder @param {Options} [options]
+   * @param {string | URL | ArrayBuffer | ArrayBufferView | Blob} source the URL of a pack's folder, or
+   *   of a pack in one file (`.webrt`), or what such a file holds
+   * @param {Options} [options]
    * @returns {Promise<InferenceSession>}
    */
-  static async create(url, options = {}) {
-    if (typeof url !== "string" && !(url instanceof URL)) {
-      throw new UsageError("InferenceSession.create takes the URL of a pack's folder");
-    }
+  static async create(source, options = {}) {
     options = withEnv(options);
     const gpu = options.preferredOutputLocation && await import("./gpu-options.js");
     if (gpu) gpu.checkOutputs(options);
     deviceNames(options);
-    const base = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
-    if (!base.pathname.endsWith("/")) base.pathname += "/";
     options.signal?.throwIfAborted();
-    if (options.worker && ways.remote) return (await ways.remote()).createRemote(url, options);
-    const files = new Files(base, options, new Progress(String(url), options.onProgress));
+    if (options.worker && ways.remote) return (await ways.remote()).createRemote(source, options);
+    const files = await filesOf(source, options);
     const opening = openDevice(options);
     opening.catch(() => {}); // it is awaited below, after the manifest
     /** @type {Loaded | null} */

@@ -8,7 +8,7 @@ import { WasmDevice } from "./wasm.js";
 
 /** Where things are, as absolute URLs. @typedef {{pyodide: string, wheel: string}} Places */
 /** What the page says. `sha256` is the pack's that the page runs.
- * @typedef {{type: "open", places: Places, manifest: string, sha256: string,
+ * @typedef {{type: "open", places: Places, manifest: string | Uint8Array, sha256: string,
  *     device: import("./devices.js").DeviceOptions}
  *   | {type: "serve", request: string} | {type: "go"} | {type: "abandon"}} Order */
 /** What the worker says: `lost` where the device went away, `failed` where nothing can go on.
@@ -56,9 +56,9 @@ function giveUp() {
 async function open({ places, manifest, sha256, device: asked }) {
   options = asked;
   const [data, wheel, { loadPyodide }] = await Promise.all([
-    bytes(manifest), bytes(places.wheel), import(new URL("pyodide.mjs", places.pyodide).href)]);
+    typeof manifest === "string" ? bytes(manifest) : manifest, bytes(places.wheel), import(new URL("pyodide.mjs", places.pyodide).href)]);
   if (!new TextDecoder().decode(data.slice(-80)).includes(sha256)) {
-    throw new Error(`${manifest} is another one than the page runs; load the page again`);
+    throw new Error("the pack is another one than the page runs; load the page again");
   }
   python = await loadPyodide({ indexURL: places.pyodide });
   python.unpackArchive(wheel.buffer, "wheel");

@@ -232,7 +232,7 @@ export class Tuning {
     await this.#load(undefined, options.keepRecords !== false); // another tab may have tried
     this.counts.begun = performance.now();
     this.#say("loading");
-    this.trials = new Trials(this.#request(bindings), this.turns, (heard) => this.#hear(heard));
+    this.trials = new Trials(await this.#request(bindings), this.turns, (heard) => this.#hear(heard));
     const reason = await this.trials.run();
     this.#flush();
     await this.swaps.catch(() => {});
@@ -247,8 +247,8 @@ export class Tuning {
     return this.#over(outcome);
   }
 
-  /** @param {Bindings} bindings @returns {import("./tune-trials.js").Request} */
-  #request(bindings) {
+  /** @param {Bindings} bindings @returns {Promise<import("./tune-trials.js").Request>} */
+  async #request(bindings) {
     const { budget = BUDGET_SECONDS, pyodide = "./pyodide/", wheel = "./webrt.whl", _trials = {},
       threads, relaxedSimd, assets, powerPreference } = this.options;
     const slowest = Math.max(0, ...[...this.known.byId.values()].map((r) => r.default));
@@ -258,7 +258,7 @@ export class Tuning {
       assets, silence: _trials.silence ?? SILENCE_MS + 100 * slowest,
       records: () => this.known.toJson(false),
       open: {
-        type: "open", sha256: this.pack.sha256, manifest: new URL("manifest.json", this.files.base).href,
+        type: "open", sha256: this.pack.sha256, manifest: await this.files.manifestOf(),
         places: { pyodide: beside(pyodide), wheel: beside(wheel) },
         device: { device: kind, threads: kind === "wasm" ? this.gpu?.info.threads ?? threads : undefined,
           relaxedSimd, assets: assets && absolute(assets).href, powerPreference },
