@@ -4,7 +4,11 @@
 /** What the player's sources say of one another: imports, imports when needed, and workers. */
 const REFERENCES = /\b(from |import )"\.\/([\w-]+\.js)"|\bawait import\("\.\/([\w-]+\.js)"\)|\bnew URL\("\.\/([\w-]+\.js)", import\.meta\.url\)/g;
 
-const LINKED = Symbol.for("webrt linked modules");
+/** Where modules find what they import when they need it, in a page and in each of its workers. */
+const LINKED = "webrt linked modules";
+
+/** @param {string} text */
+const blobOf = (text) => URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
 
 /**
  * The URLs of modules, for `import(url)`; they and those that they need stay until the page goes.
@@ -15,26 +19,35 @@ const LINKED = Symbol.for("webrt linked modules");
 export function link(sources, entries) {
   /** @type {Map<string, string | null>} null while a module's own imports are linked */
   const urls = new Map();
-  const scope = /** @type {Record<symbol, Map<string, string | null>[]>} */ (
-    /** @type {unknown} */ (globalThis));
-  const number = (scope[LINKED] ??= []).push(urls) - 1;
-  /** @param {string} name @returns {string | null} */
+  /** @type {Map<string, string>} */
+  const workers = new Map();
+  /** @param {string} name @returns {string} */
   const urlOf = (name) => {
     const known = urls.get(name);
-    if (known !== undefined) return known;
+    if (known) return known;
+    if (known === null) throw new Error(`the player's module ${name} imports itself`);
     if (!Object.hasOwn(sources, name)) throw new Error(`the player's module ${name} is missing`);
     urls.set(name, null);
-    const text = sources[name].replace(REFERENCES, (_, how, fixed, lazy, file) => {
-      const url = urlOf(fixed ?? lazy ?? file);
-      if (fixed && !url) throw new Error(`the player's module ${fixed} imports itself`);
-      // What leads back to a module that isn't linked yet is looked up when it is needed.
-      const later = `globalThis[Symbol.for("webrt linked modules")][${number}].get("${lazy ?? file}")`;
-      const place = url ? JSON.stringify(url) : later;
-      return fixed ? `${how}${place}` : lazy ? `await import(${place})` : `new URL(${place})`;
+    const text = sources[name].replace(REFERENCES, (_, how, fixed, lazy, worker) => {
+      if (fixed) return `${how}${JSON.stringify(urlOf(fixed))}`;
+      const found = `globalThis[Symbol.for("${LINKED}")][${number}]`;
+      return lazy ? `await import(${found}.urlOf("${lazy}"))` : `new URL(${found}.workerOf("${worker}"))`;
     });
-    const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    const url = blobOf(text);
     urls.set(name, url);
     return url;
   };
-  return Object.fromEntries(entries.map((name) => [name, /** @type {string} */ (urlOf(name))]));
+  /** A worker links its modules itself, where it has more than one. @param {string} name */
+  const workerOf = (name) => {
+    const alone = sources[name].search(REFERENCES) < 0;
+    const url = workers.get(name) ?? (alone ? urlOf(name) : blobOf(`
+import { link } from ${JSON.stringify(blobOf(sources["link.js"]))};
+const name = ${JSON.stringify(name)};
+await import(link(${JSON.stringify(sources)}, [name])[name]);`));
+    workers.set(name, url);
+    return url;
+  };
+  const scope = /** @type {any} */ (globalThis);
+  const number = (scope[Symbol.for(LINKED)] ??= []).push({ urlOf, workerOf }) - 1;
+  return Object.fromEntries(entries.map((name) => [name, urlOf(name)]));
 }

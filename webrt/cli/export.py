@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from webrt.errors import UsageError
 from webrt.pack.archive import unpacked
 from webrt.pack.read import read_pack
-from webrt.resources import shader_dir, web_dir
-from webrt.version import __version__
+from webrt.resources import web_dir
+from webrt.wheel import wheel_bytes
 
 PYODIDE_FILES = (
     "pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json",
@@ -30,8 +28,6 @@ MARK = "integrity.json"
 
 WHEEL = "webrt.whl"
 """Beside the player, where it looks for it; `unpackArchive` takes any name."""
-
-_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def export(folder: Path, out: Path, pyodide: str | None, wheel: bool) -> dict[str, Any]:
@@ -171,32 +167,3 @@ def write_wheel(target: Path, pyodide: Path | None) -> str:
     if made:
         made[0].replace(target)
     return "byte code"
-
-
-def wheel_bytes() -> bytes:
-    """A wheel (PyPA's binary distribution format) of the package, without the player."""
-    files: dict[str, bytes] = {}
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        files[f"webrt/{path.relative_to(_PACKAGE).as_posix()}"] = path.read_bytes()
-    for path in sorted(shader_dir().rglob("*.wgsl")):
-        files[f"webrt/_shaders/{path.relative_to(shader_dir()).as_posix()}"] = path.read_bytes()
-    information = f"webrt-{__version__}.dist-info"
-    files[f"{information}/METADATA"] = (
-        f"Metadata-Version: 2.1\nName: webrt\nVersion: {__version__}\n".encode()
-    )
-    files[f"{information}/WHEEL"] = (
-        b"Wheel-Version: 1.0\nGenerator: webrt export\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    )
-    record = f"{information}/RECORD"
-    lines = [f"{name},{_record_hash(data)},{len(data)}" for name, data in files.items()]
-    files[record] = ("\n".join([*lines, f"{record},,"]) + "\n").encode()
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), data)
-    return buffer.getvalue()
-
-
-def _record_hash(data: bytes) -> str:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    return f"sha256={digest}"
