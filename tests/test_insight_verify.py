@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -15,15 +14,15 @@ import onnx
 import pytest
 from adapters import opened
 from flow_models import FLOW_MODELS
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from planted import chain, off_by, wrong_kernel, wrong_weight
 
 import webrt
 from webrt.cli.main import run_app
 from webrt.errors import PackError, UsageError
 from webrt.pack.checks import DIGEST, MAX_VECTORS, read_checks, stride_of, write_checks
-from webrt.pack.format import CHECKS, MANIFEST
+from webrt.pack.format import CHECKS
 from webrt.pack.read import read_pack
-from webrt.pack.write import seal
 from webrt.runtime import digest as digests
 from webrt.runtime.arrays import HostTensor, from_host
 from webrt.runtime.session import Session
@@ -32,29 +31,6 @@ from webrt.runtime.sync import run_sync
 from webrt.runtime.verify import Verdict
 
 DEVICES = ["llvmpipe", "wasm-2"]
-
-
-def chain() -> onnx.ModelProto:
-    """Three matmuls in a row with something between them that can't be fused away."""
-    random = np.random.default_rng(5)
-    weights = [random.standard_normal((24, 24)).astype(np.float32) / 5 for _ in range(3)]
-    nodes = []
-    name = "x"
-    for j in range(3):
-        nodes += [
-            helper.make_node("MatMul", [name, f"w{j}"], [f"m{j}"], name=f"/layer{j}/MatMul"),
-            helper.make_node("Softmax", [f"m{j}"], [f"s{j}"], name=f"/layer{j}/Softmax", axis=-1),
-            helper.make_node("Sub", [f"m{j}", f"s{j}"], [f"h{j}"], name=f"/layer{j}/Sub"),
-        ]
-        name = f"h{j}"
-    graph = helper.make_graph(
-        nodes,
-        "chain",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "length", 24])],
-        [helper.make_tensor_value_info("h2", TensorProto.FLOAT, ["batch", "length", 24])],
-        [numpy_helper.from_array(w, f"w{j}") for j, w in enumerate(weights)],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
 @pytest.fixture(scope="module")
@@ -68,19 +44,6 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def verified(folder: Path, device: str = "llvmpipe") -> Verdict:
     with opened(device) as place:
         return run_sync(Session.open(FolderSource(folder), place)).verify()
-
-
-def altered(folder: Path, target: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """A copy whose manifest is changed and sealed anew; hashes are those of the files there."""
-    shutil.copytree(folder, target)
-    body = json.loads((target / MANIFEST).read_text())
-    del body["sha256"]
-    change(body)
-    for entry in (*body["shards"], *body["wasm"]["modules"]):
-        data = (target / entry["file"]).read_bytes()
-        entry |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (target / MANIFEST).write_bytes(seal(body))
-    return target
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -102,13 +65,7 @@ def test_a_wrong_kernel_is_named(checked: Path, tmp_path: Path, step_of: int) ->
     problem = next(s.problem for s in pack.plan.steps if f"/layer{step_of}/Sub" in s.node)
     mine = [j for j, s in enumerate(pack.plan.steps) if s.problem == problem]
 
-    def change(body: dict[str, Any]) -> None:
-        kernel = body["kernels"][problem]
-        head, last, tail = kernel["wgsl"].rpartition("] = ")
-        value, end, rest = tail.partition(";")
-        kernel["wgsl"] = f"{head}{last}({value}) + 0.25{end}{rest}"
-
-    found = verified(altered(checked, tmp_path / "pack", change))
+    found = verified(wrong_kernel(checked, tmp_path / "pack", problem))
     assert not found.ok
     assert found.diverges is not None
     assert found.diverges.step == mine[0]  # equal layers share a kernel: the first is the first
@@ -122,22 +79,11 @@ def test_a_wrong_kernel_is_named(checked: Path, tmp_path: Path, step_of: int) ->
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("layer", [0, 2])
 def test_a_flipped_weight_is_named(checked: Path, tmp_path: Path, device: str, layer: int) -> None:
-    pack = read_pack(checked)
-    node = f"/layer{layer}/MatMul"
-    step = next(s for s in pack.plan.steps if node in s.node)
-    (weight,) = [t for t in step.inputs if t in pack.placements]
-    place = pack.placements[weight]
-
-    def change(body: dict[str, Any]) -> None:
-        path = tmp_path / "pack" / pack.shards[place.shard].file
-        data = bytearray(path.read_bytes())
-        data[place.offset + place.bytes // 2 + 3] ^= 0x80  # the sign of one weight
-        path.write_bytes(data)
-
-    found = verified(altered(checked, tmp_path / "pack", change), device)
+    folder, node = wrong_weight(checked, tmp_path / "pack", f"/layer{layer}/MatMul")
+    found = verified(folder, device)
     assert not found.ok
     assert found.diverges is not None
-    assert found.diverges.node == step.node
+    assert found.diverges.node == node
     assert not any(v.ok for v in found.vectors)
 
 
@@ -158,8 +104,7 @@ def test_a_tuned_kernel_is_verified(checked: Path) -> None:
         found = session.verify()
         assert [v.tuned for v in found.vectors] == [0, 1, 0]
         assert found.ok
-        head, last, tail = str(good.code.source).rpartition("] = ")
-        code = dataclasses.replace(good.code, source=f"{head}{last}2.0 * {tail}")
+        code = dataclasses.replace(good.code, source=off_by(str(good.code.source), " * 2.0"))
         run_sync(session.swap(bindings, problem, dataclasses.replace(good, code=code)))
         found = session.verify()
         assert [v.ok for v in found.vectors] == [True, False, True]

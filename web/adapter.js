@@ -8,7 +8,8 @@ export const LIMITS = /** @type {const} */ ([
   "maxComputeWorkgroupSizeX", "maxComputeWorkgroupSizeY", "maxComputeWorkgroupSizeZ",
   "maxComputeWorkgroupsPerDimension", "minStorageBufferOffsetAlignment",
 ]);
-const FEATURES = /** @type {const} */ (["shader-f16", "subgroups"]);
+/** What kernels may use; timestamps are for profiles alone. */
+const FEATURES = /** @type {const} */ (["shader-f16", "subgroups", "timestamp-query"]);
 
 /** @param {GPURequestAdapterOptions} [options]
  * @returns {Promise<{info: GPUAdapterInfo, gpu: GPUDevice}>} */

@@ -14,9 +14,10 @@ import { aligned, bindingSize, checkTotal } from "./weights.js";
 /** @typedef {import("./weights.js").Weights} Weights */
 /** @typedef {import("./dims.js").Bindings} Bindings */
 /** @typedef {import("./gpu-tensor.js").GpuRun} GpuRun */
-/** `slices` of the plan's tensors, `dims` of its output ports.
- * @typedef {{slices: Slice[], uniform: Buffer, recording: any,
+/** `slices` of the plan's tensors, `dims` of its output ports, a dispatch a step.
+ * @typedef {{slices: Slice[], uniform: Buffer, recording: any, dispatches: Dispatch[],
  *   dims: Map<string, number[]>}} Bound */
+/** @typedef {import("./protocol.js").Dispatch} Dispatch */
 
 /** Shapes whose recordings are kept; the one not used for longest goes first. */
 const MAX_RECORDINGS = 32;
@@ -43,7 +44,7 @@ export class Shapes {
 
   /** The kernel that serves a problem at these symbols' values.
    * @param {number} problem @param {Bindings} bindings @returns {Kernel} */
-  #kernel(problem, bindings) {
+  kernel(problem, bindings) {
     const tuned = this.tuned.get(problem)?.find(({ dims }) => agree(dims, bindings));
     return tuned?.kernel ?? this.kernels.problems[problem];
   }
@@ -98,7 +99,7 @@ export class Shapes {
     const { pack, device } = this;
     const layout = layOut(pack, bindings);
     checkSizes(pack, device, layout.sizes);
-    const kernels = pack.steps.map(({ problem }) => this.#kernel(problem, bindings));
+    const kernels = pack.steps.map(({ problem }) => this.kernel(problem, bindings));
     const grids = kernels.map((kernel) => gridOf(kernel, device, bindings));
     this.#reserve(layout);
     const slices = layout.sizes.map((bytes, index) => {
@@ -121,7 +122,8 @@ export class Shapes {
     try {
       const values = Int32Array.from(pack.symbols, (s) => bindings[s.id]);
       device.upload(uniform, 0, new Uint8Array(values.buffer));
-      return { slices, uniform, recording: device.record(dispatches, uniform), dims: layout.dims };
+      const recording = device.record(dispatches, uniform);
+      return { slices, uniform, recording, dispatches, dims: layout.dims };
     } catch (error) {
       device.free(uniform);
       throw error;

@@ -366,6 +366,11 @@ export class Device {
   free(buffer) {
     this.buffers.delete(buffer);
     buffer.destroy();
+  /** What is allocated, for people. @returns {{label: string, bytes: number}[]} */
+  held() {
+    return [...this.buffers].map(({ label, size }) => ({ label, bytes: size }));
+  }
+
   }
 
   /** @param {string} reason */
@@ -409,7 +414,7 @@ function describe(adapter, gpu) {
     vendor: info.vendor ?? "",
     architecture: info.architecture ?? "",
     adapterClass: software ? "cpu" : kinds[info.type?.toLowerCase() ?? ""] ?? "unknown",
-    features: [...gpu.features].sort(),
+    features: [...gpu.features].filter((name) => name !== "timestamp-query").sort(), // for profiles
     limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),
     threads: 1,
     note: null,

@@ -26,8 +26,10 @@ const MAX_DISPATCHES = 1 << 18;
 /** One run: where everything lies, and what the symbols are, as it goes along. */
 export class FlowRun {
   /** @param {import("./flow.js").FlowShapes} shapes @param {Made} made
-   * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs, where they come from the CPU */
-  constructor(shapes, made, data) {
+   * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs, where they come from the CPU
+   * @param {import("./insight-steps.js").Observe | null} [observe] */
+  constructor(shapes, made, data, observe = null) {
+    this.observe = observe;
     this.shapes = shapes;
     this.pack = shapes.pack;
     this.device = shapes.device;
@@ -168,7 +170,8 @@ export class FlowRun {
   async parts(parts) {
     for (const part of parts) {
       if (!("item" in part)) {
-        this.device.replay(this.#recording(part));
+        if (this.observe) await this.#stepByStep(part, this.observe);
+        else this.device.replay(this.#recording(part));
         continue;
       }
       const before = this.bindings;
@@ -280,6 +283,15 @@ export class FlowRun {
     });
   }
 
+  /** @param {Straight} part @param {import("./insight-steps.js").Observe} observe */
+  async #stepByStep(part, observe) {
+    const { bindings } = this;
+    const layout = /** @type {Layout} */ (this.made.layouts.get(`${part.epoch}:${this.#key()}`));
+    for (const dispatch of this.#dispatches(part.items)) {
+      await observe({ step: dispatch.step, dispatch, bindings, uniform: layout.uniform });
+    }
+  }
+
   /** @param {Straight} part */
   #recording(part) {
     const values = this.#key();
@@ -348,7 +360,7 @@ export class FlowRun {
       if (clash) throw new PackError(`${node}: uses one slot twice; pack the model again`);
     }
     const cost = Math.max(0, work) / OPERATIONS_PER_MS;
-    const made = { pipeline: kernel.pipeline, slices, outputs: outputs.length, grid, cost };
+    const made = { step: index, pipeline: kernel.pipeline, slices, outputs: outputs.length, grid, cost };
     if (!tensors.some((w) => w && w.loop !== null)) fixed.set(index, made);
     return made;
   }

@@ -204,9 +204,10 @@ export class FlowShapes {
   /** Run once and read the tensors of `outputs`. @param {Bindings} bindings
    * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs; null for those that `gpu` feeds
    * @param {readonly Port[]} outputs @param {import("./bound.js").GpuRun | null} [gpu]
+   * @param {import("./insight-steps.js").Observe | null} [observe] runs the steps, one at a time
    * @returns {Promise<{bytes: ArrayBuffer[], dims: Map<string, number[]>}>} */
-  async run(bindings, data, outputs, gpu) {
-    const run = new FlowRun(this, this.#made(bindings), data);
+  async run(bindings, data, outputs, gpu, observe = null) {
+    const run = new FlowRun(this, this.#made(bindings), data, observe);
     try {
       run.enter(0, bindings);
       send(this, data, ({ tensor }) => this.buffer(tensor));

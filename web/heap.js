@@ -14,7 +14,7 @@ export class Heap {
   /** @param {number} [most] */
   constructor(most = MAX_TOTAL) {
     this.end = FIRST_ADDRESS + most;
-    /** @type {{address: number, end: number}[]} by address */
+    /** @type {{address: number, end: number, label: string}[]} by address */
     this.blocks = [];
     /** Memory from here on was never used, so it is zero. */
     this.fresh = FIRST_ADDRESS;
@@ -31,8 +31,8 @@ export class Heap {
   }
 
   /** Where `size` bytes were put, and how many of them may not be zero; null where they don't fit.
-   * @param {number} size @returns {{address: number, used: number} | null} */
-  allocate(size) {
+   * @param {number} size @param {string} [label] @returns {{address: number, used: number} | null} */
+  allocate(size, label = "") {
     const bytes = Math.ceil(size / ALIGNMENT) * ALIGNMENT;
     let at = FIRST_ADDRESS, best = -1, smallest = Infinity, index = this.blocks.length;
     this.blocks.forEach(({ address, end }, j) => {
@@ -42,7 +42,7 @@ export class Heap {
     });
     const address = best < 0 ? at : best;
     if (address + bytes > this.end) return null;
-    this.blocks.splice(index, 0, { address, end: address + bytes });
+    this.blocks.splice(index, 0, { address, end: address + bytes, label });
     const used = Math.max(0, Math.min(bytes, this.fresh - address));
     this.fresh = Math.max(this.fresh, address + bytes);
     return { address, used };

@@ -15,10 +15,11 @@
  *   grid: readonly number[], cost: number}} Dispatch */
 /** `bytes` of an upload's data from `from`, and where they go.
  * @typedef {{buffer: Buffer, offset: number, from: number, bytes: number}} Part */
-/** `threads` and `note` tell how a wasm device runs, and why with no more threads than that.
+/** `threads` and `note` tell how a wasm device runs, and why with no more threads than that; `reason`
+ * why a session runs on this device.
  * @typedef {{kind: "webgpu" | "wasm", adapter: string, vendor: string, architecture: string,
  *   adapterClass: string, features: string[], limits: Record<string, number>, threads: number,
- *   note: string | null}} DeviceInfo */
+ *   note: string | null, reason?: string}} DeviceInfo */
 
 /** What is queued takes effect in the order of the calls.
  * @typedef {object} Device
@@ -37,6 +38,7 @@
  * @property {(requests: readonly any[]) => Promise<ArrayBuffer[]>} readMany
  * @property {() => Promise<void>} settle waits for what was queued; throws what was refused of it, once
  * @property {(buffer: any) => void} free
+ * @property {() => {label: string, bytes: number}[]} held what is allocated, for people
  * @property {() => void} close
  */
 

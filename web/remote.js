@@ -150,6 +150,31 @@ class RemoteSession extends InferenceSession {
     return given ? (await import("./given.js")).filled(made, asked) : made;
   }
 
+  /** @returns {Promise<import("./insight-verify.js").Verdict>} */
+  verify() {
+    return this.#call("verify");
+  }
+
+  /** @param {import("./insight-profile.js").ProfileOptions} [options]
+   * @returns {Promise<import("./insight-profile.js").Profile>} */
+  async profile({ feeds, ...options } = {}) {
+    const { withTrace } = await import("./insight-profile.js");
+    const copies = feeds && Object.fromEntries(Object.entries(feeds).map(([name, feed]) => (
+      [name, { type: feed.type, dims: [...feed.dims], data: feed.data }])));
+    return withTrace(await this.#call("profile", { ...options, ...(copies && { feeds: copies }) }));
+  }
+
+  /** @returns {Promise<import("./insight-explain.js").Explanation>} */
+  explain() {
+    return this.#call("explain");
+  }
+
+  /** @param {string} method @param {unknown[]} args plain data @returns {Promise<any>} */
+  async #call(method, ...args) {
+    if (this.#released) throw new UsageError("the session is closed");
+    return this.#link.ask({ type: "call", method, args });
+  }
+
   /** @returns {Promise<void>} */
   release() {
     this.#released ??= this.#link.ask({ type: "release" }).catch(() => {}).then(() => {

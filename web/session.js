@@ -181,6 +181,46 @@ export class InferenceSession {
   }
 
   /** For the sake of onnxruntime-web's programs: without effect. */
+  /**
+   * Run the check vectors that the pack ships on this device, with the kernels that serve now; where
+   * an output is wrong, the first step that writes something wrong is named.
+   * @returns {Promise<import("./insight-verify.js").Verdict>}
+   */
+  async verify() {
+    return this.#insight((insight, subject) => insight.verify(subject));
+  }
+
+  /**
+   * Time every kernel of a run by itself: `dims` are the sizes of dynamic dims by the model's names,
+   * `feeds` what to run on, else random inputs; `runs` is how often each is timed.
+   * @param {import("./insight-profile.js").ProfileOptions} [options]
+   * @returns {Promise<import("./insight-profile.js").Profile>}
+   */
+  async profile(options) {
+    const { withTrace } = await import("./insight.js");
+    return withTrace(await this.#insight((insight, subject) => insight.profile(subject, options)));
+  }
+
+  /** Where the model runs and why, what it does without there, what memory it takes, which kernels
+   * serve. @returns {Promise<import("./insight-explain.js").Explanation>} */
+  async explain() {
+    return this.#insight((insight, subject) => insight.explain(subject));
+  }
+
+  /** @template T @param {(insight: typeof import("./insight.js"),
+   *   subject: import("./insight-steps.js").Subject) => Promise<T>} look @returns {Promise<T>} */
+  async #insight(look) {
+    if (this.#released) throw new UsageError("the session is closed");
+    const insight = await import("./insight.js");
+    this.#tuning?.enter();
+    const result = this.#tail.then(() => this.#execute(() => look(insight, {
+      pack: this.#pack, device: this.#device, shapes: this.#shapes, float16: this.float16,
+      deviceInfo: this.deviceInfo, origin: this.#origin,
+    })));
+    this.#tail = result.catch(() => {}).then(() => this.#tuning?.turns.leave());
+    return result;
+  }
+
   startProfiling() {}
 
   /** For the sake of onnxruntime-web's programs: without effect. */

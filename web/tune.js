@@ -167,6 +167,22 @@ export class Tuning {
 
   /** Bring what is known to its speed. */
   async warm() {
+  /** The record of the kernel that serves a problem at these dims, and whose it is.
+   * @param {number} problem @param {Bindings} dims @returns {{best: import("./records.js").Trial | null,
+   *   default: number, from: string} | null} */
+  servedBy(problem, dims) {
+    for (const record of this.known.byId.values()) {
+      const id = idOf(record);
+      if (!this.#isOurs(record) || !this.problems.get(record.problem)?.includes(problem)
+        || idOf({ ...record, dims }) !== id) continue;
+      const { records } = this.options;
+      const given = records === undefined ? "the pack" : `${records}`;
+      const from = this.shipped.has(id) ? given : "tuned in this browser";
+      return { best: bestOf(record), default: record.default, from };
+    }
+    return null;
+  }
+
     const all = [...this.serving.values()];
     const dims = Object.assign(exampleBindings(this.pack), ...all.map((t) => t.dims));
     if (this.gpu && all.length) await warm(this.pack, this.gpu, all, dims).catch(() => {});

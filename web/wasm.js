@@ -86,7 +86,7 @@ export class WasmDevice {
   /** @param {number} size @param {string} label */
   #take(size, label) {
     const bytes = Math.max(16, Math.ceil(size / 16) * 16);
-    const found = this.heap.allocate(bytes);
+    const found = this.heap.allocate(bytes, label);
     if (!found) {
       throw new DeviceError(`allocating ${bytes} bytes for ${label}: ${this.heap.taken} of `
         + `${this.info.limits.maxTotalSize} bytes are taken; try smaller inputs`);
@@ -260,6 +260,11 @@ export class WasmDevice {
     this.batch = null;
     batch.done = this.threads.run(batch.pages, batch.operations, batch.transfer);
     return batch.done;
+  }
+
+  /** What is allocated, for people. @returns {{label: string, bytes: number}[]} */
+  held() {
+    return this.heap.blocks.map(({ address, end, label }) => ({ label, bytes: end - address }));
   }
 
   /** @param {Buffer} buffer */
