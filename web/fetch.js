@@ -87,7 +87,10 @@ export class Files {
   /** The manifest for a worker: where it is, or its bytes.
    * @returns {Promise<string | Uint8Array<ArrayBuffer>>} */
   async manifestOf() {
-    return new URL(MANIFEST, this.base).href;
+    const url = new URL(MANIFEST, this.base);
+    if (!this.kept.fetch) return url.href;
+    const response = await this.fetch(url, { signal: this.signal });
+    return new Uint8Array(await response.arrayBuffer());
   }
 
   /** A file's name in messages. @param {{file: string}} entry @returns {string} */
