@@ -14,8 +14,9 @@ import { Recording } from "./recording.js";
  * @typedef {{pipeline: Pipeline, slices: readonly Slice[], grid: readonly number[],
  *   cost: number}} Dispatch */
 
-/** Milliseconds after something failed in which the GPU may still say that it is lost. */
-const LOSS_MS = 100;
+/** Milliseconds after something failed in which the GPU may still say that it is lost: after what
+ * WebGPU said of it, and after a promise that failed, which mostly means just that. */
+const SAID_MS = 250, FAILED_MS = 1000;
 
 /** One GPUDevice. Errors that WebGPU reports later reject the next read: never silent zeros. */
 export class Device {
@@ -304,7 +305,9 @@ export class Device {
     const first = errors.find((e) => e);
     const refused = first ? saidOf(first) : this.failure;
     this.failure = null;
-    if (refused !== null) throw new DeviceError(`the GPU refused ${what}: ${refused}`);
+    if (refused !== null) {
+      throw await this.#typed(new DeviceError(`the GPU refused ${what}: ${refused}`));
+    }
   }
 
   /** What a promise comes to, or the loss of the device where that is first. A race with a promise
@@ -321,10 +324,11 @@ export class Device {
   /** An error as ours: a browser may say what failed before it says that the device is lost.
    * @param {unknown} error @returns {Promise<WebrtError>} */
   async #typed(error) {
-    if (error instanceof WebrtError) return error;
-    const soon = new Promise((resolve) => { setTimeout(resolve, LOSS_MS); });
-    await this.#orLost(soon).catch(() => {});
-    return this.lostError ?? new DeviceError(`the GPU refused a run: ${messageOf(error)}`);
+    const ms = error instanceof WebrtError ? SAID_MS : FAILED_MS;
+    await this.#orLost(new Promise((resolve) => { setTimeout(resolve, ms); })).catch(() => {});
+    if (this.lostError) return this.lostError;
+    return error instanceof WebrtError ? error
+      : new DeviceError(`the GPU refused a run: ${messageOf(error)}`);
   }
 
   /** A mappable buffer of at least `size` bytes: the last one, where it is large enough.
@@ -362,15 +366,15 @@ export class Device {
     }
   }
 
-  /** @param {GPUBuffer} buffer */
-  free(buffer) {
-    this.buffers.delete(buffer);
-    buffer.destroy();
   /** What is allocated, for people. @returns {{label: string, bytes: number}[]} */
   held() {
     return [...this.buffers].map(({ label, size }) => ({ label, bytes: size }));
   }
 
+  /** @param {GPUBuffer} buffer */
+  free(buffer) {
+    this.buffers.delete(buffer);
+    buffer.destroy();
   }
 
   /** @param {string} reason */

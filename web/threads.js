@@ -58,16 +58,16 @@ export class Threads {
   static async start(count, memory, assets) {
     const starting = Array.from({ length: count }, () => startWorker(assets));
     const ended = await Promise.allSettled(starting);
-    const workers = ended.flatMap((e) => (e.status === "fulfilled" ? [e.value] : []));
+    const started = ended.flatMap((e) => (e.status === "fulfilled" ? [e.value] : []));
+    const workers = started.map(({ worker }) => worker);
     const refused = ended.find((e) => e.status === "rejected");
     if (refused) {
       workers.forEach((worker) => worker.terminate());
       throw /** @type {PromiseRejectedResult} */ (refused).reason;
     }
     const threads = new Threads(workers);
-    const lives = workers.map(() => lifeOf());
-    await threads.#ask((j) => ({ type: "start", worker: j, workers: count, memory, life: lives[j] }));
-    for (const life of lives) threads.#watch(life);
+    for (const { life } of started) threads.#watch(life);
+    await threads.#ask((worker) => ({ type: "start", worker, workers: count, memory }));
     return threads;
   }
 
@@ -161,15 +161,15 @@ export class Threads {
   }
 }
 
-/** A name for a worker's lock; null where pages have no locks. @returns {string | null} */
-const lifeOf = () => (globalThis.navigator?.locks ? `webrt ${crypto.randomUUID()}` : null);
-
-/** @param {string | URL} [assets] @returns {Promise<Worker>} */
+/** A worker and the name of the lock that it holds, if it does.
+ * @param {string | URL} [assets] @returns {Promise<{worker: Worker, life: string | null}>} */
 async function startWorker(assets) {
   const ways = assets ? [() => assetWorker("wasm-worker.js", assets)] : [ownWorker,
     () => wrappedWorker(new URL("./wasm-worker.js", import.meta.url))];
   try {
-    return await firstReady(ways);
+    let life = null;
+    const worker = await firstReady(ways, (message) => { ({ life } = message); });
+    return { worker, life };
   } catch (error) {
     const reason = messageOf(error);
     throw new DeviceError(`a wasm worker can't start${reason && `: ${reason}`}; the page's `
@@ -208,12 +208,12 @@ export function wrappedWorker(file) {
 }
 
 /** The first worker that says that it is there. @param {readonly (() => Worker)[]} ways
- * @returns {Promise<Worker>} */
-export async function firstReady(ways) {
+ * @param {(message: any) => void} [hear] what it says @returns {Promise<Worker>} */
+export async function firstReady(ways, hear) {
   let reason = "";
   for (const way of ways) {
     try {
-      return await ready(way());
+      return await ready(way(), hear);
     } catch (error) {
       reason ||= messageOf(error);
     }
@@ -221,10 +221,13 @@ export async function firstReady(ways) {
   throw new Error(reason);
 }
 
-/** @param {Worker} worker @returns {Promise<Worker>} */
-function ready(worker) {
+/** @param {Worker} worker @param {(message: any) => void} [hear] @returns {Promise<Worker>} */
+function ready(worker, hear) {
   return new Promise((resolve, reject) => {
-    worker.onmessage = () => resolve(worker);
+    worker.onmessage = ({ data }) => {
+      hear?.(data);
+      resolve(worker);
+    };
     worker.onerror = (event) => {
       event.preventDefault();
       worker.terminate();

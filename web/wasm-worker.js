@@ -13,9 +13,7 @@ const TURN = 16, PROGRAM = 32, SCRATCH = 48, STRIDE = 64, CONTROL_WORDS = 80;
  *   | {kind: "replay", program: number, scratch: number, stride: number}
  *   | {kind: "exercise", calls: Call[], scratch: number, ms: number, left: number}
  *   | {kind: "park"}} Operation */
-/** `life`: the name of a lock that this worker holds for as long as it lives.
- * @typedef {{type: "start", worker: number, workers: number, memory: WebAssembly.Memory | null,
- *     life: string | null}
+/** @typedef {{type: "start", worker: number, workers: number, memory: WebAssembly.Memory | null}
  *   | {type: "load", module: WebAssembly.Module}
  *   | {type: "run", id: number, pages: number, operations: Operation[]}} Message */
 
@@ -40,16 +38,24 @@ page.onmessage = ({ data }) => {
     page.postMessage({ type: "failed", message: String(/** @type {any} */ (error)?.message ?? error) });
   }
 };
-page.postMessage({ type: "ready" });
+live();
+
+/** Say that this worker is there, and hold a lock for as long as it is: where pages have locks, that is
+ * how they learn that a worker is gone. */
+function live() {
+  const { locks } = globalThis.navigator;
+  const life = locks ? `webrt ${crypto.randomUUID()}` : null;
+  /** @param {string | null} held */
+  const say = (held) => page.postMessage({ type: "ready", life: held });
+  if (!life) say(null);
+  else locks.request(life, () => new Promise(() => say(life))).catch(() => say(null));
+}
 
 /** @param {Message & {type: "start"}} message */
 function start(message) {
   ({ worker, workers } = message);
   memory = message.memory ?? new WebAssembly.Memory({ initial: 2, maximum: 65536 });
-  const done = () => page.postMessage({ type: "done" });
-  const { life } = message;
-  if (life === null) done();
-  else navigator.locks.request(life, () => new Promise(done)).catch(done);
+  page.postMessage({ type: "done" });
 }
 
 /** The first module's table is the one that programs name; later ones' entries are added to it.

@@ -102,6 +102,11 @@ export declare class Device {
     /** Wait until the GPU has taken what was queued so far; throws what it refused of it, once.
      * @param {string} [what] */
     settle(what?: string): Promise<void>;
+    /** What is allocated, for people. @returns {{label: string, bytes: number}[]} */
+    held(): {
+        label: string;
+        bytes: number;
+    }[];
     /** @param {GPUBuffer} buffer */
     free(buffer: GPUBuffer): void;
     /** Give everything back; the device can't be used afterwards. */

@@ -60,5 +60,5 @@ export declare function checkOrigin(url: string): void;
  * file served without that header has not. @param {URL} file */
 export declare function wrappedWorker(file: URL): Worker;
 /** The first worker that says that it is there. @param {readonly (() => Worker)[]} ways
- * @returns {Promise<Worker>} */
-export declare function firstReady(ways: readonly (() => Worker)[]): Promise<Worker>;
+ * @param {(message: any) => void} [hear] what it says @returns {Promise<Worker>} */
+export declare function firstReady(ways: readonly (() => Worker)[], hear?: (message: any) => void): Promise<Worker>;

@@ -42,7 +42,6 @@ export type Message = {
     worker: number;
     workers: number;
     memory: WebAssembly.Memory | null;
-    life: string | null;
 } | {
     type: "load";
     module: WebAssembly.Module;
