@@ -165,8 +165,6 @@ export class Tuning {
     }
   }
 
-  /** Bring what is known to its speed. */
-  async warm() {
   /** The record of the kernel that serves a problem at these dims, and whose it is.
    * @param {number} problem @param {Bindings} dims @returns {{best: import("./records.js").Trial | null,
    *   default: number, from: string} | null} */
@@ -183,6 +181,8 @@ export class Tuning {
     return null;
   }
 
+  /** Bring what is known to its speed. */
+  async warm() {
     const all = [...this.serving.values()];
     const dims = Object.assign(exampleBindings(this.pack), ...all.map((t) => t.dims));
     if (this.gpu && all.length) await warm(this.pack, this.gpu, all, dims).catch(() => {});
