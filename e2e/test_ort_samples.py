@@ -164,3 +164,79 @@ def test_every_way_to_run(chromium: Chromium, product: Path, tmp_path: Path) -> 
     (tmp_path / "index.html").write_text(f"<!DOCTYPE html><body>{''.join(scripts)}</body>")
     found = written(chromium, tmp_path, product)
     assert json.loads(found.removeprefix("done ")) == [",".join(map(str, ANSWER))] * 8
+
+
+TYPED = """import ort, { type Env } from "webrt";
+import * as all from "webrt";
+
+const options: all.InferenceSession.SessionOptions = {
+  executionProviders: ["webgpu", { name: "webgpu", preferredLayout: "NCHW" }, "wasm"],
+  graphOptimizationLevel: "all", enableMemPattern: false, enableCpuMemArena: false,
+  freeDimensionOverrides: { batch: 1 }, logSeverityLevel: 0,
+  extra: { session: { disable_prepacking: "1" } },
+  preferredOutputLocation: { hidden: "gpu-buffer" },
+};
+const env: Env = ort.env;
+env.logLevel = "verbose";
+env.wasm.numThreads = 1;
+env.wasm.simd = true;
+env.wasm.proxy = false;
+env.wasm.wasmPaths = "dist/";
+env.webgpu.profiling = { mode: "default", ondata: (data) => { console.log(data); } };
+
+export async function chain(url: string): Promise<Float32Array> {
+  const gpu: GPUDevice = await env.webgpu.device;
+  const session: all.InferenceSession = await ort.InferenceSession.create(url, options);
+  const ids = new all.Tensor("int64", BigInt64Array.of(1n), [1, 1]);
+  const first: bigint = ids.data[0];
+  const scale: all.TypedTensor<"float32"> = new ort.Tensor("float32", [1, 2, 3, 4], [4]);
+  const feeds: all.InferenceSession.FeedsType = { ids, scale };
+  const results = await session.run(feeds, ["hidden"], { tag: String(first) });
+  const buffer: GPUBuffer = results.hidden.gpuBuffer;
+  const kept = all.Tensor.fromGpuBuffer(buffer, { dataType: "float32", dims: [4] });
+  const made: Record<string, all.Tensor> = { scale: kept };
+  const location: all.Tensor.DataLocation = kept.location;
+  const { pooled }: all.InferenceSession.ReturnType = await session.run(
+    { ...made, ids }, { pooled: null }, { logSeverityLevel: 2 });
+  const metadata: readonly all.InferenceSession.ValueMetadata[] = session.inputMetadata;
+  console.log(location, metadata[0].shape, pooled.size, gpu.label);
+  const data: Float32Array = await kept.getData(true);
+  await using other = await all.InferenceSession.create(url);
+  using tensor = (await other.run(feeds, { tag: "x" })).pooled;
+  tensor.reshape([4]).dispose();
+  session.startProfiling();
+  session.endProfiling();
+  await session.release();
+  // @ts-expect-error there is no such level
+  env.logLevel = "loud";
+  // @ts-expect-error an int64 tensor's data are no floats
+  const wrong: Float32Array = ids.data;
+  return data ?? wrong;
+}
+"""
+
+
+@pytest.mark.parametrize("libraries", ["es2023,dom", "es2023,dom,esnext.disposable"])
+def test_a_typescript_program_for_onnxruntime_web_has_its_types(
+    tmp_path: Path, libraries: str
+) -> None:
+    """Without `using`, an older `lib` is enough."""
+    program = TYPED
+    if "disposable" not in libraries:
+        program = program.replace("await using", "const").replace("using", "const")
+    (tmp_path / "program.ts").write_text(program)
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "webrt").symlink_to(ROOT / "web")
+    tsc = [
+        "node",
+        str(MODULES / "typescript" / "bin" / "tsc"),
+        "program.ts",
+        "--strict",
+        "--noEmit",
+    ]
+    options = ["--target", "es2022", "--module", "es2022", "--moduleResolution", "bundler"]
+    more = ["--preserveSymlinks", "--types", "", "--lib", libraries]
+    done = subprocess.run(
+        [*tsc, *options, *more], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout

@@ -9,8 +9,8 @@ import { Tensor } from "./tensor.js";
 /** What an error becomes. @typedef {{name: string, message: string, stack?: string}} SentError */
 /** What a session says of itself; it changes as tuning goes, and where another device takes over.
  * @typedef {Pick<InferenceSession, "deviceInfo" | "float16" | "compiledKernels">} State */
-/** What stays as it is. @typedef {Pick<InferenceSession, "inputNames" | "outputNames" |
- *   "inputMetadata" | "outputMetadata">} Signature */
+/** @typedef {"inputNames" | "outputNames" | "inputMetadata" | "outputMetadata"} Fixed */
+/** What stays as it is. @typedef {Pick<InferenceSession, Fixed>} Signature */
 /** What the page asks for: each is answered but `abort`, which ends request `id` or, without one,
  * what the session's own signal would.
  * @typedef {{type: "create", id: number, lock: string, source: any, options: any}

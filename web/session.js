@@ -21,6 +21,12 @@ import { Tensor, fromStorage } from "./tensor.js";
 /** @typedef {import("./ort-types.js").RunOptions} RunOptions */
 /** @typedef {import("./ort-types.js").Fetches} Fetches */
 /** @typedef {import("./ort-types.js").Asked} Asked */
+/** @typedef {Options} InferenceSession.SessionOptions */
+/** @typedef {import("./ort-types.js").RunOptions} InferenceSession.RunOptions */
+/** @typedef {Feeds} InferenceSession.FeedsType */
+/** @typedef {readonly string[] | Fetches} InferenceSession.FetchesType */
+/** @typedef {Record<string, Tensor>} InferenceSession.ReturnType */
+/** @typedef {Metadata} InferenceSession.ValueMetadata */
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
@@ -155,6 +161,32 @@ export class InferenceSession {
     return signal ? unlessAborted(result, signal) : result;
   }
 
+  /** Give the device's memory back, after the runs that are under way. @returns {Promise<void>} */
+  async release() {
+    if (this.#released) return;
+    this.#released = true;
+    this.#tuning?.stop();
+    this.#recovery?.stop();
+    await this.#tail;
+    this.#device.close();
+    await this.#origin?.files.keeping;
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.release();
+  }
+
+  [Symbol.dispose]() {
+    this.release();
+  }
+
+  /** The GPUDevice that this runs on, to make buffers for `Tensor.fromGpuBuffer`; null on the CPU.
+   * @returns {GPUDevice | null} */
+  get gpuDevice() {
+    return /** @type {{gpu?: GPUDevice}} */ (this.#device).gpu ?? null;
+  }
+
+  /** For the sake of onnxruntime-web's programs: without effect. */
   /**
    * Run the check vectors that the pack ships on this device, with the kernels that serve now; where
    * an output is wrong, the first step that writes something wrong is named.
@@ -195,32 +227,6 @@ export class InferenceSession {
     return result;
   }
 
-  /** Give the device's memory back, after the runs that are under way. @returns {Promise<void>} */
-  async release() {
-    if (this.#released) return;
-    this.#released = true;
-    this.#tuning?.stop();
-    this.#recovery?.stop();
-    await this.#tail;
-    this.#device.close();
-    await this.#origin?.files.keeping;
-  }
-
-  [Symbol.asyncDispose]() {
-    return this.release();
-  }
-
-  [Symbol.dispose]() {
-    this.release();
-  }
-
-  /** The GPUDevice that this runs on, to make buffers for `Tensor.fromGpuBuffer`; null on the CPU.
-   * @returns {GPUDevice | null} */
-  get gpuDevice() {
-    return /** @type {{gpu?: GPUDevice}} */ (this.#device).gpu ?? null;
-  }
-
-  /** For the sake of onnxruntime-web's programs: without effect. */
   startProfiling() {}
 
   /** For the sake of onnxruntime-web's programs: without effect. */

@@ -1,4 +1,5 @@
 // Tensor: typed host data with dims, and its conversion to and from device storage.
+/// <reference lib="esnext.disposable" preserve="true" />
 
 import { ShapeError, UsageError } from "./errors.js";
 import { narrowed, widened } from "./halves.js";
@@ -37,7 +38,11 @@ export const TYPES = {
 export const isType = (type) => typeof type === "string" && Object.hasOwn(TYPES, type);
 
 /** @typedef {import("./ort-types.js").GpuBufferOptions} GpuBufferOptions */
+/** @typedef {import("./ort-types.js").DataTypeMap} DataTypeMap */
 /** @typedef {import("./ort-types.js").Location} Location */
+/** @typedef {keyof DataTypeMap} Tensor.Type */
+/** @typedef {TypedArray} Tensor.DataType */
+/** @typedef {Location} Tensor.DataLocation */
 
 /** What `fromGpuBuffer` gives the constructor. */
 class Lent {
@@ -49,7 +54,10 @@ class Lent {
   }
 }
 
-/** Typed data with dims, in the host's memory or in a GPU buffer, in onnxruntime-web's shape. */
+/**
+ * Typed data with dims, in the host's memory or in a GPU buffer, in onnxruntime-web's shape.
+ * @template {Type} [T=Type]
+ */
 export class Tensor {
   /** @type {TypedArray | null} */
   #data = null;
@@ -64,17 +72,18 @@ export class Tensor {
    * `new Tensor(type, data, dims?)` or `new Tensor(data, dims?)` with a typed array or booleans.
    * Data may be a plain array. A float16 tensor holds a Float16Array; its bits in a Uint16Array
    * where the engine has none.
-   * @param {Type | TypedArray | Uint8ClampedArray | readonly boolean[]} type
+   * @param {T | TypedArray | Uint8ClampedArray | readonly boolean[]} type
    * @param {TypedArray | Uint8ClampedArray | readonly (number | bigint | boolean)[] | readonly number[]} [data]
    * @param {readonly number[]} [dims]
    */
   constructor(type, data, dims) {
     if (typeof type !== "string") {
-      [dims, data, type] = [/** @type {readonly number[]} */ (data), type, typeOf(type)];
+      [dims, data, type] = [
+        /** @type {readonly number[]} */ (data), type, /** @type {T} */ (typeOf(type))];
     }
     if (!isType(type)) throw new UsageError(`tensor: unknown type ${JSON.stringify(type)}`);
-    /** @type {Type} */
-    this.type = type;
+    /** @type {T} */
+    this.type = /** @type {T} */ (type);
     if (data instanceof Lent) [this.#lent, this.#location] = [data, "gpu-buffer"];
     else this.#data = toArray(type, data);
     const shape = dims === undefined && this.#data ? [this.#data.length] : Array.from(dims ?? []);
@@ -94,10 +103,11 @@ export class Tensor {
   /**
    * A tensor over a GPU buffer, whose elements lie there as ONNX has them: int64 in 8 bytes, bool in
    * one. To feed it, make the buffer on `session.gpuDevice`, and leave it alone until the run is over.
-   * @param {GPUBuffer} buffer @param {GpuBufferOptions} options @returns {Tensor}
+   * @template {Type} [T="float32"] @param {GPUBuffer} buffer
+   * @param {import("./ort-types.js").GpuBufferOptions<T>} options @returns {Tensor<T>}
    */
   static fromGpuBuffer(buffer, options) {
-    const { dataType = "float32", dims } = options ?? {};
+    const { dataType = /** @type {T} */ ("float32"), dims } = options ?? {};
     if (typeof buffer?.mapAsync !== "function") {
       throw new UsageError("Tensor.fromGpuBuffer: expected a GPUBuffer");
     }
@@ -108,8 +118,8 @@ export class Tensor {
     return new Tensor(dataType, /** @type {any} */ (new Lent(buffer, options)), dims);
   }
 
-  /** A tensor over data that stay where they are, as every tensor's do. @param {Type} type
-   * @param {TypedArray} data @param {readonly number[]} [dims] */
+  /** A tensor over data that stay where they are, as every tensor's do. @template {Type} T
+   * @param {T} type @param {DataTypeMap[T]} data @param {readonly number[]} [dims] */
   static fromPinnedBuffer(type, data, dims) {
     return new Tensor(type, data, dims);
   }
@@ -119,10 +129,10 @@ export class Tensor {
     return this.#location;
   }
 
-  /** The data, where they are in the host's memory. @returns {TypedArray} */
+  /** The data, where they are in the host's memory. @returns {DataTypeMap[T]} */
   get data() {
     this.#check();
-    if (this.#data) return this.#data;
+    if (this.#data) return /** @type {DataTypeMap[T]} */ (this.#data);
     throw new UsageError("the tensor's data are on the GPU: `await tensor.getData()` downloads them");
   }
 
@@ -134,7 +144,7 @@ export class Tensor {
   }
 
   /** The data, downloaded if they are on the GPU; from then on they are in the host's memory.
-   * @param {boolean} [releaseData] give the GPU buffer back then @returns {Promise<TypedArray>} */
+   * @param {boolean} [releaseData] give the GPU buffer back then @returns {Promise<DataTypeMap[T]>} */
   async getData(releaseData = false) {
     this.#check();
     if (!this.#data) {
@@ -150,7 +160,7 @@ export class Tensor {
       this.#location = "cpu";
     }
     if (releaseData) this.#giveBack();
-    return this.#data;
+    return this.data;
   }
 
   /** Let go of the data, and of the GPU buffer where the tensor has one of its own: from then on only
@@ -166,7 +176,7 @@ export class Tensor {
     this.dispose();
   }
 
-  /** The same data with other dims. @param {readonly number[]} dims @returns {Tensor} */
+  /** The same data with other dims. @param {readonly number[]} dims @returns {Tensor<T>} */
   reshape(dims) {
     this.#check();
     if (this.#data) return new Tensor(this.type, this.#data, dims);

@@ -11,6 +11,9 @@ import { Tensor } from "./tensor.js";
 
 export * from "./errors.js";
 export { InferenceSession, Tensor, clearCache, env };
+/** @typedef {import("./ort-types.js").Env} Env */
+/** @typedef {import("./tensor.js").Type} Type */
+/** @template {Type} T @typedef {Tensor<T>} TypedTensor */
 /** For `import ort from "webrt"`. */
 export default { InferenceSession, Tensor, clearCache, env };
 

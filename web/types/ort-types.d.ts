@@ -1,6 +1,20 @@
 export type Tensor = import("./tensor.js").Tensor;
 export type TypedArray = import("./tensor.js").TypedArray;
 export type Type = import("./tensor.js").Type;
+export type DataTypeMap = {
+    float32: Float32Array<ArrayBuffer>;
+    float64: Float64Array<ArrayBuffer>;
+    float16: Uint16Array<ArrayBuffer>;
+    int64: BigInt64Array<ArrayBuffer>;
+    uint64: BigUint64Array<ArrayBuffer>;
+    int32: Int32Array<ArrayBuffer>;
+    uint32: Uint32Array<ArrayBuffer>;
+    int16: Int16Array<ArrayBuffer>;
+    uint16: Uint16Array<ArrayBuffer>;
+    int8: Int8Array<ArrayBuffer>;
+    uint8: Uint8Array<ArrayBuffer>;
+    bool: Uint8Array<ArrayBuffer>;
+};
 export type Fetches = Readonly<Record<string, Tensor | null>>;
 export type Asked = Map<string, Tensor | null>;
 export type RunOptions = {
@@ -13,10 +27,10 @@ export type RunOptions = {
 };
 export type OutputLocation = "cpu" | "gpu-buffer" | Readonly<Record<string, "cpu" | "gpu-buffer">>;
 export type Location = "cpu" | "gpu-buffer" | "none";
-export type GpuBufferOptions = {
-    dataType?: Type;
+export type GpuBufferOptions<T extends Type = Type> = {
+    dataType?: T;
     dims: readonly number[];
-    download?: () => Promise<TypedArray>;
+    download?: () => Promise<DataTypeMap[T]>;
     dispose?: () => void;
 };
 export type Provider = {
@@ -81,6 +95,13 @@ export type Env = {
 /** @typedef {import("./tensor.js").Tensor} Tensor */
 /** @typedef {import("./tensor.js").TypedArray} TypedArray */
 /** @typedef {import("./tensor.js").Type} Type */
+/** The array of each type; a float16 tensor has a Float16Array where the engine has those.
+ * @typedef {{float32: Float32Array<ArrayBuffer>, float64: Float64Array<ArrayBuffer>,
+ *   float16: Uint16Array<ArrayBuffer>, int64: BigInt64Array<ArrayBuffer>,
+ *   uint64: BigUint64Array<ArrayBuffer>, int32: Int32Array<ArrayBuffer>,
+ *   uint32: Uint32Array<ArrayBuffer>, int16: Int16Array<ArrayBuffer>,
+ *   uint16: Uint16Array<ArrayBuffer>, int8: Int8Array<ArrayBuffer>, uint8: Uint8Array<ArrayBuffer>,
+ *   bool: Uint8Array<ArrayBuffer>}} DataTypeMap */
 /** Outputs by name: null, or a tensor that the result goes into.
  * @typedef {Readonly<Record<string, Tensor | null>>} Fetches */
 /** What a run makes, in order: null, or a tensor for the result.
@@ -95,7 +116,8 @@ export type Env = {
  * @typedef {"cpu" | "gpu-buffer" | "none"} Location */
 /** `download` fetches the data for `getData`, `dispose` gives the buffer back; without them the
  * tensor has no data for the CPU, and the buffer stays the caller's.
- * @typedef {{dataType?: Type, dims: readonly number[], download?: () => Promise<TypedArray>,
+ * @template {Type} [T=Type]
+ * @typedef {{dataType?: T, dims: readonly number[], download?: () => Promise<DataTypeMap[T]>,
  *   dispose?: () => void}} GpuBufferOptions */
 /** `device` is the page's own GPUDevice; the rest is accepted, and without effect.
  * @typedef {{name: string, device?: any, [more: string]: unknown}} Provider */

@@ -4,6 +4,12 @@ import { InferenceSession } from "./session.js";
 import { Tensor } from "./tensor.js";
 export * from "./errors.js";
 export { InferenceSession, Tensor, clearCache, env };
+export type Env = import("./ort-types.js").Env;
+export type Type = import("./tensor.js").Type;
+export type TypedTensor<T extends Type> = Tensor<T>;
+/** @typedef {import("./ort-types.js").Env} Env */
+/** @typedef {import("./tensor.js").Type} Type */
+/** @template {Type} T @typedef {Tensor<T>} TypedTensor */
 /** For `import ort from "webrt"`. */
 declare const _default: {
     InferenceSession: typeof InferenceSession;
