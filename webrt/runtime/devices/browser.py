@@ -18,12 +18,20 @@ from typing import Any
 
 import js
 from pyodide.code import run_js
-from pyodide.ffi import JsException, can_run_sync, create_proxy, run_sync, to_js
+from pyodide.ffi import (
+    JsException,
+    can_run_sync,
+    create_once_callable,
+    create_proxy,
+    run_sync,
+    to_js,
+)
 
 from webrt.errors import CompileError, DeviceError, DeviceLostError, PackError, UsageError
 from webrt.pack.format import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
+    MAX_RECORDS_BYTES,
     ChecksFile,
     RecordsFile,
     Shard,
@@ -78,8 +86,8 @@ async def open_device(
         try:
             return BrowserDevice(await opening)
         except asyncio.CancelledError:
-            closing = run_js("(opening) => void opening.then((device) => device.close(), () => {})")
-            closing(opening)
+            # Where it fails, there is nothing to give back.
+            opening.then(create_once_callable(lambda device: device.close()), js.Object)
             raise
 
 
@@ -108,8 +116,6 @@ async def fetched_records(url: str, file: str) -> bytes | None:
     data = await _fetch(f"{place}/{file}", MAX_RECORDS_BYTES)
     return None if data is None else bytes(data)
 
-
-MAX_RECORDS_BYTES = 16 << 20
 
 _linked: dict[str, str] = {}
 """URLs of this wheel's modules, by their names, once one was needed."""
