@@ -244,10 +244,6 @@ def _kernel(field: Field, known: frozenset[str]) -> KernelEntry:
         wgsl=field.member("wgsl").text(MAX_WGSL_BYTES, 1),
         work=field.member("work").dim(known),
     )
-
-
-def _binding(field: Field) -> Binding:
-    name = field.member("name").text(64, 1)
     if field.has("cost"):  # for players: here a problem tells it itself
         cost = field.member("cost")
         cost.member("bytes").dim(known)
@@ -255,6 +251,10 @@ def _binding(field: Field) -> Binding:
         if cost.has("wide"):
             cost.member("wide").dim(known)
     return made
+
+
+def _binding(field: Field) -> Binding:
+    name = field.member("name").text(64, 1)
     if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
         raise field.member("name").expected("an identifier")
     dtype = DType(field.member("dtype").choice(*_STORED))
