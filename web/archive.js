@@ -34,6 +34,10 @@ export class HeldFiles extends Files {
     return files;
   }
 
+  async rereadable() {
+    return true;
+  }
+
   /** @param {number} start @param {number} end @returns {Promise<Uint8Array<ArrayBuffer>>} a copy */
   async #slice(start, end) {
     const { source } = this;

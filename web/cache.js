@@ -54,6 +54,16 @@ export class FileCache {
     return this.#read(`${ROOT}manifest?${encodeURIComponent(url.href)}`);
   }
 
+  /** What was noted under a key. @param {string} key */
+  note(key) {
+    return this.#read(`${ROOT}note?${encodeURIComponent(key)}`);
+  }
+
+  /** @param {string} key @param {Uint8Array<ArrayBuffer>} data */
+  keepNote(key, data) {
+    return this.#write(`${ROOT}note?${encodeURIComponent(key)}`, data);
+  }
+
   /** @param {URL} url @param {Uint8Array<ArrayBuffer>} data */
   async keepManifest(url, data) {
     await this.#write(`${ROOT}manifest?${encodeURIComponent(url.href)}`, data);

@@ -43,7 +43,7 @@ export async function openDevice(options = {}) {
   const errors = [];
   for (const name of names) {
     try {
-      return await openOne(name, options);
+      return because("it is what the page asks for", await openOne(name, options));
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
       errors.push(error);
@@ -57,10 +57,21 @@ export async function openDevice(options = {}) {
 async function openOne(name, options) {
   if (name === "webgpu") return openGpu(options);
   if (name === "wasm") return openCpu(options);
-  const gpu = await openGpu(options).catch(() => null);
-  if (gpu && gpu.info.adapterClass !== "cpu") return gpu;
-  gpu?.close();
-  return openCpu(options);
+  const gpu = await openGpu(options).catch((error) => messageOf(error));
+  if (typeof gpu !== "string" && gpu.info.adapterClass !== "cpu") return because(AUTO_GPU, gpu);
+  if (typeof gpu !== "string") gpu.close();
+  const reason = typeof gpu === "string" ? gpu
+    : `the GPU is one in software, ${gpu.info.adapter}: slower than the CPU's own kernels`;
+  return because(`auto: ${reason}`, await openCpu(options));
+}
+
+/** The reason of a GPU that `auto` has found, before it is compared with the CPU (auto.js). */
+export const AUTO_GPU = "auto: a GPU";
+
+/** @param {string} reason @param {Device} device */
+function because(reason, device) {
+  device.info.reason ??= reason;
+  return device;
 }
 
 // A page loads the code of the device that it runs on, and of no other.

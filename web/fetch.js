@@ -46,6 +46,11 @@ export class Files {
     return new Files(this.base, this.kept);
   }
 
+  /** Whether reading it all once more downloads nothing. @returns {Promise<boolean>} */
+  async rereadable() {
+    return await this.cache !== null;
+  }
+
   /** End what is being downloaded: nobody wants it any more. */
   stop() {
     this.progress.over = true;

@@ -18,6 +18,7 @@ const { DeviceError, DeviceLostError, UsageError, WebrtError, messageOf } = erro
 /** @typedef {import("./session.js").Options} Options */
 /** @typedef {import("./bind.js").Feeds} Feeds */
 /** @typedef {import("./records.js").Outcome} Outcome */
+/** @typedef {import("./auto.js").Times} Times */
 /** @typedef {{resolve: (value: any) => void, reject: (error: unknown) => void}} Waiting */
 
 /** Options that are URLs, which mean another thing in a worker where they are relative. */
@@ -120,8 +121,8 @@ class RemoteSession extends InferenceSession {
   #released = null;
 
   /** @param {Link} link @param {Signature} signature @param {State} state
-   * @param {Promise<Outcome | null>} tuned */
-  constructor(link, signature, state, tuned) {
+   * @param {{tuned: Promise<Outcome | null>, compared: Promise<Times | null>}} later */
+  constructor(link, signature, state, { tuned, compared }) {
     super(/** @type {any} */ ({
       pack: { inputs: [], outputs: [] }, device: { info: state.deviceInfo },
       kernels: { compiled: 0 }, shapes: null, float16: state.float16 }));
@@ -129,6 +130,7 @@ class RemoteSession extends InferenceSession {
     Object.assign(this, signature, state);
     link.changed = (now) => Object.assign(this, now);
     this.tuned = tuned;
+    this.compared = compared;
   }
 
   /** @param {Feeds} feeds @param {Parameters<InferenceSession["run"]>[1]} [fetches]
@@ -227,13 +229,13 @@ export async function createRemote(source, { signal, onProgress, worker, ...opti
   const stop = () => link.end(/** @type {Error} */ (signal?.reason));
   if (signal?.aborted) stop();
   signal?.addEventListener("abort", stop, { once: true });
-  /** @type {(outcome: any) => void} */
-  let ended = () => {};
-  /** @type {Promise<Outcome | null>} */
-  const tuned = new Promise((resolve) => { ended = resolve; });
+  /** @type {Record<string, (value: any) => void>} */
+  const settle = {};
+  const later = (/** @type {string} */ name) => new Promise((resolve) => { settle[name] = resolve; });
+  const promised = { tuned: later("tuned"), compared: later("compared") };
   link.hear = (reply) => {
     if (reply.type === "progress") tell(onProgress, reply.info, isUrl ? String(source) : null);
-    else if (reply.type === "tuned") ended(reply.outcome);
+    else if (reply.type === "tuned" || reply.type === "compared") settle[reply.type](reply.value);
   };
   /** @type {State | undefined} */
   let state;
@@ -244,7 +246,7 @@ export async function createRemote(source, { signal, onProgress, worker, ...opti
     const request = { type: "create", lock, source: given,
       options: { ...options, ...Object.fromEntries(urls) } };
     const signature = await link.ask(request, transfer);
-    const session = new RemoteSession(link, signature, /** @type {State} */ (state), tuned);
+    const session = new RemoteSession(link, signature, /** @type {State} */ (state), promised);
     signal?.removeEventListener("abort", stop);
     signal?.addEventListener("abort", () => link.worker.postMessage({ type: "abort", id: null }),
       { once: true, signal: link.ending.signal });

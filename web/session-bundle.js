@@ -2,6 +2,7 @@
 // unless its configuration says otherwise), so whatever is imported dynamically stands here too.
 
 import * as archive from "./archive.js";
+import * as auto from "./auto.js";
 import * as device from "./device.js";
 import * as flowRead from "./flow-read.js";
 import * as flow from "./flow.js";
@@ -13,4 +14,4 @@ import * as warm from "./warm.js";
 import * as wasm from "./wasm.js";
 
 // Used, or bundlers would leave them out here, and cut them off as files of their own there.
-/** @type {any} */ (globalThis).webrt = [archive, device, flowRead, flow, gpuTensor, recover, tune, warm, wasm];
+/** @type {any} */ (globalThis).webrt = [archive, auto, device, flowRead, flow, gpuTensor, recover, tune, warm, wasm];

@@ -18,7 +18,8 @@ import { Tensor } from "./tensor.js";
  *   | {type: "call", id: number, method: string, args: unknown[]}
  *   | {type: "abort", id: number | null} | {type: "release", id: number}} Request */
 /** @typedef {{type: "held"} | {type: "progress", info: import("./progress.js").ProgressInfo}
- *   | {type: "tuned", outcome: import("./records.js").Outcome | null}
+ *   | {type: "tuned", value: import("./records.js").Outcome | null}
+ *   | {type: "compared", value: import("./auto.js").Times | null}
  *   | {type: "answer", id: number, value?: any} | {type: "error", id: number, error: SentError}} Reply */
 
 /** @type {{postMessage: (message: unknown, transfer?: Transferable[]) => void,
@@ -61,7 +62,8 @@ async function create({ lock, source, options }) {
     ...options, signal: stopping.signal,
     onProgress: (info) => say({ type: "progress", info }),
   });
-  session.tuned.then((outcome) => say({ type: "tuned", outcome }));
+  session.tuned.then((value) => say({ type: "tuned", value }));
+  session.compared.then((value) => say({ type: "compared", value }));
   const { inputNames, outputNames, inputMetadata, outputMetadata } = session;
   return { inputNames, outputNames, inputMetadata, outputMetadata };
 }
@@ -98,9 +100,13 @@ function received(feed) {
 }
 
 /** @param {Request & {type: "call"}} request */
-function call({ method, args }) {
-  if (typeof session[method] !== "function") throw new UsageError(`a session has no ${method}()`);
-  return session[method](...args);
+async function call({ method, args }) {
+  if (!["verify", "profile", "explain"].includes(method)) {
+    throw new UsageError(`a session has no ${method}()`);
+  }
+  const found = await session[method](...args);
+  // What can be called stays here: the page adds it anew.
+  return Object.fromEntries(Object.entries(found).filter(([, value]) => typeof value !== "function"));
 }
 
 /** What the page doesn't know of the session yet. @returns {State | undefined} */

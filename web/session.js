@@ -1,7 +1,7 @@
 // InferenceSession: load a pack, run it. In the shape of onnxruntime-web's API.
 
 import { bind, checkSymbols, shapeOf } from "./bind.js";
-import { deviceNames, openDevice } from "./devices.js";
+import { AUTO_GPU, deviceNames, openDevice } from "./devices.js";
 import { withEnv } from "./env.js";
 import { DeviceLostError, UsageError } from "./errors.js";
 import { filesOf } from "./fetch.js";
@@ -55,6 +55,16 @@ export class InferenceSession {
   #ready = null;
   /** @type {import("./gpu-tensor.js").GpuPorts | null} for tensors in GPU buffers */
   #ports = null;
+  /** @type {typeof import("./auto.js") | null} compares devices, where they haven't been yet */
+  #auto = null;
+  /** @type {import("./auto.js").Session | null} a comparison under way */
+  #comparison = null;
+  /** @type {Promise<void> | null} */
+  #comparing = null;
+  /** @type {(times: import("./auto.js").Times | null) => void} */
+  #told = () => {};
+  /** Whether the page has something of this very device. */
+  #pinned = false;
 
   /** Use `InferenceSession.create`. @param {Loaded} loaded */
   constructor({ pack, device, kernels, shapes, float16 }) {
@@ -64,6 +74,9 @@ export class InferenceSession {
     /** What tuning came to, once it has ended; null where none was needed or wanted.
      * @type {Promise<import("./records.js").Outcome | null>} */
     this.tuned = Promise.resolve(null);
+    /** What a run takes on each device, once `device: "auto"` has compared them; null where it need not.
+     * @type {Promise<import("./auto.js").Times | null>} */
+    this.compared = Promise.resolve(null);
     /** Names of the model's inputs, in its order. @type {readonly string[]} */
     this.inputNames = pack.inputs.map((p) => p.name);
     /** Names of the model's outputs, in its order. @type {readonly string[]} */
@@ -96,7 +109,7 @@ export class InferenceSession {
     options.signal?.throwIfAborted();
     if (options.worker && ways.remote) return (await ways.remote()).createRemote(source, options);
     const files = await filesOf(source, options);
-    const opening = openDevice(options);
+    let opening = openDevice(options);
     opening.catch(() => {}); // it is awaited below, after the manifest
     /** @type {Loaded | null} */
     let loaded = null;
@@ -104,6 +117,8 @@ export class InferenceSession {
       const pack = await files.manifest();
       checkSymbols(pack);
       const tuning = await tuningOf(pack, files, options);
+      opening = opening.then(async (device) => (device.info.reason !== AUTO_GPU ? device
+        : (await import("./auto.js")).better(device, pack, options)));
       loaded = await load(pack, files, opening, tuning).catch(async (error) => {
         if (!(error instanceof DeviceLostError)) throw error;
         const { Recovery } = await import("./recover.js");
@@ -118,6 +133,7 @@ export class InferenceSession {
       const session = new InferenceSession(loaded);
       session.#origin = { pack, files, tuning, options };
       await rehearsed(loaded);
+      await session.#prepare(pack, options, tuning);
       if (tuning) {
         await tuning.warm();
         session.#tuning = tuning;
@@ -151,6 +167,7 @@ export class InferenceSession {
     const pack = this.#pack;
     const bound = bind(pack, feeds);
     this.#tuning?.enter();
+    const unknown = this.#auto?.copyOf(feeds);
     const work = () => this.#once(
       pack === this.#pack ? bound : bind(this.#pack, feeds), asked); // a CPU stores no float16
     const result = this.#tail.then(() => {
@@ -158,6 +175,7 @@ export class InferenceSession {
       return this.#execute(work);
     });
     this.#tail = result.catch(() => {}).then(() => this.#tuning?.leave(bound.bindings));
+    if (unknown) result.then(() => this.#compare(unknown), () => {});
     return signal ? unlessAborted(result, signal) : result;
   }
 
@@ -167,6 +185,8 @@ export class InferenceSession {
     this.#released = true;
     this.#tuning?.stop();
     this.#recovery?.stop();
+    this.#comparison?.stop();
+    await this.#comparing;
     await this.#tail;
     this.#device.close();
     await this.#origin?.files.keeping;
@@ -183,7 +203,9 @@ export class InferenceSession {
   /** The GPUDevice that this runs on, to make buffers for `Tensor.fromGpuBuffer`; null on the CPU.
    * @returns {GPUDevice | null} */
   get gpuDevice() {
-    return /** @type {{gpu?: GPUDevice}} */ (this.#device).gpu ?? null;
+    const { gpu = null } = /** @type {{gpu?: GPUDevice}} */ (this.#device);
+    this.#pinned ||= gpu !== null;
+    return gpu;
   }
 
   /** For the sake of onnxruntime-web's programs: without effect. */
@@ -269,14 +291,59 @@ export class InferenceSession {
     if (!module || !this.#origin || this.#released) throw lost;
     this.#recovery = new module.Recovery(this.#origin);
     const loaded = await this.#recovery.run(lost, this.deviceInfo);
-    const { pack, device, shapes, float16 } = loaded;
-    [this.#pack, this.#device, this.#shapes] = [pack, device, shapes];
     this.#lost = null;
     this.#recovery = null;
-    this.deviceInfo = { ...device.info, recovered: this.deviceInfo.recovered + 1 };
+    this.#adopt(loaded, this.deviceInfo.recovered + 1);
+  }
+
+  /** Go on on another device. @param {Loaded} loaded @param {number} recovered */
+  #adopt({ pack, device, kernels, shapes, float16 }, recovered) {
+    [this.#pack, this.#device, this.#shapes] = [pack, device, shapes];
+    this.deviceInfo = { ...device.info, recovered };
     this.float16 = float16;
-    this.compiledKernels += loaded.kernels.compiled;
+    this.compiledKernels += kernels.compiled;
     this.#attach();
+  }
+
+  /** Where `auto` hasn't compared the devices yet: after the first answer, or before tuning begins.
+   * @param {Pack} pack @param {Options} options @param {Tuning | null} tuning */
+  async #prepare(pack, options, tuning) {
+    if (!this.deviceInfo.reason?.startsWith(AUTO_GPU)) return;
+    const auto = await import("./auto.js");
+    if (this.deviceInfo.reason !== auto.UNKNOWN) return;
+    this.#auto = auto;
+    this.compared = new Promise((resolve) => { this.#told = resolve; });
+    if (tuning) tuning.held = true;
+    if (options.tune === "now") await this.#compare(await auto.exampleFeeds(pack, options.dims));
+  }
+
+  /** Which device is faster? @param {Feeds} feeds of a run */
+  async #compare(feeds) {
+    const [auto, origin, device] = [this.#auto, this.#origin, this.#device];
+    this.#auto = null;
+    if (!auto || !origin || this.#released) return;
+    const free = () => !this.#released && !this.#lost && !this.#pinned && this.#device === device;
+    this.#comparison = {
+      stop: () => {},
+      between: (work) => {
+        const done = this.#tail.then(work);
+        this.#tail = done.catch(() => {});
+        return done;
+      },
+      serving: () => (free() ? { pack: this.#pack, shapes: this.#shapes, device } : null),
+      move: (loaded) => {
+        if (!free()) return false;
+        this.#adopt(loaded, this.deviceInfo.recovered);
+        device.close();
+        return true;
+      },
+    };
+    this.#comparing = auto.compare(this.#comparison, origin, feeds).catch(() => null).then((times) => {
+      if (this.#device === device) this.deviceInfo = { ...this.deviceInfo, reason: device.info.reason };
+      origin.tuning?.release(this.#pack, feeds);
+      this.#told(times);
+    });
+    await this.#comparing;
   }
 
   /** @param {Bound} bound @param {Asked} asked @returns {Promise<Record<string, Tensor>>} */
@@ -308,6 +375,7 @@ export class InferenceSession {
     const location = this.#origin?.options.preferredOutputLocation;
     if (!data.some((feed) => feed instanceof Tensor)
       && ![...asked].some(([name, given]) => staysOnGpu(name, given, location))) return null;
+    this.#pinned = true;
     const { GpuPorts } = await import("./gpu-tensor.js");
     this.#ports = GpuPorts.of(this.#ports, this.#pack, this.#device);
     return this.#ports.begin(data, outputs, asked, location);

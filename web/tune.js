@@ -1,7 +1,7 @@
 // Tuning in a page: what is known of this device serves at once, the rest is tried in a worker while
 // the session answers, and what was found is swapped in between two runs.
 
-import { scaled } from "./bind.js";
+import { bind, scaled } from "./bind.js";
 import { DeviceLostError, UsageError, messageOf } from "./errors.js";
 import { checkFile } from "./modules.js";
 import {
@@ -75,6 +75,8 @@ export class Tuning {
     this.asked = 0;
     /** @type {number | undefined} when the first trial could begin */
     this.opened = undefined;
+    /** Whether tuning in the background waits: the session may move to another device (auto.js). */
+    this.held = false;
     /** Whether the GPU stopped answering. */
     this.gpuGone = false;
     /** Settles when tuning has ended. @type {Promise<Outcome | null>} */
@@ -214,7 +216,7 @@ export class Tuning {
   leave(bindings) {
     this.turns.leave();
     const { tune, dims, _trials } = this.options;
-    if (tune !== "background" || !["idle", "waiting"].includes(this.state)) return;
+    if (this.held || tune !== "background" || !["idle", "waiting"].includes(this.state)) return;
     if (this.state === "idle") this.asked = performance.now();
     this.state = "waiting";
     clearTimeout(this.timer);
@@ -222,6 +224,15 @@ export class Tuning {
       Math.max(0, this.asked + LONGEST_PAUSE_MS - performance.now()));
     const wanted = dims ? exampleBindings(this.pack, dims) : bindings;
     this.timer = setTimeout(() => this.#begin(wanted), pause);
+  }
+
+  /** Tuning needn't wait any more: the session stays on its device, where it ran on `feeds`.
+   * @param {Pack} pack @param {import("./bind.js").Feeds} feeds */
+  release(pack, feeds) {
+    this.held = false;
+    if (!this.session) return;
+    this.enter();
+    this.leave(bind(pack, feeds).bindings);
   }
 
   /** @param {Bindings} bindings */
@@ -455,7 +466,7 @@ function checkOptions({ symbols }, { budget, dims = {} }) {
 /** Values for the symbols: those given by the model's names, else a batch of 1 and dims of 128
  * (webrt/plan/example.py). @param {Pack} pack @param {Record<string, number>} [given]
  * @returns {Bindings} */
-function exampleBindings(pack, given = {}) {
+export function exampleBindings(pack, given = {}) {
   const first = new Set(pack.inputs.map(({ shape }) => shape[0]));
   const shown = pack.inputs.flatMap(({ shape }) => shape.map(scaled));
   const factors = Object.fromEntries(shown.filter((pair) => pair !== null));

@@ -1,0 +1,170 @@
+// `device: "auto"` where there is a hardware GPU: the pack is timed on the GPU and on the CPU, once, and
+// runs where it is faster; the next visit knows. The first answer never waits for it.
+
+import { bind } from "./bind.js";
+import { FileCache } from "./cache.js";
+import { openDevice } from "./devices.js";
+import { messageOf } from "./errors.js";
+import { load, rehearsed } from "./load.js";
+import { CODEGEN, deviceKey } from "./records.js";
+import { Tensor, TYPES } from "./tensor.js";
+
+/** @typedef {import("./manifest.js").Pack} Pack */
+/** @typedef {import("./protocol.js").Device} Device */
+/** @typedef {import("./load.js").Loaded} Loaded */
+/** @typedef {import("./bind.js").Feeds} Feeds */
+/** @typedef {import("./recover.js").Origin} Origin */
+/** Milliseconds of a run. @typedef {{webgpu: number, wasm: number}} Times */
+/** What the session lets a comparison do: run a piece of work between two runs, say what it serves
+ * with, move, and have the comparison stopped. @typedef {{stop: () => void, between: <T>(work: () => Promise<T>) => Promise<T>,
+ *   serving: () => Pick<Loaded, "pack" | "shapes" | "device"> | null,
+ *   move: (loaded: Loaded) => boolean}} Session */
+
+/** What a GPU is called that wasn't compared yet. */
+export const UNKNOWN = "auto: a GPU, which is compared with the CPU after the first answer";
+
+/** Runs on each device: the first isn't counted, the others as far as the time goes. */
+const RUNS = 7, MOST_MS = 2000;
+
+/** The CPU has to be faster by so much: where they are equal, the page's thread and battery prefer a GPU. */
+const LEAST_GAIN = 0.1;
+
+/** The device that was faster, where that is known; else the GPU.
+ * @param {Device} gpu @param {Pack} pack @param {import("./session.js").Options} options
+ * @returns {Promise<Device>} */
+export async function better(gpu, pack, options) {
+  const times = await recall(await keyOf(gpu, pack, options), options);
+  if (!times) {
+    gpu.info.reason = UNKNOWN;
+    return gpu;
+  }
+  if (!cpuWins(times)) {
+    gpu.info.reason = told("before", times);
+    return gpu;
+  }
+  gpu.close();
+  const cpu = await openDevice({ ...options, device: "wasm" });
+  cpu.info.reason = told("before", times);
+  return cpu;
+}
+
+/** @param {Times} times */
+const cpuWins = ({ webgpu, wasm }) => wasm < webgpu * (1 - LEAST_GAIN);
+
+/** @param {string} when @param {Times} times */
+const told = (when, { webgpu, wasm }) => (
+  `auto: a run takes ${webgpu.toFixed(1)} ms on webgpu and ${wasm.toFixed(1)} ms on wasm, measured ${when}`);
+
+/** What a comparison holds for: this pack, this GPU, this CPU as a page may use it, this webrt.
+ * @param {Device} gpu @param {Pack} pack @param {import("./session.js").Options} options */
+async function keyOf(gpu, pack, { threads, relaxedSimd = true }) {
+  const { hardwareConcurrency: cores } = navigator;
+  const cpu = [threads ?? cores, globalThis.crossOriginIsolated === true, relaxedSimd];
+  return [CODEGEN, pack.sha256, await deviceKey(gpu.info), ...cpu].join(" ");
+}
+
+/** @param {import("./session.js").Options} options */
+const memory = ({ cache = true }) => (cache ? FileCache.open() : null);
+
+/** @param {string} key @param {import("./session.js").Options} options @returns {Promise<Times | null>} */
+async function recall(key, options) {
+  try {
+    const data = await (await memory(options))?.note(key);
+    const { webgpu, wasm } = JSON.parse(new TextDecoder().decode(data ?? undefined));
+    return webgpu > 0 && wasm > 0 ? { webgpu: Number(webgpu), wasm: Number(wasm) } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A copy of a run's feeds, to run on again; null where they lie on the GPU.
+ * @param {Feeds} feeds @returns {Feeds | null} */
+export function copyOf(feeds) {
+  if (Object.values(feeds).some(({ location = "cpu" }) => location !== "cpu")) return null;
+  return Object.fromEntries(Object.entries(feeds).map(([name, { type, data, dims }]) => (
+    [name, new Tensor(/** @type {Tensor["type"]} */ (type), data.slice(), dims)])));
+}
+
+/** Feeds at sizes that a page names, or at some that will do: zeros, or the least values there are.
+ * @param {Pack} pack @param {Record<string, number>} [dims] @returns {Promise<Feeds>} */
+export async function exampleFeeds(pack, dims) {
+  const [{ exampleBindings }, { evaluate }] = await Promise.all([
+    import("./tune.js"), import("./dims.js")]);
+  const bindings = exampleBindings(pack, dims);
+  return Object.fromEntries(pack.inputs.map(({ name, type, shape, low }) => {
+    const sizes = shape.map((dim) => evaluate(dim, bindings));
+    const data = new TYPES[type].array(sizes.reduce((a, b) => a * b, 1));
+    const least = Math.max(low ?? 0, 0);
+    data.fill(type === "int64" || type === "uint64" ? BigInt(least) : least);
+    return [name, new Tensor(type, data, sizes)];
+  }));
+}
+
+/**
+ * Time a session's pack on its GPU and on the CPU, and move it where the CPU is faster. Gives the times,
+ * or null where there was nothing to compare.
+ * @param {Session} session @param {Origin} origin @param {Feeds} feeds @returns {Promise<Times | null>}
+ */
+export async function compare(session, origin, feeds) {
+  const { pack, files, tuning, options } = origin;
+  const gpu = session.serving()?.device;
+  if (!gpu || !await files.rereadable()) return null;
+  const again = files.again();
+  session.stop = () => again.stop();
+  const open = async () => openDevice({ ...options, device: "wasm" });
+  let rival = await loaded(load(pack, again, open(), null));
+  if (typeof rival === "string") {
+    gpu.info.reason = `auto: the CPU can't run it: ${rival}`;
+    return null;
+  }
+  try {
+    await rehearsed(rival);
+    const times = await timed(session, rival, feeds);
+    if (!times) return null;
+    const cpu = rival.device;
+    await (await memory(options))?.keepNote(await keyOf(gpu, pack, options),
+      new TextEncoder().encode(JSON.stringify(times)));
+    gpu.info.reason = told("once", times);
+    cpu.info.reason = gpu.info.reason;
+    if (!cpuWins(times)) return times;
+    if (tuning) { // what is known of the CPU's kernels serves at once
+      rival.device.close();
+      rival = await load(pack, again, open(), tuning);
+      rival.device.info.reason = gpu.info.reason;
+    }
+    if (await session.between(async () => session.move(/** @type {Loaded} */ (rival)))) rival = "";
+    return times;
+  } finally {
+    if (typeof rival !== "string") rival.device.close();
+  }
+}
+
+/** @param {Promise<Loaded>} loading @returns {Promise<Loaded | string>} it, or why not */
+const loaded = (loading) => loading.catch((error) => messageOf(error));
+
+/** Runs on both, in turns, each between two runs of the session. @param {Session} session
+ * @param {Loaded} rival @param {Feeds} feeds @returns {Promise<Times | null>} */
+async function timed(session, rival, feeds) {
+  /** @type {[number[], number[]]} */
+  const times = [[], []];
+  for (let j = 0, spent = 0; j < 2 || (j < RUNS && spent < MOST_MS); j++) {
+    const took = await session.between(async () => {
+      const serving = session.serving();
+      if (!serving || serving.device.info.kind !== "webgpu") return null;
+      return [await once(serving, feeds), await once(rival, feeds)];
+    });
+    if (!took) return null;
+    took.forEach((ms, which) => j && times[which].push(ms));
+    spent += took[0] + took[1];
+  }
+  const [webgpu, wasm] = times.map((ms) => ms.sort((a, b) => a - b)[ms.length >> 1]);
+  return webgpu > 0 && wasm > 0 ? { webgpu, wasm } : null;
+}
+
+/** @param {Pick<Loaded, "pack" | "shapes">} loaded @param {Feeds} feeds */
+async function once({ pack, shapes }, feeds) {
+  const start = performance.now();
+  const { bindings, data } = bind(pack, feeds);
+  await shapes.run(bindings, /** @type {Uint8Array<ArrayBuffer>[]} */ (data), pack.outputs);
+  return performance.now() - start;
+}
