@@ -126,3 +126,37 @@ def test_a_loop_that_unrolls_reads_sizes_in_each_turn() -> None:
     x = feeds["x"]
     wanted = np.array([[x[4:7].sum()], [x[1:4].sum()], [x[6:].sum()]], np.float32)
     check(model, feeds, [wanted])
+
+
+def test_what_an_output_may_be() -> None:
+    """An input, a constant, listed twice, of many dims; a graph may have no node at all."""
+    feeds = {"x": floats(2, 3)}
+    nodes = [
+        helper.make_node("Reshape", ["x", "s"], ["y"]),
+        helper.make_node("Exp", ["y"], ["z"]),
+    ]
+    constants = {"s": np.array([2] + 10 * [1] + [3], np.int64), "c": floats(2)}
+    model = model_of(nodes, feeds, ["z", "x", "c", "z"], constants)
+    check(model, feeds, [np.exp(feeds["x"]).reshape(constants["s"]), feeds["x"], constants["c"]])
+    model = model_of([], feeds, ["x", "c"], {"c": constants["c"]})
+    check(model, feeds, [feeds["x"], constants["c"]])
+
+
+def test_halves_filled_with_a_number() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+        g (float16[n] x) => (float16[n] y, float16[n] z) {
+            s = Shape (x)
+            half = Constant <value = float {1.5}> ()
+            y32 = Expand (half, s)
+            y = Cast <to = 10> (y32)
+            z = Add (x, y)
+        }""")
+    check(model, {"x": floats(5).astype(np.float16)}, rtol=2e-3)
+
+
+@pytest.mark.parametrize("op", ["SkipLayerNormalization", "SkipSimplifiedLayerNormalization"])
+def test_the_epsilon_of_fused_norms(op: str) -> None:
+    """Of values so small that a wrong one is seen."""
+    feeds = {"x": 1e-3 * floats(2, 3, 8), "s": 1e-3 * floats(2, 3, 8)}
+    node = helper.make_node(op, ["x", "s", "g"], ["y"], domain=MICROSOFT)
+    check(model_of([node], feeds, ["y"], {"g": floats(8)}), feeds)

@@ -195,10 +195,8 @@ class Builder(Inner):
             raise UnsupportedOpError("; ".join(self.refused))
         for info in self.proto.output:
             self._check_output(info)
-        outputs = tuple(self._output(o.name) for o in self.proto.output)
-        names = tuple(o.name for o in self.proto.output)
-        if len(set(names)) < len(names):
-            raise ModelError(f"{self.file}: two outputs have one name")
+        names = tuple(dict.fromkeys(o.name for o in self.proto.output))  # one may be listed twice
+        outputs = tuple(self._output(name) for name in names)
         alive = without_dead(self.nodes, outputs)
         return Graph(tuple(self.symbols.values()), inputs, outputs, alive, names)
 

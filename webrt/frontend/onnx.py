@@ -82,7 +82,7 @@ def from_proto(model: onnx.ModelProto, file: str, folder: Path | None = None) ->
 
 
 def _convert(model: onnx.ModelProto, file: str, folder: Path | None) -> Graph:
-    if not model.HasField("graph") or not model.graph.node:
+    if not model.HasField("graph") or not (model.graph.node or model.graph.output):
         raise ModelError(f"{file}: holds no graph: not an ONNX model, or cut short")
     opsets = _opsets(model, file)
     functions = Functions.of(model.functions, file)

@@ -199,14 +199,17 @@ def call(op: str, *args: Expr) -> Expr:
 
 
 def cast(expr: Expr, dtype: DType) -> Expr:
-    """`expr` converted to `dtype`; nothing where it has that type, or had before it was widened."""
+    """`expr` converted to `dtype`; nothing where it has that type, or had before it was widened.
+
+    A literal stays one, but for f16: those are only loaded and stored.
+    """
     if expr.dtype is dtype:
         return expr
     if dtype is DType.F16 and isinstance(expr, Call) and expr.op == "cast":
         (inner,) = expr.args
         if inner.dtype is DType.F16 and expr.dtype is DType.F32:
             return inner  # widening loses nothing
-    if isinstance(expr, Const) and abs(expr.value) < 1 << 30:
+    if isinstance(expr, Const) and abs(expr.value) < 1 << 30 and dtype is not DType.F16:
         value = expr.value
         return Const(
             float(value) if dtype.is_float else bool(value) if dtype is DType.BOOL else int(value),

@@ -189,7 +189,7 @@ def _refuse_statistics(site: Site) -> None:
         raise site.unsupported("its mean and deviation aren't run")
 
 
-@composite("SkipLayerNormalization", Attr("epsilon", 1e-5), domain=MICROSOFT)
+@composite("SkipLayerNormalization", Attr("epsilon", 1e-12), domain=MICROSOFT)
 def skip_layer_normalization(site: Site, make: Make) -> tuple[Value, ...]:
     """Of input + skip + bias; that sum is the fourth output."""
     _refuse_statistics(site)
@@ -198,7 +198,7 @@ def skip_layer_normalization(site: Site, make: Make) -> tuple[Value, ...]:
     return result, total, total, total  # the second and third are never asked for
 
 
-@composite("SkipSimplifiedLayerNormalization", Attr("epsilon", 1e-5), domain=MICROSOFT)
+@composite("SkipSimplifiedLayerNormalization", Attr("epsilon", 1e-12), domain=MICROSOFT)
 def skip_simplified_layer_normalization(site: Site, make: Make) -> tuple[Value, ...]:
     """The same without a mean."""
     _refuse_statistics(site)

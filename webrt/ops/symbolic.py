@@ -49,13 +49,15 @@ def _quotient(left: Dim, right: Dim) -> Dim:
 
 
 def _larger(left: Dim, right: Dim) -> Dim:
-    sign = compare(left, right)
-    return dims.dim_max(left, right) if sign is None else left if sign >= 0 else right
+    if dims.is_nonnegative(left - right, {}):
+        return left
+    return right if dims.is_nonnegative(right - left, {}) else dims.dim_max(left, right)
 
 
 def _smaller(left: Dim, right: Dim) -> Dim:
-    sign = compare(left, right)
-    return dims.dim_min(left, right) if sign is None else left if sign <= 0 else right
+    if dims.is_nonnegative(left - right, {}):
+        return right
+    return left if dims.is_nonnegative(right - left, {}) else dims.dim_min(left, right)
 
 
 def _modulo(left: Dim, right: Dim) -> Dim:

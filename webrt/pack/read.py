@@ -46,7 +46,7 @@ from webrt.pack.modules import (
 from webrt.pack.problems import check_kernel, check_wide, read_problem
 from webrt.plan.plan import Home, ModelSymbol, Plan, Port, Step, Tensor, Window
 
-MAX_RANK = 8
+MAX_RANK = 16
 MAX_BINDINGS = 8
 MAX_SYMBOLS = 64
 MAX_PORTS = 1024
