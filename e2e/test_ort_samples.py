@@ -18,6 +18,7 @@ from onnx import TensorProto, checker, helper
 from site_server import ROOT, Site
 
 import webrt
+from webrt.version import __version__
 
 SAMPLES = ROOT / "e2e" / "samples"
 MODULES = ROOT / "e2e" / "node_modules"
@@ -29,7 +30,7 @@ MODEL = ("./model.onnx", "./pack")
 
 
 @pytest.fixture(scope="module")
-def product(packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def product(packs: Path) -> Path:
     """The samples' model.onnx, `c = a b`, packed."""
     given = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
@@ -39,7 +40,7 @@ def product(packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["c"])], "g", given, made)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     checker.check_model(model, full_check=True)
-    path = tmp_path_factory.mktemp("product") / "model.onnx"
+    path = packs / "product.onnx"
     path.write_bytes(model.SerializeToString())
     webrt.pack(path, packs / "product")
     return packs / "product"
@@ -240,3 +241,79 @@ def test_a_typescript_program_for_onnxruntime_web_has_its_types(
         [*tsc, *options, *more], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout
+
+
+EARLY = """<!DOCTYPE html><body><script src="/web/ort.js"></script><script>
+let early = "";
+try { new ort.Tensor("float32", [1], [1]); } catch (error) { early = error.name; }
+ort.env.wasm.wasmPaths = "dist/";
+ort.env.logLevel = "error";
+const {InferenceSession} = ort;
+ort.ready.then(async () => {
+  const session = await InferenceSession.create("./pack", {executionProviders: ["wasm"]});
+  const a = new ort.Tensor("float32", new Float32Array(12).fill(1), [3, 4]);
+  const {c} = await session.run({a, b: a.reshape([4, 3])});
+  const env = [ort.env.logLevel, ort.env.wasm.wasmPaths, ort.env.versions.web];
+  document.body.append("done " + JSON.stringify([early, c.data[8], session.deviceInfo.kind, env]));
+});
+</script></body>"""
+
+
+def test_a_classic_script_has_what_can_be_had_at_once(
+    chromium: Chromium, product: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "index.html").write_text(EARLY)
+    found = json.loads(written(chromium, tmp_path, product).removeprefix("done "))
+    assert found == ["TypeError", 4, "wasm", ["error", "dist/", __version__]]
+
+
+SETTINGS = """async ({InferenceSession, Tensor, env, rejection}, {url, bytes}) => {
+  const workers = [];
+  const {Worker} = globalThis;
+  globalThis.Worker = class extends Worker {
+    constructor(url, options) { super(url, options); workers.push(String(url).split("/").pop()); }
+  };
+  const a = new Tensor("float32", new Float32Array(12).fill(1), [3, 4]);
+  const feeds = {a, b: a.reshape([4, 3])};
+  const look = async (options, more) => {
+    workers.length = 0;
+    await using session = await InferenceSession.create(more ?? url, {device: "wasm", ...options});
+    using c = (await session.run(feeds)).c;
+    return [session.deviceInfo.threads, workers.includes("session-worker.js"), c.data[0]];
+  };
+  const found = {plain: await look()};
+  env.wasm.numThreads = 1;
+  found.one = await look();
+  found.own = await look({threads: 2});
+  env.wasm.proxy = true;
+  found.proxy = await look();
+  env.wasm.proxy = false;
+  let held, tensor;
+  {
+    const file = await (await fetch(bytes)).arrayBuffer();
+    const whole = new Uint8Array(file.byteLength + 24);
+    whole.set(new Uint8Array(file), 16);
+    await using session = await InferenceSession.create(
+      whole.buffer, 16, file.byteLength, {executionProviders: ["cpu"]});
+    using kept = (await session.run(feeds)).c;
+    [held, tensor] = [session, kept];
+    found.part = kept.data[0];
+  }
+  found.ended = [await rejection(held.run(feeds)), tensor.location];
+  env.webgpu.powerPreference = "low-power";
+  found.device = await rejection(Promise.resolve().then(() => { env.webgpu.device = {}; }));
+  return found;
+}"""
+
+
+def test_what_env_says_goes_for_every_session(isolated: Chromium, product: Path) -> None:
+    args = {"url": "/packs/product", "bytes": "/packs/product.webrt"}
+    webrt.pack(product.parent / "product.onnx", product.parent / "product.webrt")
+    found = isolated.run(SETTINGS, args)
+    (plain, *rest), (ended, location) = found.pop("plain"), found.pop("ended")
+    assert (plain >= 2, rest) == (True, [False, 4])
+    assert (ended["message"], location) == ("the session is closed", "none")
+    assert found.pop("device")["message"] == "env.webgpu.device: expected a GPUDevice"
+    assert found == {
+        "one": [1, False, 4], "own": [2, False, 4], "proxy": [1, True, 4], "part": 4,
+    }  # fmt: skip

@@ -47,8 +47,10 @@ export const env = {
  * @param {T} options @returns {T} */
 export function withEnv(options) {
   const { numThreads, proxy } = env.wasm;
+  const { powerPreference } = env.webgpu;
   const worker = proxy && !options.gpuDevice && !asksForGpu(options.preferredOutputLocation);
-  return { ...(numThreads && { threads: numThreads }), ...(worker && { worker }), ...options };
+  return { ...(numThreads && { threads: numThreads }), ...(worker && { worker }),
+    ...(powerPreference && { powerPreference }), ...options };
 }
 
 /** The device that a session shares with the page; none where it has one of its own.
