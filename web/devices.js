@@ -82,8 +82,7 @@ async function openGpu(options) {
   const [own] = (options.executionProviders ?? []).flatMap((p) => (
     typeof p === "object" && p.name === "webgpu" && p.device ? [p.device] : []));
   const gpuDevice = options.gpuDevice ?? own ?? await sharedDevice(options);
-  const { powerPreference, forceFallbackAdapter } = env.webgpu; // its `device` would make one
-  return Device.open({ powerPreference, forceFallbackAdapter, ...options, gpuDevice });
+  return Device.open({ forceFallbackAdapter: env.webgpu.forceFallbackAdapter, ...options, gpuDevice });
 }
 
 /** @param {DeviceOptions} options @returns {Promise<Device>} */

@@ -98,10 +98,14 @@ export class InferenceSession {
    * Load a pack: kernels compile while the weights download and are verified.
    * @param {string | URL | ArrayBuffer | ArrayBufferView | Blob} source the URL of a pack's folder, or
    *   of a pack in one file (`.webrt`), or what such a file holds
-   * @param {Options} [options]
+   * @param {Options | number} [options] or, as in onnxruntime-web, where in an ArrayBuffer it begins
+   * @param {number} [length] of it then @param {Options} [more] the options then
    * @returns {Promise<InferenceSession>}
    */
-  static async create(source, options = {}) {
+  static async create(source, options = {}, length = undefined, more = {}) {
+    if (typeof options === "number") {
+      return this.create(new Uint8Array(/** @type {ArrayBuffer} */ (source), options, length), more);
+    }
     options = withEnv(options);
     const gpu = options.preferredOutputLocation && await import("./gpu-options.js");
     if (gpu) gpu.checkOutputs(options);
@@ -179,36 +183,6 @@ export class InferenceSession {
     return signal ? unlessAborted(result, signal) : result;
   }
 
-  /** Give the device's memory back, after the runs that are under way. @returns {Promise<void>} */
-  async release() {
-    if (this.#released) return;
-    this.#released = true;
-    this.#tuning?.stop();
-    this.#recovery?.stop();
-    this.#comparison?.stop();
-    await this.#comparing;
-    await this.#tail;
-    this.#device.close();
-    await this.#origin?.files.keeping;
-  }
-
-  [Symbol.asyncDispose]() {
-    return this.release();
-  }
-
-  [Symbol.dispose]() {
-    this.release();
-  }
-
-  /** The GPUDevice that this runs on, to make buffers for `Tensor.fromGpuBuffer`; null on the CPU.
-   * @returns {GPUDevice | null} */
-  get gpuDevice() {
-    const { gpu = null } = /** @type {{gpu?: GPUDevice}} */ (this.#device);
-    this.#pinned ||= gpu !== null;
-    return gpu;
-  }
-
-  /** For the sake of onnxruntime-web's programs: without effect. */
   /**
    * Run the check vectors that the pack ships on this device, with the kernels that serve now; where
    * an output is wrong, the first step that writes something wrong is named.
@@ -249,6 +223,36 @@ export class InferenceSession {
     return result;
   }
 
+  /** Give the device's memory back, after the runs that are under way. @returns {Promise<void>} */
+  async release() {
+    if (this.#released) return;
+    this.#released = true;
+    this.#tuning?.stop();
+    this.#recovery?.stop();
+    this.#comparison?.stop();
+    await this.#comparing;
+    await this.#tail;
+    this.#device.close();
+    await this.#origin?.files.keeping;
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.release();
+  }
+
+  [Symbol.dispose]() {
+    this.release();
+  }
+
+  /** The GPUDevice that this runs on, to make buffers for `Tensor.fromGpuBuffer`; null on the CPU.
+   * @returns {GPUDevice | null} */
+  get gpuDevice() {
+    const { gpu = null } = /** @type {{gpu?: GPUDevice}} */ (this.#device);
+    this.#pinned ||= gpu !== null;
+    return gpu;
+  }
+
+  /** For the sake of onnxruntime-web's programs: without effect. */
   startProfiling() {}
 
   /** For the sake of onnxruntime-web's programs: without effect. */
