@@ -1,3 +1,4 @@
+import { Tensor } from "./tensor.js";
 export type Pack = import("./manifest.js").Pack;
 export type Port = import("./manifest.js").Port;
 export type Bindings = import("./dims.js").Bindings;
@@ -5,13 +6,17 @@ export type TensorLike = {
     type: string;
     data: any;
     dims: readonly number[];
+    location?: string;
+    gpuBuffer?: any;
 };
 export type Feeds = Readonly<Record<string, TensorLike>>;
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./manifest.js").Port} Port */
 /** @typedef {import("./dims.js").Bindings} Bindings */
-/** A tensor, or anything with its three members (onnxruntime-web's own Tensor, say).
- * @typedef {{type: string, data: any, dims: readonly number[]}} TensorLike */
+/** A tensor, or anything with its members (onnxruntime-web's own Tensor, say); `data` may be on the
+ * GPU, in `gpuBuffer`.
+ * @typedef {{type: string, data: any, dims: readonly number[], location?: string,
+ *   gpuBuffer?: any}} TensorLike */
 /** @typedef {Readonly<Record<string, TensorLike>>} Feeds */
 /** A port's shape as users see it, `s0` by the model's own name.
  * @param {Pack} pack @param {Port} port @returns {(number | string)[]} */
@@ -23,11 +28,11 @@ export declare function scaled(dim: import("./dims.js").Dim): [string, number] |
 export declare function checkSymbols(pack: Pack): void;
 /**
  * The values of the pack's symbols that inputs give, and the feeds in the order of the
- * inputs, as storage bytes.
+ * inputs: storage bytes, or the tensor itself where it is in a GPU buffer.
  * @param {Pack} pack @param {Feeds} feeds
- * @returns {{bindings: Bindings, data: Uint8Array<ArrayBuffer>[]}}
+ * @returns {{bindings: Bindings, data: (Uint8Array<ArrayBuffer> | Tensor)[]}}
  */
 export declare function bind(pack: Pack, feeds: Feeds): {
     bindings: Bindings;
-    data: Uint8Array<ArrayBuffer>[];
+    data: (Uint8Array<ArrayBuffer> | Tensor)[];
 };

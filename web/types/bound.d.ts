@@ -11,8 +11,10 @@ export type Bound = {
     slices: Slice[];
     uniform: Buffer;
     recording: any;
+    dispatches: Dispatch[];
     dims: Map<string, number[]>;
 };
+export type Dispatch = import("./protocol.js").Dispatch;
 /** A slow software adapter's speed (2026-11): what a kernel's `work` is divided by for its cost. */
 export declare const OPERATIONS_PER_MS = 2000000;
 /** Every shape's recording, over memory that they share and that grows with the largest. */
@@ -34,6 +36,9 @@ export declare class Shapes {
     }[]>;
     /** @param {Pack} pack @param {Device} device @param {Kernels} kernels @param {Weights} weights */
     constructor(pack: Pack, device: Device, kernels: Kernels, weights: Weights);
+    /** The kernel that serves a problem at these symbols' values.
+     * @param {number} problem @param {Bindings} bindings @returns {Kernel} */
+    kernel(problem: number, bindings: Bindings): Kernel;
     /** Serve a tuned kernel for a problem at these values of symbols, from the next run on. No run may
      * be under way. Gives the kernel that it takes the place of, if that was a tuned one.
      * @param {number} problem @param {Bindings} dims @param {Kernel} kernel

@@ -21,8 +21,14 @@ export declare class FileCache {
     /** A file's bytes, as they were put. @param {string} sha256
      * @returns {Promise<Uint8Array<ArrayBuffer> | null>} */
     get(sha256: string): Promise<Uint8Array<ArrayBuffer> | null>;
+    /** Whether there is a file of this name. @param {string} sha256 @returns {Promise<boolean>} */
+    has(sha256: string): Promise<boolean>;
     /** The manifest that was last seen at a URL. @param {URL} url */
     manifest(url: URL): Promise<Uint8Array<ArrayBuffer> | null>;
+    /** What was noted under a key. @param {string} key */
+    note(key: string): Promise<Uint8Array<ArrayBuffer> | null>;
+    /** @param {string} key @param {Uint8Array<ArrayBuffer>} data */
+    keepNote(key: string, data: Uint8Array<ArrayBuffer>): Promise<boolean>;
     /** @param {URL} url @param {Uint8Array<ArrayBuffer>} data */
     keepManifest(url: URL, data: Uint8Array<ArrayBuffer>): Promise<void>;
     /** Keep a file that was verified; others that weren't used for longest make room for it.

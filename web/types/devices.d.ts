@@ -14,3 +14,5 @@ export type DeviceOptions = {
 export declare function deviceNames({ device, executionProviders, gpuDevice, preferredOutputLocation }: DeviceOptions): string[];
 /** The first device that can be had. @param {DeviceOptions} [options] @returns {Promise<Device>} */
 export declare function openDevice(options?: DeviceOptions): Promise<Device>;
+/** The reason of a GPU that `auto` has found, before it is compared with the CPU (auto.js). */
+export declare const AUTO_GPU = "auto: a GPU";

@@ -1,4 +1,5 @@
 import { FileCache } from "./cache.js";
+import { PackError } from "./errors.js";
 import { Progress } from "./progress.js";
 export type WasmModule = import("./modules.js").WasmModule;
 export type FileOptions = {
@@ -35,8 +36,11 @@ export declare class Files {
     cache: Promise<FileCache | null>;
     /** @param {URL} base @param {FileOptions} [options] @param {Progress} [progress] who is told */
     constructor(base: URL, { signal, cache, cacheBytes, fetch }?: FileOptions, progress?: Progress);
-    /** The same files to read once more: whatever stopped these doesn't stop them, and nobody is told. */
+    /** The same files to read once more: whatever stopped these doesn't stop them, and nobody is told.
+     * @returns {Files} */
     again(): Files;
+    /** Whether reading it all once more downloads nothing. @returns {Promise<boolean>} */
+    rereadable(): Promise<boolean>;
     /** End what is being downloaded: nobody wants it any more. */
     stop(): void;
     /** The pack is loaded: its files are the last that others may push out. `keeping` settles once all
@@ -47,8 +51,13 @@ export declare class Files {
     manifest(): Promise<import("./manifest.js").Pack>;
     /** A module's bytes, verified. @param {WasmModule} module */
     module(module: WasmModule): Promise<Uint8Array<ArrayBuffer>>;
-    /** A file's name in messages. @param {Entry} entry */
-    nameOf(entry: Entry): string;
+    /** The manifest for a worker: where it is, or its bytes.
+     * @returns {Promise<string | Uint8Array<ArrayBuffer>>} */
+    manifestOf(): Promise<string | Uint8Array<ArrayBuffer>>;
+    /** A file's name in messages. @param {{file: string}} entry @returns {string} */
+    nameOf({ file }: {
+        file: string;
+    }): string;
     /** Begin with a file that will be needed: `file` takes it up. @param {Entry} entry
      * @param {Verify} verify */
     ahead(entry: Entry, verify: Verify): void;
@@ -61,4 +70,29 @@ export declare class Files {
      * where they must be had again. @param {Entry} entry @param {(bytes: number) => void} progress
      * @param {boolean} anew past every cache @returns {Promise<Uint8Array<ArrayBuffer>>} */
     bytes(entry: Entry, progress: (bytes: number) => void, anew: boolean): Promise<Uint8Array<ArrayBuffer>>;
+}
+/** The files of a pack: at the URL of a folder, of one file (`.webrt`, a blob), or in memory.
+ * @param {unknown} source @param {FileOptions & {onProgress?: import("./progress.js").OnProgress}} options
+ * @returns {Promise<Files>} */
+export declare function filesOf(source: unknown, options: FileOptions & {
+    onProgress?: import("./progress.js").OnProgress;
+}): Promise<Files>;
+export type Sink = {
+    length: number;
+    offline: boolean;
+    restart: () => void;
+    add: (chunk: Uint8Array) => boolean | Promise<boolean>;
+    failure: (url: URL, reason: Error) => Error;
+};
+/** What a download goes into. `add` says whether that is all that may come, `length` counts bytes of
+ * the file, `restart` begins it again; `offline` is true until a server answers.
+ * @typedef {{length: number, offline: boolean, restart: () => void,
+ *   add: (chunk: Uint8Array) => boolean | Promise<boolean>,
+ *   failure: (url: URL, reason: Error) => Error}} Sink */
+/** Download a file, going on where it breaks off.
+ * @param {Files["fetch"]} fetch @param {URL} url @param {Sink} received @param {AbortSignal} signal
+ * @param {RequestCache} cache */
+export declare function download(fetch: Files["fetch"], url: URL, received: Sink, signal: AbortSignal, cache: RequestCache): Promise<void>;
+/** Nothing answered: a file that was kept may do. */
+export declare class OfflineError extends PackError {
 }

@@ -23,8 +23,8 @@ export declare class Field {
     text(most: number, least?: number): string;
     /** @template {string} C @param {readonly C[]} choices @returns {C} */
     choice<C extends string>(...choices: readonly C[]): C;
-    /** An object, whatever it holds. */
-    object(): void;
+    /** An object, whatever it holds. @returns {Record<string, unknown>} */
+    object(): Record<string, unknown>;
     /** A Dim over `symbols`: an int, a symbol, or a sum of products of atoms.
      * @param {ReadonlySet<string>} symbols @returns {import("./dims.js").Dim} */
     dim(symbols: ReadonlySet<string>): import("./dims.js").Dim;

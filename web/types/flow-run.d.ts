@@ -12,6 +12,7 @@ export type Arrays = import("./host.js").Results["arrays"];
 /** One run: where everything lies, and what the symbols are, as it goes along. */
 export declare class FlowRun {
     #private;
+    observe: import("./insight-steps.js").Observe | null;
     shapes: import("./flow.js").FlowShapes;
     pack: import("./manifest.js").Pack;
     device: import("./protocol.js").Device;
@@ -32,8 +33,9 @@ export declare class FlowRun {
         offset: number;
     }>;
     /** @param {import("./flow.js").FlowShapes} shapes @param {Made} made
-     * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs, where they come from the CPU */
-    constructor(shapes: import("./flow.js").FlowShapes, made: Made, data: (Uint8Array<ArrayBuffer> | null)[]);
+     * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs, where they come from the CPU
+     * @param {import("./insight-steps.js").Observe | null} [observe] */
+    constructor(shapes: import("./flow.js").FlowShapes, made: Made, data: (Uint8Array<ArrayBuffer> | null)[], observe?: import("./insight-steps.js").Observe | null);
     /** @param {Dim} dim @returns {number} */
     dim(dim: Dim): number;
     /** @param {readonly Dim[]} shape @returns {number[]} */

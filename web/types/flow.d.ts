@@ -83,9 +83,11 @@ export declare class FlowShapes {
      * @returns {Kernel | undefined} */
     install(problem: number, dims: Bindings, kernel: Kernel): Kernel | undefined;
     /** Run once and read the tensors of `outputs`. @param {Bindings} bindings
-     * @param {Uint8Array<ArrayBuffer>[]} data of the inputs @param {readonly Port[]} outputs
+     * @param {(Uint8Array<ArrayBuffer> | null)[]} data of the inputs; null for those that `gpu` feeds
+     * @param {readonly Port[]} outputs @param {import("./bound.js").GpuRun | null} [gpu]
+     * @param {import("./insight-steps.js").Observe | null} [observe] runs the steps, one at a time
      * @returns {Promise<{bytes: ArrayBuffer[], dims: Map<string, number[]>}>} */
-    run(bindings: Bindings, data: Uint8Array<ArrayBuffer>[], outputs: readonly Port[]): Promise<{
+    run(bindings: Bindings, data: (Uint8Array<ArrayBuffer> | null)[], outputs: readonly Port[], gpu?: import("./bound.js").GpuRun | null, observe?: import("./insight-steps.js").Observe | null): Promise<{
         bytes: ArrayBuffer[];
         dims: Map<string, number[]>;
     }>;

@@ -37,7 +37,7 @@ export declare class GpuRun {
     ports: GpuPorts;
     uploads: (Uint8Array<ArrayBuffer> | null)[];
     device: import("./device.js").Device;
-    feeds: (Tensor | null)[];
+    feeds: (Tensor<import("./tensor.js").Type> | null)[];
     outputs: readonly import("./manifest.js").Port[];
     kept: ReadonlyMap<string, Kept>;
     /** @type {Map<string, Tensor>} outputs that stay on the GPU, once they are there */

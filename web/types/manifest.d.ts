@@ -29,6 +29,11 @@ export type Port = {
     low: number | null;
     high: number | null;
 };
+export type Cost = {
+    operations: Dim;
+    bytes: Dim;
+    wide: Dim;
+};
 export type Kernel = {
     name: string;
     grid: Dim[];
@@ -39,6 +44,8 @@ export type Kernel = {
         dtype: Storage;
         writable: boolean;
     }[];
+    schedule: Record<string, unknown>;
+    cost: Cost | null;
 };
 export type Step = {
     problem: number;
@@ -66,6 +73,7 @@ export type Pack = {
     wideProblems: string[];
     sha256: string;
     records: import("./modules.js").File | null;
+    checks: import("./modules.js").File | null;
 };
 /** @typedef {import("./dims.js").Dim} Dim */
 /** @typedef {import("./tensor.js").Type} Type */
@@ -79,15 +87,19 @@ export type Pack = {
  *   place: Place | null, window: Window | null}} PlanTensor */
 /** @typedef {{name: string, type: Type, shape: Dim[], tensor: number, low: number | null,
  *   high: number | null}} Port */
+/** Operations and bytes of a dispatch; `wide` are its bytes where f16 is widened.
+ * @typedef {{operations: Dim, bytes: Dim, wide: Dim}} Cost */
 /** @typedef {{name: string, grid: Dim[], workgroup: number[], work: Dim, wgsl: string,
- *   bindings: {dtype: Storage, writable: boolean}[]}} Kernel */
+ *   bindings: {dtype: Storage, writable: boolean}[], schedule: Record<string, unknown>,
+ *   cost: Cost | null}} Kernel */
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
 /** @typedef {import("./modules.js").File} Shard */
 /** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], flow: import("./flow-read.js").Item[],
  *   shards: Shard[],
  *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],
- *   sha256: string, records: import("./modules.js").File | null}} Pack */
+ *   sha256: string, records: import("./modules.js").File | null,
+ *   checks: import("./modules.js").File | null}} Pack */
 export declare const MANIFEST = "manifest.json";
 export declare const MAX_MANIFEST_BYTES: number;
 /**

@@ -13,6 +13,7 @@ export type WasmKernel = {
     units: Dim;
     scratch: number;
     panels: [number, number][];
+    schedule: Record<string, unknown>;
 };
 export type Packer = {
     name: string;
@@ -37,6 +38,8 @@ export declare function readWasm(field: Field, { kernels, steps, tensors }: Pick
 export declare function readSha256(field: Field): string;
 /** The file of tuning records that a pack ships. @param {Field} field @returns {File} */
 export declare function readRecordsFile(field: Field): File;
+/** The file of check vectors that a pack ships. @param {Field} field @returns {File} */
+export declare function readChecksFile(field: Field): File;
 /** A kernel's name. @param {Field} field @returns {string} */
 export declare function readName(field: Field): string;
 /** Hold a file's bytes against the manifest: length and sha256; throws PackError.

@@ -41,6 +41,7 @@ export type DeviceInfo = {
     limits: Record<string, number>;
     threads: number;
     note: string | null;
+    reason?: string;
 };
 export type Device = {
     info: DeviceInfo;
@@ -68,6 +69,13 @@ export type Device = {
      */
     settle: () => Promise<void>;
     free: (buffer: any) => void;
+    /**
+     * what is allocated, for people
+     */
+    held: () => {
+        label: string;
+        bytes: number;
+    }[];
     close: () => void;
 };
 /** @typedef {{readonly size: number}} Buffer */
@@ -84,10 +92,11 @@ export type Device = {
  *   grid: readonly number[], cost: number}} Dispatch */
 /** `bytes` of an upload's data from `from`, and where they go.
  * @typedef {{buffer: Buffer, offset: number, from: number, bytes: number}} Part */
-/** `threads` and `note` tell how a wasm device runs, and why with no more threads than that.
+/** `threads` and `note` tell how a wasm device runs, and why with no more threads than that; `reason`
+ * why a session runs on this device.
  * @typedef {{kind: "webgpu" | "wasm", adapter: string, vendor: string, architecture: string,
  *   adapterClass: string, features: string[], limits: Record<string, number>, threads: number,
- *   note: string | null}} DeviceInfo */
+ *   note: string | null, reason?: string}} DeviceInfo */
 /** What is queued takes effect in the order of the calls.
  * @typedef {object} Device
  * @property {DeviceInfo} info
@@ -105,6 +114,7 @@ export type Device = {
  * @property {(requests: readonly any[]) => Promise<ArrayBuffer[]>} readMany
  * @property {() => Promise<void>} settle waits for what was queued; throws what was refused of it, once
  * @property {(buffer: any) => void} free
+ * @property {() => {label: string, bytes: number}[]} held what is allocated, for people
  * @property {() => void} close
  */
 export {};

@@ -10,6 +10,7 @@ export type Request = {
     records: () => object;
     silence: number;
     planted: readonly unknown[];
+    assets: string | URL | undefined;
 };
 export type Heard = {
     type: "opened";

@@ -5,7 +5,7 @@ export type Places = {
 export type Order = {
     type: "open";
     places: Places;
-    manifest: string;
+    manifest: string | Uint8Array;
     sha256: string;
     device: import("./devices.js").DeviceOptions;
 } | {

@@ -56,6 +56,8 @@ export declare class Tuning {
     asked: number;
     /** @type {number | undefined} when the first trial could begin */
     opened: number | undefined;
+    /** Whether tuning in the background waits: the session may move to another device (auto.js). */
+    held: boolean;
     /** Whether the GPU stopped answering. */
     gpuGone: boolean;
     /** Settles when tuning has ended. @type {Promise<Outcome | null>} */
@@ -77,6 +79,14 @@ export declare class Tuning {
      * @param {Device} device @param {Weights} weights
      */
     serveKnown(device: Device, weights: Weights): Promise<void>;
+    /** The record of the kernel that serves a problem at these dims, and whose it is.
+     * @param {number} problem @param {Bindings} dims @returns {{best: import("./records.js").Trial | null,
+     *   default: number, from: string} | null} */
+    servedBy(problem: number, dims: Bindings): {
+        best: import("./records.js").Trial | null;
+        default: number;
+        from: string;
+    } | null;
     /** Bring what is known to its speed. */
     warm(): Promise<void>;
     /** The session is there: what is known serves it, and tuning may begin. @param {Session} session */
@@ -87,6 +97,13 @@ export declare class Tuning {
     enter(): void;
     /** A run is over; tuning in the background begins once none follows. @param {Bindings} bindings */
     leave(bindings: Bindings): void;
+    /** Tuning needn't wait any more: the session stays on its device, where it ran on `feeds`.
+     * @param {Pack} pack @param {import("./bind.js").Feeds} feeds */
+    release(pack: Pack, feeds: import("./bind.js").Feeds): void;
     /** Stop trying; what serves stays. */
     stop(): void;
 }
+/** Values for the symbols: those given by the model's names, else a batch of 1 and dims of 128
+ * (webrt/plan/example.py). @param {Pack} pack @param {Record<string, number>} [given]
+ * @returns {Bindings} */
+export declare function exampleBindings(pack: Pack, given?: Record<string, number>): Bindings;

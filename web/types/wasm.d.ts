@@ -34,7 +34,7 @@ export type Batch = {
 export type Options = {
     threads?: number;
     relaxedSimd?: boolean;
-    worker?: string;
+    assets?: string | URL;
 };
 /** Worker threads over one memory. Errors that they report reject the next read. */
 export declare class WasmDevice {
@@ -56,11 +56,11 @@ export declare class WasmDevice {
      * @param {DeviceInfo} info */
     constructor(threads: Threads, shared: boolean, most: number, info: DeviceInfo);
     /**
-     * @param {Options} [options] `threads`: how many; `relaxedSimd: false` leaves it unused; `worker`:
-     *   the URL of wasm-worker.js, where it isn't beside this file
+     * @param {Options} [options] `threads`: how many; `relaxedSimd: false` leaves it unused; `assets`:
+     *   the URL of the folder of wasm-worker.js, where it isn't beside this file
      * @returns {Promise<WasmDevice>}
      */
-    static open({ threads, relaxedSimd, worker }?: Options): Promise<WasmDevice>;
+    static open({ threads, relaxedSimd, assets }?: Options): Promise<WasmDevice>;
     /** Memory, zeroed where it matters. @param {number} size @param {string} label
      * @param {boolean} [zeroed] @returns {Buffer} */
     allocate(size: number, label: string, zeroed?: boolean): Buffer;
@@ -112,6 +112,11 @@ export declare class WasmDevice {
     }[]>;
     /** Whether buffers of these sizes could be allocated. @param {readonly number[]} sizes */
     hasRoom(sizes: readonly number[]): boolean;
+    /** What is allocated, for people. @returns {{label: string, bytes: number}[]} */
+    held(): {
+        label: string;
+        bytes: number;
+    }[];
     /** @param {Buffer} buffer */
     free({ address }: Buffer): void;
     /** Stop the workers; the device can't be used afterwards. */
