@@ -35,7 +35,11 @@ export function bar(share) {
 }
 
 /** @param {readonly number[]} values */
-export const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
 
 /** Files that are dropped on a target, or chosen with an input.
  * @param {HTMLElement} target @param {HTMLInputElement} input @param {(files: File[]) => void} take */

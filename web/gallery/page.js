@@ -53,6 +53,8 @@ export class Gallery {
     find("#panel").innerHTML = PANEL;
     const query = new URLSearchParams(location.search);
     this.tune = query.has("tune") || remembered();
+    /** Seconds of tuning; the player's own choice if not given. */
+    this.budget = Number(query.get("budget")) || undefined;
     this.curve = new Curve(models);
     this.form = /** @type {HTMLFormElement} */ (find("#choice"));
     const choice = /** @type {RadioNodeList} */ (this.form.elements.namedItem("device"));
@@ -94,8 +96,7 @@ export class Gallery {
     const { compare = false, tune = false } = this.site ?? {};
     /** @type {HTMLElement} */ (find("#comparing")).hidden = !compare;
     /** @type {HTMLElement} */ (find("#tuning")).hidden = !tune;
-    find("#tune").textContent = this.tune ? "Stop tuning" : "Tune on this device";
-    find("#tune").setAttribute("aria-pressed", String(this.tune));
+    find("#tune").textContent = this.tune ? "Turn tuning off" : "Tune on this device";
   }
 
   /** @param {number} round */
@@ -110,6 +111,7 @@ export class Gallery {
       const session = await InferenceSession.create(`packs/${name}`, {
         device: this.device,
         tune: this.tune && this.site?.tune ? "background" : "off",
+        budget: this.budget,
         onProgress: (info) => {
           if (round !== this.round) return;
           if (info.status === "tune") this.curve.show(name, info);

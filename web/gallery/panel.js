@@ -33,7 +33,7 @@ export const PANEL = `
   <h2 id="tuning-title">Tuning</h2>
   <p id="tuning-text" class="hint"></p>
   <div id="curve"></div>
-  <button id="tune" type="button" aria-pressed="false">Tune on this device</button>
+  <button id="tune" type="button">Tune on this device</button>
   <p id="tuned" class="file" role="status"></p>
 </section>
 <section id="comparing" class="card" aria-labelledby="comparing-title" hidden>

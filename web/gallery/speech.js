@@ -134,7 +134,6 @@ async function record() {
   microphone = await Microphone.open((samples) => hearing.add(samples));
   const button = find("#record");
   button.textContent = "Stop";
-  button.setAttribute("aria-pressed", "true");
   gallery.say("Listening: speak …", true);
   try {
     while (microphone && hearing.samples.length < LONGEST * RATE) {
@@ -149,7 +148,6 @@ async function record() {
     microphone?.close();
     microphone = null;
     button.textContent = "Record";
-    button.setAttribute("aria-pressed", "false");
   }
   while (await hearing.next(true));
   look(hearing, false);

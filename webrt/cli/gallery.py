@@ -212,8 +212,11 @@ def _run(
     command: list[str], package: Package, index: str, report: Callable[[int, int], None]
 ) -> None:
     """Run a registry's own client; its bar's lines (`Progress 5 of 10`) are handed on."""
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
+    pipe = subprocess.PIPE
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(command, stdout=pipe, stderr=said, text=True) as process,
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             if match := re.fullmatch(r"Progress (\d+) of (\d+)", line.strip()):
