@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from sample_pack import write_sample
 
-from webrt.cli import export as exporting
 from webrt.cli.export import PYODIDE_FILES, WHEEL, export
 from webrt.cli.main import run_app
 from webrt.errors import PackError, UsageError
 from webrt.version import __version__
+from webrt.wheel import wheel_bytes
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_the_wheel_is_one(pack: Path, tmp_path: Path) -> None:
     assert result["note"] == "sources, which every Pyodide runs"
     assert 'pyodide: "https://cdn.example/pyodide/"' in result["snippet"]
     data = (out / "webrt" / WHEEL).read_bytes()
-    assert data == exporting.wheel_bytes()  # nothing in it depends on the time
+    assert data == wheel_bytes()  # nothing in it depends on the time
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = archive.namelist()
         record = next(n for n in names if n.endswith("RECORD"))
@@ -120,19 +120,24 @@ def test_the_wheel_is_compiled_where_the_pythons_agree(
     source = pyodide(tmp_path / "pyodide", f"{_here()}.0")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     result = export(pack, tmp_path / "site", str(source), wheel=False)
-    assert result["note"] == "sources: pip install pyodide-build compiles them to byte code"
+    assert result["note"] == "sources: pip install 'webrt[pyodide]' compiles them to byte code"
     (tmp_path / "bin").mkdir()
-    tool = tmp_path / "bin" / "pyodide"  # what pyodide-build does with a wheel's name
+    tool = tmp_path / "bin" / "pyodide"  # as pyodide-build 0.39 behaves
     tool.write_text(
         f"#!{sys.executable}\nimport pathlib, sys\nassert sys.argv[1] == 'py-compile'\n"
-        "p = pathlib.Path(sys.argv[2])\np.unlink()\n"
-        "p.with_name('webrt-cp3.whl').write_bytes(b'compiled')\n"
+        "p = pathlib.Path(sys.argv[2])\nparts = p.stem.split('-')\n"
+        "if len(parts) != 5: sys.exit(print('Invalid wheel filename'))\np.unlink()\n"
+        "p.with_name('-'.join([*parts[:2], 'cp3', *parts[3:]]) + '.whl').write_bytes(b'compiled')\n"
     )
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     result = export(pack, tmp_path / "site", str(source), wheel=False)
     assert result["note"] == "byte code"
     assert (tmp_path / "site" / "webrt" / WHEEL).read_bytes() == b"compiled"
     assert len(list((tmp_path / "site" / "webrt").glob("*.whl"))) == 1
+    tool.write_text(f"#!{sys.executable}\nprint('no such thing')\n")
+    result = export(pack, tmp_path / "site", str(source), wheel=False)
+    assert result["note"] == "sources: pyodide py-compile failed: no such thing"
+    assert (tmp_path / "site" / "webrt" / WHEEL).read_bytes() == wheel_bytes()
 
 
 def test_the_command(pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

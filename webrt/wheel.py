@@ -1,4 +1,4 @@
-"""webrt's own wheel, for Pyodide: made of the files that are running, without the player."""
+"""webrt's own wheel, for Pyodide: made of the files that are running."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import io
 import zipfile
 from pathlib import Path
 
-from webrt.resources import shader_dir
+from webrt.resources import shader_dir, web_dir
 from webrt.version import __version__
 
 _PACKAGE = Path(__file__).resolve().parent
 
 
 def wheel_bytes() -> bytes:
-    """A wheel (PyPA's binary distribution format) of the package and its shaders."""
+    """A wheel (PyPA's binary distribution format) of the package, its shaders and its player."""
     files: dict[str, bytes] = {}
     for path in sorted(_PACKAGE.rglob("*.py")):
         files[f"webrt/{path.relative_to(_PACKAGE).as_posix()}"] = path.read_bytes()
     for path in sorted(shader_dir().rglob("*.wgsl")):
         files[f"webrt/_shaders/{path.relative_to(shader_dir()).as_posix()}"] = path.read_bytes()
+    for path in sorted(web_dir().glob("*.js")):
+        files[f"webrt/_web/{path.name}"] = path.read_bytes()
     information = f"webrt-{__version__}.dist-info"
     files[f"{information}/METADATA"] = (
         f"Metadata-Version: 2.1\nName: webrt\nVersion: {__version__}\n".encode()

@@ -11,17 +11,22 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from webrt.errors import UsageError
 from webrt.pack.archive import unpacked
 from webrt.pack.read import read_pack
 from webrt.resources import web_dir
+from webrt.version import __version__
 from webrt.wheel import wheel_bytes
 
 PYODIDE_FILES = (
     "pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json",
 )  # fmt: skip
 """What `loadPyodide` fetches, without any package."""
+
+OLDER_NAMES = {"pyodide.asm.mjs": "pyodide.asm.js"}
+"""Before Pyodide 314."""
 
 MARK = "integrity.json"
 """The list of hashes: a folder that has it is an export."""
@@ -61,6 +66,7 @@ def export(folder: Path, out: Path, pyodide: str | None, wheel: bool) -> dict[st
         "wheel": None if note is None else f"webrt/{WHEEL}",
         "note": note,
         "snippet": snippet(integrity, pyodide),
+        "policy": policy(integrity, pyodide),
     }
 
 
@@ -69,7 +75,9 @@ def export_text(result: dict[str, Any]) -> str:
     lines = [f"{result['path']}: {result['files']} files, {result['bytes']:,} bytes"]
     if result["wheel"]:
         lines.append(f"{result['wheel']}: {result['note']}")
-    return "\n".join([*lines, "in a page of it:", result["snippet"]])
+    lines += ["in a page of it:", result["snippet"]]
+    lines += ["under a Content-Security-Policy (your own script in a file):", result["policy"]]
+    return "\n".join(lines)
 
 
 def _check_out(out: Path) -> None:
@@ -100,8 +108,7 @@ def copy_player(target: Path, *more: str) -> None:
 
 def copy_pyodide(pyodide: Path, target: Path) -> None:
     """The files of a distribution that tuning loads. Raises UsageError where there are none."""
-    _check_pyodide(pyodide)
-    for name in PYODIDE_FILES:
+    for name in _check_pyodide(pyodide):
         _copy(pyodide / name, target / name)
 
 
@@ -110,13 +117,19 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _check_pyodide(folder: Path) -> None:
-    missing = [name for name in PYODIDE_FILES if not (folder / name).is_file()]
+def _check_pyodide(folder: Path) -> list[str]:
+    """The names of a distribution's files; raises UsageError where one is missing."""
+    names = [
+        name if (folder / name).is_file() else OLDER_NAMES.get(name, name) for name in PYODIDE_FILES
+    ]
+    missing = [n for n, name in zip(PYODIDE_FILES, names, strict=True)
+               if not (folder / name).is_file()]  # fmt: skip
     if missing:
         raise UsageError(
             f"{folder}: no Pyodide distribution: {missing[0]} is missing; expected the folder of"
             " npm's pyodide package, or a URL"
         )
+    return names
 
 
 def integrity_of(path: Path) -> str:
@@ -125,19 +138,40 @@ def integrity_of(path: Path) -> str:
     return "sha384-" + base64.b64encode(digest).decode()
 
 
+def import_map(integrity: dict[str, str]) -> str:
+    """What holds modules to their hashes, as JSON."""
+    return json.dumps({"integrity": {f"./{n}": i for n, i in integrity.items()}}, indent=1)
+
+
 def snippet(integrity: dict[str, str], pyodide: str | None) -> str:
     """What a page of the site has to hold: an import map with integrity, and three lines."""
-    imports = json.dumps({"integrity": {f"./{n}": i for n, i in integrity.items()}}, indent=1)
     options = ""
     if pyodide is not None:
         place = f', pyodide: "{pyodide}"' if "://" in pyodide else ""
         options = f', {{tune: "background"{place}}}'
     return (
-        f'<script type="importmap">{imports}</script>\n'
+        f'<script type="importmap">{import_map(integrity)}</script>\n'
         '<script type="module">\n'
         '  import {InferenceSession, Tensor} from "./webrt/webrt.js";\n'
         f'  const session = await InferenceSession.create("./pack"{options});\n'
         "</script>"
+    )
+
+
+def policy(integrity: dict[str, str], pyodide: str | None) -> str:
+    """The least Content-Security-Policy for the snippet, its module script being a file's.
+
+    An import map stands in the page, so that the policy has its hash. The GPU alone, without
+    tuning, does without 'wasm-unsafe-eval'.
+    """
+    digest = hashlib.sha256(import_map(integrity).encode()).digest()
+    other = ""
+    if pyodide is not None and "://" in pyodide:
+        other = " {0.scheme}://{0.netloc}".format(urlsplit(pyodide))
+    return (
+        f"default-src 'none'; script-src 'self'{other} 'wasm-unsafe-eval'"
+        f" 'sha256-{base64.b64encode(digest).decode()}'; worker-src 'self';"
+        f" connect-src 'self'{other}"
     )
 
 
@@ -147,7 +181,8 @@ def write_wheel(target: Path, pyodide: Path | None) -> str:
     It is byte-compiled (by pyodide-build's `pyodide py-compile`) where this Python is Pyodide's.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(wheel_bytes())
+    sources = wheel_bytes()
+    target.write_bytes(sources)
     if pyodide is None:
         return "sources, which every Pyodide runs"
     wanted = json.loads((pyodide / "pyodide-lock.json").read_text())["info"]["python"]
@@ -156,14 +191,17 @@ def write_wheel(target: Path, pyodide: Path | None) -> str:
         return f"sources: this Python is {here}, Pyodide's {wanted}"
     command = shutil.which("pyodide")
     if command is None:
-        return "sources: pip install pyodide-build compiles them to byte code"
-    done = subprocess.run(
-        [command, "py-compile", str(target)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        target.write_bytes(wheel_bytes())
-        return f"sources: pyodide py-compile failed: {done.stderr.strip().splitlines()[-1:]}"
-    made = [p for p in target.parent.glob("*.whl") if p != target]
-    if made:
-        made[0].replace(target)
-    return "byte code"
+        return "sources: pip install 'webrt[pyodide]' compiles them to byte code"
+    with tempfile.TemporaryDirectory() as scratch:
+        # It wants a wheel's whole name, puts another file in its place, and returns 0 regardless.
+        given = Path(scratch) / f"webrt-{__version__}-py3-none-any.whl"
+        given.write_bytes(sources)
+        done = subprocess.run(
+            [command, "py-compile", str(given)], capture_output=True, text=True, check=False
+        )
+        made = [p for p in Path(scratch).glob("*.whl") if p != given]
+        if len(made) == 1:
+            shutil.copyfile(made[0], target)
+            return "byte code"
+    said = (done.stderr or done.stdout).strip().splitlines()
+    return f"sources: pyodide py-compile failed: {said[-1] if said else 'no reason given'}"
