@@ -3,7 +3,7 @@
 
 import { InferenceSession } from "../webrt.js";
 import { element, find, median, showMb, showMs } from "./elements.js";
-import { PANEL } from "./panel.js";
+import { PANEL, STATE } from "./panel.js";
 import { Curve } from "./curve.js";
 import { plainWords } from "./plain.js";
 
@@ -50,6 +50,7 @@ export class Gallery {
     this.turn = Promise.resolve();
     /** Which loading of the models this is: another one may have begun since. */
     this.round = 0;
+    find("#state").innerHTML = STATE;
     find("#panel").innerHTML = PANEL;
     const query = new URLSearchParams(location.search);
     this.tune = query.has("tune") || remembered();

@@ -1,15 +1,18 @@
-// The part of a page that tells what runs where: the same on every page of the gallery.
+// The parts of a page that are the same all over the gallery: how it is doing, above the tool, and
+// what runs where, beside it.
+
+export const STATE = `
+<p id="status" class="busy" role="status">Loading …</p>
+<progress id="progress" max="1" value="0" aria-label="Loading"></progress>
+<div id="trouble" hidden>
+  <p id="next"></p>
+  <button id="retry" type="button">Try again</button>
+  <details><summary>Details</summary><span id="detail"></span></details>
+</div>`;
 
 export const PANEL = `
 <section class="card" aria-labelledby="device-title">
   <h2 id="device-title">On this device</h2>
-  <p id="status" class="busy" role="status">Loading …</p>
-  <progress id="progress" max="1" value="0" aria-label="Loading"></progress>
-  <div id="trouble" hidden>
-    <p id="next"></p>
-    <button id="retry" type="button">Try again</button>
-    <details><summary>Details</summary><span id="detail"></span></details>
-  </div>
   <form id="choice">
     <fieldset class="segments">
       <legend>Run on</legend>
