@@ -109,11 +109,11 @@ export class FileCache {
 
   /** Change the index, one change after the other. @param {(index: Index) => void | Promise<void>} change */
   #change(change) {
-    this.turn = this.turn.then(async () => {
+    this.turn = this.turn.then(() => alone(async () => {
       const index = await this.#index();
       await change(index);
       await this.#write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
-    });
+    }));
     return this.turn;
   }
 
@@ -152,6 +152,12 @@ export class FileCache {
       return false; // storage is full, or refused
     }
   }
+}
+
+/** Do something while no other tab does. @param {() => Promise<void>} work @returns {Promise<void>} */
+async function alone(work) {
+  const { locks } = globalThis.navigator;
+  await (locks ? locks.request(NAME, work) : work());
 }
 
 /** Forget every file of every pack that pages of this origin have kept.

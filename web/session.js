@@ -117,10 +117,12 @@ export class InferenceSession {
     opening.catch(() => {}); // it is awaited below, after the manifest
     /** @type {Loaded | null} */
     let loaded = null;
+    /** @type {Tuning | null} */
+    let tuning = null;
     try {
       const pack = await files.manifest();
       checkSymbols(pack);
-      const tuning = await tuningOf(pack, files, options);
+      tuning = await tuningOf(pack, files, options);
       opening = opening.then(async (device) => (device.info.reason !== AUTO_GPU ? device
         : (await import("./auto.js")).better(device, pack, options)));
       loaded = await load(pack, files, opening, tuning).catch(async (error) => {
@@ -148,6 +150,7 @@ export class InferenceSession {
       return session;
     } catch (error) {
       files.stop();
+      tuning?.stop();
       loaded?.device.close();
       opening.then((device) => device.close(), () => {});
       options.signal?.throwIfAborted();

@@ -81,7 +81,9 @@ export class Tuning {
     this.gpuGone = false;
     /** Settles when tuning has ended. @type {Promise<Outcome | null>} */
     this.done = new Promise((resolve) => { this.end = resolve; });
-    options.signal?.addEventListener("abort", () => this.stop(), { once: true });
+    const stop = () => this.stop();
+    options.signal?.addEventListener("abort", stop, { once: true });
+    this.done.then(() => options.signal?.removeEventListener("abort", stop)); // it may outlive us
   }
 
   /**
