@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
-
 import onnx
 import pytest
 from backend import assert_similar
@@ -29,14 +27,6 @@ OURS = [
 ]
 MOSTLY_DYNAMIC = 800
 """That many cases run with dynamic dims: the others need literal ones (a kernel, a group)."""
-
-
-INFINITE = (
-    "attention_4d_with_past_and_present_qk_matmul_bias_?d_mask_causal",
-    "reduce_*_empty_set*",
-)
-"""With dynamic dims masked scores, and the extremes of nothing, are the least (or the largest)
-finite number where an infinity is asked for: constants know better, kernels don't."""
 
 
 def _check(case: Case, model: onnx.ModelProto) -> None:
@@ -71,8 +61,6 @@ def test_case_on_the_oracles(case: Case) -> None:
 def test_cases_with_dynamic_dims() -> None:
     ran = 0
     for case in OURS:
-        if any(fnmatch.fnmatch(case.name, glob) for glob in INFINITE):
-            continue
         _, constants = _lowerable(case)
         try:
             _check(case, case.dynamic(constants))

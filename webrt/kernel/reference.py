@@ -134,11 +134,25 @@ def _reduce(problem: Reduce, memory: _Memory, outputs: list[_Result]) -> None:
     }
     for j, one in enumerate(problem.passes):
         values = np.broadcast_to(element.expr(one.expr), element.shape)
-        result = combine[one.combine](values, axis=axes, keepdims=True).astype(values.dtype)
+        if values.size:
+            result = combine[one.combine](values, axis=axes, keepdims=True).astype(values.dtype)
+        else:
+            shape = [1 if a in axes else size for a, size in enumerate(values.shape)]
+            result = np.full(shape, _of_nothing(one.combine, values.dtype), values.dtype)
         element.refs[f"p{j}"] = result
         row.refs[f"p{j}"] = result.reshape(row.shape)
     for output in outputs:
         output.store(element if output.each else row)
+
+
+def _of_nothing(combine: str, dtype: np.dtype[Any]) -> float:
+    """What a row of no elements comes to."""
+    if combine in ("sum", "prod"):
+        return int(combine == "prod")
+    if dtype.kind == "f":
+        return -np.inf if combine == "max" else np.inf
+    limits = np.iinfo(dtype)
+    return int(limits.min if combine == "max" else limits.max)
 
 
 def _attention(problem: Attention, memory: _Memory, outputs: list[_Result]) -> None:

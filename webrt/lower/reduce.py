@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,9 +44,6 @@ from webrt.lower.scope import Scope
 from webrt.schedule.reduce import ReduceSchedule, reads_neighbours
 
 COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}
-
-FLOAT_LIMIT = 3.4028234663852886e38
-"""The largest finite f32: WGSL may assume that there are no infinities."""
 
 
 def lower(problem: Reduce, schedule: ReduceSchedule, name: str = "main") -> loop.Kernel:
@@ -311,12 +309,12 @@ def _accumulated(dtype: DType) -> DType:
     return DType.F32 if dtype is DType.F16 else dtype
 
 
-def neutral(combine: str, dtype: DType, limit: float = FLOAT_LIMIT) -> Const:
-    """What `combine` starts from; `limit` is the largest float."""
+def neutral(combine: str, dtype: DType) -> Const:
+    """What `combine` starts from."""
     if combine in ("sum", "prod"):
         value: float = 0 if combine == "sum" else 1
     elif dtype.is_float:
-        value = -limit if combine == "max" else limit
+        value = -math.inf if combine == "max" else math.inf
     elif dtype is DType.I32:
         value = -(1 << 31) if combine == "max" else (1 << 31) - 1
     else:

@@ -191,15 +191,15 @@ class Emitter:
     def constant(self, element: np.generic | float, dtype: DType) -> Const:
         """A literal of the type that `dtype` is computed in."""
         kind = device_dtype(dtype)
-        if kind.is_float:  # WGSL may assume that there are no infinities: they become the largest
+        if kind.is_float:
             number = float(element)
             if ROUNDS_TO_INFINITY <= abs(number) < math.inf:
                 raise UnsupportedOpError(
                     f"node {self.name!r}: the constant {number:g} is outside of float32, which "
                     "float64 is computed in"
                 )
-            beyond = abs(number) > F32_MAX
-            return Const(math.copysign(F32_MAX, number) if beyond else number, kind)
+            rounded = F32_MAX < abs(number) < math.inf
+            return Const(math.copysign(F32_MAX, number) if rounded else number, kind)
         whole = int(element)
         if kind is DType.BOOL:
             return Const(bool(whole), kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from webrt.kernel.expr import Const, Expr, Ref, call, f32
 from webrt.kernel.problem import Output, Pass, Reduce
 from webrt.ops.conv import WINDOW_ATTRIBUTES, Window, digits, padded_load, window_of, windows
 from webrt.ops.emit import I32_LOW, Emitter, Operands, flat, indices
-from webrt.ops.reduce import FLOAT_LOWEST, Rows, lower_rows
+from webrt.ops.reduce import Rows, lower_rows
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
 from webrt.ops.transposed import Tiling, covering
@@ -131,7 +132,7 @@ def _padded(
     """The pixel at `place`; outside of the image `fill`, or None: less than any pixel."""
     x = site.input(0)
     one = operands.load(x, 0)
-    low = FLOAT_LOWEST if one.dtype.is_float else I32_LOW if one.dtype is DType.I32 else 0
+    low = -math.inf if one.dtype.is_float else I32_LOW if one.dtype is DType.I32 else 0
     pad = Const(low if fill is None else fill, one.dtype)
 
     def load(inside: Sequence[Dim]) -> Expr:

@@ -205,7 +205,8 @@ reduction(
 
 
 def _bool_as_int(x: Expr) -> Expr:
-    return ex.cast(x, DType.I32) if x.dtype is DType.BOOL else x
+    """As u32: the extremes of nothing are 0 and what isn't 0."""
+    return ex.cast(x, DType.U32) if x.dtype is DType.BOOL else x
 
 
 def _extreme_after(total: Expr, _: Rows) -> Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Ref, call, f32
 from webrt.kernel.problem import Pass, Reduce
 from webrt.ops import resample
-from webrt.ops.emit import F32_MAX, Emitter, Operands, flat, indices
+from webrt.ops.emit import Emitter, Operands, flat, indices
 from webrt.ops.gather import row_index
 from webrt.ops.registry import Attr, operator
 from webrt.ops.sampling import Tap, both, guarded, mix, whole
@@ -74,7 +75,7 @@ class RoiAlign:
             result = call("div", Ref("p0", DType.F32), call("max", count, f32(1)))
         else:
             found = guarded(_valid(sides), _largest(sides, load))
-            lowest = f32(-F32_MAX)
+            lowest = f32(-math.inf)
             passes = (Pass("max", found if counted is None else ex.select(counted, found, lowest)),)
             result = ex.select(call("gt", count, f32(0)), Ref("p0", DType.F32), f32(0))
         stored = emit.stored(output, flat(at, output.shape), result)

@@ -6,6 +6,7 @@ is. It is made when packing where the indices are constant, else by a reduction 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -18,7 +19,6 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Ref, call
 from webrt.kernel.problem import Contract, Map, Pass, Reduce
 from webrt.ops.emit import (
-    F32_MAX,
     I32_HIGH,
     I32_LOW,
     Emitter,
@@ -55,7 +55,7 @@ def _identity(combine: str, dtype: DType) -> Const:
         number = 1 if combine == "prod" else 0
         return Const(float(number) if dtype.is_float else number, dtype)
     if dtype.is_float:
-        return Const(-F32_MAX if combine == "max" else F32_MAX, dtype)
+        return Const(-math.inf if combine == "max" else math.inf, dtype)
     low, high = (I32_LOW, I32_HIGH) if dtype is DType.I32 else (0, (1 << 32) - 1)
     return Const(low if combine == "max" else high, dtype)
 

@@ -8,6 +8,7 @@ row's length times k. Where k is large a bitonic network sorts groups of k and m
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Ref, call
 from webrt.kernel.problem import Map, Pass, Reduce
-from webrt.ops.emit import F32_MAX, I32_HIGH, I32_LOW, Emitter, Operands, flat, indices
+from webrt.ops.emit import I32_HIGH, I32_LOW, Emitter, Operands, flat, indices
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor, compare
 
@@ -117,7 +118,7 @@ class Row:
 def _last(dtype: DType, largest: bool) -> Const:
     """A value that nothing comes after."""
     if dtype.is_float:
-        return Const(-F32_MAX if largest else F32_MAX, dtype)
+        return Const(-math.inf if largest else math.inf, dtype)
     low, high = (I32_LOW, I32_HIGH) if dtype is DType.I32 else (0, (1 << 32) - 1)
     return Const(low if largest else high, dtype)
 

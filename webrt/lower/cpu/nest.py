@@ -61,7 +61,7 @@ def cut(axes: Sequence[Dim], elements: int, grain: Dim = 1, step: int = 16) -> C
         per = dims.floor_div(elements, dims.dim_max(inside * least, 1))
         block = dims.dim_max(per, 1) * least
     else:
-        block = max(1, elements // (whole * least)) * least
+        block = max(1, elements // max(1, whole * least)) * least
         if isinstance(extent, int):
             many = -(-extent // block)
             block = min(extent, -(-extent // (many * least)) * least)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -291,7 +290,7 @@ class _Rows:
         self._store(step, places, [(self.first + self.kept.output, output)], terms)
 
     def _registers(self, j: int, one: Pass) -> _Sums:
-        first = neutral(one.combine, one.expr.dtype, math.inf)
+        first = neutral(one.combine, one.expr.dtype)
         extent = self.problem.reduced[-1]
         if self.count:
             count, single = self.count, False
