@@ -1,7 +1,7 @@
 // A pack in one file, a ZIP archive of stored entries (zip.js): read from the page's memory, or off the
 // network as it arrives. What the manifest says of each file decides.
 
-import { PackError } from "./errors.js";
+import { PackError, UsageError } from "./errors.js";
 import { Files, OfflineError, download } from "./fetch.js";
 import { MANIFEST, MAX_MANIFEST_BYTES, parseManifest } from "./manifest.js";
 import { Progress } from "./progress.js";
@@ -416,12 +416,22 @@ class Inflow {
 }
 
 /**
- * The files of a pack in one file: bytes, or a URL of it. Throws a PackError for the URL of a model.
- * @param {URL | ArrayBuffer | Uint8Array | Blob} source @param {FileOptions} options
- * @param {Progress} progress @returns {Files}
+ * The files of a pack in one file: its bytes, or where it is. Throws a UsageError for anything else, a
+ * PackError for the URL of a model.
+ * @param {unknown} source as the page gave it @param {URL | null} url
+ * @param {FileOptions & import("./fetch.js").Told} options @returns {Files}
  */
-export function archiveFiles(source, options, progress) {
-  if (!(source instanceof URL)) return new HeldFiles(source, options, progress);
-  if (/\.onnx$/i.test(source.pathname)) throw noPack(null, source.href);
-  return new StreamedFiles(source, options, progress);
+export function archiveFiles(source, url, options) {
+  if (url) {
+    if (/\.onnx$/i.test(url.pathname)) throw noPack(null, url.href);
+    return new StreamedFiles(url, options, new Progress(String(source), options.onProgress));
+  }
+  const bytes = ArrayBuffer.isView(source)
+    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength) : source;
+  if (!(bytes instanceof Uint8Array || bytes instanceof ArrayBuffer || bytes instanceof Blob)) {
+    throw new UsageError("InferenceSession.create takes the URL of a pack, a folder or a .webrt file, "
+      + "or such a file's bytes");
+  }
+  const { name = "bytes" } = /** @type {{name?: string}} */ (bytes);
+  return new HeldFiles(bytes, options, new Progress(name, options.onProgress));
 }

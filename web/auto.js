@@ -16,9 +16,9 @@ import { Tensor, TYPES } from "./tensor.js";
 /** @typedef {import("./recover.js").Origin} Origin */
 /** Milliseconds of a run. @typedef {{webgpu: number, wasm: number}} Times */
 /** What the session lets a comparison do: run a piece of work between two runs, say what it serves
- * with, move, and have the comparison stopped. @typedef {{stop: () => void, between: <T>(work: () => Promise<T>) => Promise<T>,
+ * with, move, and say why it stays. @typedef {{between: <T>(work: () => Promise<T>) => Promise<T>,
  *   serving: () => Pick<Loaded, "pack" | "shapes" | "device"> | null,
- *   move: (loaded: Loaded) => boolean}} Session */
+ *   move: (loaded: Loaded) => void, told: (reason: string | undefined) => void}} Session */
 
 /** What a GPU is called that wasn't compared yet. */
 export const UNKNOWN = "auto: a GPU, which is compared with the CPU after the first answer";
@@ -79,7 +79,7 @@ async function recall(key, options) {
 
 /** A copy of a run's feeds, to run on again; null where they lie on the GPU.
  * @param {Feeds} feeds @returns {Feeds | null} */
-export function copyOf(feeds) {
+function copyOf(feeds) {
   if (Object.values(feeds).some(({ location = "cpu" }) => location !== "cpu")) return null;
   return Object.fromEntries(Object.entries(feeds).map(([name, { type, data, dims }]) => (
     [name, new Tensor(/** @type {Tensor["type"]} */ (type), data.slice(), dims)])));
@@ -87,7 +87,7 @@ export function copyOf(feeds) {
 
 /** Feeds at sizes that a page names, or at some that will do: zeros, or the least values there are.
  * @param {Pack} pack @param {Record<string, number>} [dims] @returns {Promise<Feeds>} */
-export async function exampleFeeds(pack, dims) {
+async function exampleFeeds(pack, dims) {
   const [{ exampleBindings }, { evaluate }] = await Promise.all([
     import("./tune.js"), import("./dims.js")]);
   const bindings = exampleBindings(pack, dims);
@@ -100,47 +100,96 @@ export async function exampleFeeds(pack, dims) {
   }));
 }
 
-/**
- * Time a session's pack on its GPU and on the CPU, and move it where the CPU is faster. Gives the times,
- * or null where there was nothing to compare.
- * @param {Session} session @param {Origin} origin @param {Feeds} feeds @returns {Promise<Times | null>}
- */
-export async function compare(session, origin, feeds) {
-  const { pack, files, tuning, options } = origin;
-  const gpu = session.serving()?.device;
-  if (!gpu || !await files.rereadable()) return null;
-  const again = files.again();
-  session.stop = () => again.stop();
-  const open = async () => openDevice({ ...options, device: "wasm" });
-  let rival = await loaded(load(pack, again, open(), null));
-  if (typeof rival === "string") {
-    gpu.info.reason = `auto: the CPU can't run it: ${rival}`;
-    return null;
+/** A session's pack on its GPU and on the CPU. */
+export class Comparison {
+  /** @param {Origin} origin @param {Session} session */
+  constructor(origin, session) {
+    this.origin = origin;
+    this.session = session;
+    this.files = origin.files.again();
+    /** @type {Promise<void> | null} */
+    this.running = null;
+    this.over = false;
+    /** The times, or null where there was nothing to compare. @type {Promise<Times | null>} */
+    this.done = new Promise((resolve) => { this.tell = resolve; });
+    if (origin.tuning) origin.tuning.held = true;
   }
-  try {
-    await rehearsed(rival);
-    const times = await timed(session, rival, feeds);
-    if (!times) return null;
-    const cpu = rival.device;
-    await (await memory(options))?.keepNote(await keyOf(gpu, pack, options),
-      new TextEncoder().encode(JSON.stringify(times)));
-    gpu.info.reason = told("once", times);
-    cpu.info.reason = gpu.info.reason;
-    if (!cpuWins(times)) return times;
-    if (tuning) { // what is known of the CPU's kernels serves at once
-      rival.device.close();
-      rival = await load(pack, again, open(), tuning);
-      rival.device.info.reason = gpu.info.reason;
+
+  /** A run is asked for: what to do once it is over, if anything. @param {Feeds} feeds
+   * @returns {(() => void) | null} */
+  after(feeds) {
+    const copy = this.running || this.over ? null : copyOf(feeds);
+    return copy && (() => { this.running ??= this.#run(copy); });
+  }
+
+  /** Compare at the sizes that the page tunes for. */
+  async now() {
+    const { pack, options } = this.origin;
+    this.running ??= this.#run(await exampleFeeds(pack, options.dims));
+    await this.running;
+  }
+
+  /** The session is released. */
+  async stop() {
+    this.over = true;
+    this.files.stop();
+    await this.running;
+    this.tell?.(null);
+  }
+
+  /** @param {Feeds} feeds */
+  async #run(feeds) {
+    const { session, origin } = this;
+    const gpu = session.serving()?.device;
+    const times = gpu ? await this.#compare(gpu, feeds).catch(() => null) : null;
+    session.told(gpu?.info.reason);
+    if (!this.over) origin.tuning?.release(feeds);
+    this.tell?.(times);
+  }
+
+  /** @param {Device} gpu @param {Feeds} feeds @returns {Promise<Times | null>} */
+  async #compare(gpu, feeds) {
+    const { session, files, origin: { pack, tuning, options } } = this;
+    if (!await files.rereadable()) return null;
+    const open = async () => openDevice({ ...options, device: "wasm" });
+    let rival = await loaded((opening) => load(pack, files, opening, null), open());
+    if (typeof rival === "string") {
+      gpu.info.reason = `auto: the CPU can't run it: ${rival}`;
+      return null;
     }
-    if (await session.between(async () => session.move(/** @type {Loaded} */ (rival)))) rival = "";
-    return times;
-  } finally {
-    if (typeof rival !== "string") rival.device.close();
+    try {
+      await rehearsed(rival);
+      const times = await timed(session, rival, feeds);
+      if (!times) return null;
+      const reason = told("once", times);
+      gpu.info.reason = reason;
+      const note = new TextEncoder().encode(JSON.stringify(times));
+      await (await memory(options))?.keepNote(await keyOf(gpu, pack, options), note);
+      if (!cpuWins(times)) return times;
+      if (tuning) { // what is known of the CPU's kernels serves at once
+        rival.device.close();
+        rival = await load(pack, files, open(), tuning);
+      }
+      const winner = rival;
+      winner.device.info.reason = reason;
+      await session.between(async () => {
+        if (!session.serving()) return;
+        session.move(winner);
+        rival = "";
+      });
+      return times;
+    } finally {
+      if (typeof rival !== "string") rival.device.close();
+    }
   }
 }
 
-/** @param {Promise<Loaded>} loading @returns {Promise<Loaded | string>} it, or why not */
-const loaded = (loading) => loading.catch((error) => messageOf(error));
+/** A pack on a device, or why it can't be. @param {(opening: Promise<Device>) => Promise<Loaded>} loading
+ * @param {Promise<Device>} opening @returns {Promise<Loaded | string>} */
+const loaded = (loading, opening) => loading(opening).catch((error) => {
+  opening.then((device) => device.close(), () => {});
+  return messageOf(error);
+});
 
 /** Runs on both, in turns, each between two runs of the session. @param {Session} session
  * @param {Loaded} rival @param {Feeds} feeds @returns {Promise<Times | null>} */

@@ -1,7 +1,7 @@
 // A pack's files: from the browser's storage or the network, whole and verified.
 
 import { FileCache } from "./cache.js";
-import { PackError, UsageError, messageOf } from "./errors.js";
+import { PackError, messageOf } from "./errors.js";
 import { MANIFEST, MAX_MANIFEST_BYTES, parseManifest } from "./manifest.js";
 import { checkFile } from "./modules.js";
 import { Progress } from "./progress.js";
@@ -12,6 +12,7 @@ import { Progress } from "./progress.js";
  * files from elsewhere.
  * @typedef {{signal?: AbortSignal, cache?: boolean, cacheBytes?: number,
  *   fetch?: (url: URL, options: RequestInit) => Promise<Response>}} FileOptions */
+/** @typedef {{onProgress?: import("./progress.js").OnProgress}} Told */
 /** What the manifest says of a file. @typedef {{file: string, bytes: number, sha256: string}} Entry */
 /** Throws a PackError for a file that isn't what the manifest says; `name` is for messages.
  * @typedef {(data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>} Verify */
@@ -177,26 +178,16 @@ export class Files {
 }
 
 /** The files of a pack: at the URL of a folder, of one file (`.webrt`, a blob), or in memory.
- * @param {unknown} source @param {FileOptions & {onProgress?: import("./progress.js").OnProgress}} options
+ * @param {unknown} source @param {FileOptions & Told} options
  * @returns {Promise<Files>} */
 export async function filesOf(source, options) {
   const isUrl = typeof source === "string" || source instanceof URL;
-  const bytes = ArrayBuffer.isView(source)
-    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength) : source;
-  if (!isUrl && !(bytes instanceof Uint8Array || bytes instanceof ArrayBuffer || bytes instanceof Blob)) {
-    throw new UsageError("InferenceSession.create takes the URL of a pack, a folder or a .webrt file, "
-      + "or such a file's bytes");
-  }
-  const name = isUrl ? String(source) : /** @type {{name?: string}} */ (bytes).name ?? "bytes";
-  const progress = new Progress(name, options.onProgress);
-  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-  const url = isUrl ? new URL(source, base) : null;
+  const url = isUrl && new URL(source, globalThis.document?.baseURI ?? globalThis.location?.href);
   if (!url || /\.(webrt|onnx)$/i.test(url.pathname) || /^(blob|data):$/.test(url.protocol)) {
-    const { archiveFiles } = await import("./archive.js");
-    return archiveFiles(url ?? /** @type {Blob} */ (bytes), options, progress);
+    return (await import("./archive.js")).archiveFiles(source, url || null, options);
   }
   if (!url.pathname.endsWith("/")) url.pathname += "/";
-  return new Files(url, options, progress);
+  return new Files(url, options, new Progress(String(source), options.onProgress));
 }
 
 /** What a download goes into. `add` says whether that is all that may come, `length` counts bytes of

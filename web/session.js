@@ -55,14 +55,8 @@ export class InferenceSession {
   #ready = null;
   /** @type {import("./gpu-tensor.js").GpuPorts | null} for tensors in GPU buffers */
   #ports = null;
-  /** @type {typeof import("./auto.js") | null} compares devices, where they haven't been yet */
+  /** @type {import("./auto.js").Comparison | null} of devices, where `auto` hasn't compared them yet */
   #auto = null;
-  /** @type {import("./auto.js").Session | null} a comparison under way */
-  #comparison = null;
-  /** @type {Promise<void> | null} */
-  #comparing = null;
-  /** @type {(times: import("./auto.js").Times | null) => void} */
-  #told = () => {};
   /** Whether the page has something of this very device. */
   #pinned = false;
 
@@ -139,7 +133,7 @@ export class InferenceSession {
       const session = new InferenceSession(loaded);
       session.#origin = { pack, files, tuning, options };
       await rehearsed(loaded);
-      await session.#prepare(pack, options, tuning);
+      await session.#prepare(options);
       if (tuning) {
         await tuning.warm();
         session.#tuning = tuning;
@@ -174,7 +168,7 @@ export class InferenceSession {
     const pack = this.#pack;
     const bound = bind(pack, feeds);
     this.#tuning?.enter();
-    const unknown = this.#auto?.copyOf(feeds);
+    const compare = this.#auto?.after(feeds);
     const work = () => this.#once(
       pack === this.#pack ? bound : bind(this.#pack, feeds), asked); // a CPU stores no float16
     const result = this.#tail.then(() => {
@@ -182,7 +176,7 @@ export class InferenceSession {
       return this.#execute(work);
     });
     this.#tail = result.catch(() => {}).then(() => this.#tuning?.leave(bound.bindings));
-    if (unknown) result.then(() => this.#compare(unknown), () => {});
+    if (compare) result.then(compare, () => {});
     return signal ? unlessAborted(result, signal) : result;
   }
 
@@ -232,8 +226,7 @@ export class InferenceSession {
     this.#released = true;
     this.#tuning?.stop();
     this.#recovery?.stop();
-    this.#comparison?.stop();
-    await this.#comparing;
+    await this.#auto?.stop();
     await this.#tail;
     this.#device.close();
     await this.#origin?.files.keeping;
@@ -264,11 +257,7 @@ export class InferenceSession {
   #attach() {
     this.#tuning?.attach({
       shapes: this.#shapes,
-      between: (work) => {
-        const done = this.#tail.then(work);
-        this.#tail = done.catch(() => {});
-        return done;
-      },
+      between: (work) => this.#between(work),
       swapped: () => { this.compiledKernels += 1; },
     });
   }
@@ -313,44 +302,34 @@ export class InferenceSession {
   }
 
   /** Where `auto` hasn't compared the devices yet: after the first answer, or before tuning begins.
-   * @param {Pack} pack @param {Options} options @param {Tuning | null} tuning */
-  async #prepare(pack, options, tuning) {
-    if (!this.deviceInfo.reason?.startsWith(AUTO_GPU)) return;
-    const auto = await import("./auto.js");
-    if (this.deviceInfo.reason !== auto.UNKNOWN) return;
-    this.#auto = auto;
-    this.compared = new Promise((resolve) => { this.#told = resolve; });
-    if (tuning) tuning.held = true;
-    if (options.tune === "now") await this.#compare(await auto.exampleFeeds(pack, options.dims));
-  }
-
-  /** Which device is faster? @param {Feeds} feeds of a run */
-  async #compare(feeds) {
-    const [auto, origin, device] = [this.#auto, this.#origin, this.#device];
-    this.#auto = null;
-    if (!auto || !origin || this.#released) return;
+   * @param {Options} options */
+  async #prepare(options) {
+    const [origin, device] = [this.#origin, this.#device];
+    if (!origin || !this.deviceInfo.reason?.startsWith(AUTO_GPU)) return;
+    const { Comparison, UNKNOWN } = await import("./auto.js");
+    if (this.deviceInfo.reason !== UNKNOWN) return;
     const free = () => !this.#released && !this.#lost && !this.#pinned && this.#device === device;
-    this.#comparison = {
-      stop: () => {},
-      between: (work) => {
-        const done = this.#tail.then(work);
-        this.#tail = done.catch(() => {});
-        return done;
-      },
+    this.#auto = new Comparison(origin, {
+      between: (work) => this.#between(work),
       serving: () => (free() ? { pack: this.#pack, shapes: this.#shapes, device } : null),
       move: (loaded) => {
-        if (!free()) return false;
         this.#adopt(loaded, this.deviceInfo.recovered);
         device.close();
-        return true;
       },
-    };
-    this.#comparing = auto.compare(this.#comparison, origin, feeds).catch(() => null).then((times) => {
-      if (this.#device === device) this.deviceInfo = { ...this.deviceInfo, reason: device.info.reason };
-      origin.tuning?.release(this.#pack, feeds);
-      this.#told(times);
+      told: (reason) => {
+        if (this.#device === device) this.deviceInfo = { ...this.deviceInfo, reason };
+      },
     });
-    await this.#comparing;
+    this.compared = this.#auto.done;
+    if (options.tune === "now") await this.#auto.now();
+  }
+
+  /** Do something after the runs that were asked for so far, before those to come.
+   * @template T @param {() => T | Promise<T>} work @returns {Promise<T>} */
+  #between(work) {
+    const done = this.#tail.then(work);
+    this.#tail = done.catch(() => {});
+    return done;
   }
 
   /** @param {Bound} bound @param {Asked} asked @returns {Promise<Record<string, Tensor>>} */

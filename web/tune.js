@@ -229,12 +229,12 @@ export class Tuning {
   }
 
   /** Tuning needn't wait any more: the session stays on its device, where it ran on `feeds`.
-   * @param {Pack} pack @param {import("./bind.js").Feeds} feeds */
-  release(pack, feeds) {
+   * @param {import("./bind.js").Feeds} feeds */
+  release(feeds) {
     this.held = false;
     if (!this.session) return;
     this.enter();
-    this.leave(bind(pack, feeds).bindings);
+    this.leave(bind(this.pack, feeds).bindings);
   }
 
   /** @param {Bindings} bindings */
