@@ -72,11 +72,12 @@ export class View {
       const points = times.map((ms, j) => [j, ms]);
       const text = `Last answer ${showMs(times[times.length - 1])}, median ${
         showMs(median(times))} of ${times.length}`;
-      this.times.replaceChildren(element("p", {}, text), chart(points, Math.max(...times), "Times"));
+      this.times.replaceChildren(element("p", {}, text),
+        ...(points.length > 1 ? [chart(points, Math.max(...times), "Times")] : []));
     }
     this.tuning.hidden = !tuning;
     this.tuning.replaceChildren(element("p", {}, tuning),
-      chart(curve, 1, "Time of a run's kernels while tuning"));
+      ...(curve.length > 1 ? [chart(curve, 1, "Time of a run's kernels while tuning")] : []));
     if (outputs) this.#outputs(outputs);
   }
 
