@@ -31,7 +31,10 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 def kernel(name: str, ms: float, operations: int, size: int) -> KernelTime:
     schedule = {"family": "contract", "rows": 8, "lanes_k": 0, "flat": False}
-    return KernelTime(name, "Contract", "<script>node</script>", schedule, 2, ms, operations, size)
+    return KernelTime(
+        number=0, name=name, family="Contract", node="<script>node</script>", problem="Contract",
+        schedule=schedule, tuned=False, count=2, ms=ms, operations=operations, bytes=size,
+    )  # fmt: skip
 
 
 KERNELS = (kernel("contract_0", 2.0, 8_000_000, 1_000_000), kernel("map_1", 1.0, 0, 2_000_000))

@@ -147,6 +147,7 @@ async def _load(
         raise UsageError("threads are for the wasm device, not for webgpu")
     place, opened = await _open(source, device, threads)
     session = await Session.open(place, opened, progress)
+    session.asked = device
     try:
         if sys.platform == "emscripten":
             return session, await _page_records(session, place, records)

@@ -15,21 +15,21 @@ import numpy.typing as npt
 from webrt import api
 from webrt.checking.compare import Comparison, compare
 from webrt.cli import feeds as feeding
+from webrt.cli import insight
 from webrt.cli import report as reporting
+from webrt.cli.opening import Device, open_session
 from webrt.cli.output import Report, finite
 from webrt.errors import UsageError
 from webrt.kernel.problem import symbols
 from webrt.pack.read import read_pack
 from webrt.plan.example import example_bindings
 from webrt.runtime.profile import KernelTime
-from webrt.runtime.session import Progress, Session
+from webrt.runtime.session import Session
 from webrt.runtime.sync import run_sync
 from webrt.tune import probe
 from webrt.tune.records import Record, Records, cache_file, make_key
 
 Result = dict[str, Any]
-Device = tuple[str, int | None]
-"""The device's kind, and the threads asked for."""
 
 
 def pack(
@@ -51,14 +51,21 @@ def pack(
 
 
 def run(
-    folder: Path, inputs: Sequence[str], output: Path | None, device: Device, report: Report
+    folder: Path,
+    inputs: Sequence[str],
+    output: Path | None,
+    device: Device,
+    explain: bool,
+    report: Report,
 ) -> Result:
+    """One run; with `explain`, what the session says of itself after it."""
     feeds = feeding.load_files(inputs)
     with open_session(folder, device, report) as session:
         start = time.perf_counter()
         outputs = session.run(feeds)
         seconds = time.perf_counter() - start
         adapter, float16 = session.adapter, session.float16
+        explained = {"explain": session.explain().to_json()} if explain else {}
     if output is not None:
         save_npz(output, outputs)
     return {
@@ -69,6 +76,7 @@ def run(
             {"name": n, "dtype": a.dtype.name, "shape": list(a.shape)} for n, a in outputs.items()
         ],
         "file": None if output is None else str(output),
+        **explained,
     }
 
 
@@ -95,9 +103,10 @@ def bench(
     runs: int,
     kernels: bool,
     page: Path | None,
+    trace: Path | None,
     report: Report,
 ) -> Result:
-    """Times, with `kernels` every kernel's too; `page` is where `--report` goes."""
+    """Times, with `kernels` every kernel's too; `page` and `trace` are files to write."""
     if runs < 1:
         raise UsageError(f"--runs {runs}: expected at least 1")
     if page is not None:
@@ -119,9 +128,12 @@ def bench(
             "runs": runs,
             "dims": {s.name: bindings[s.id] for s in plan.symbols},
         }
-        if kernels or page is not None:
+        if kernels or page is not None or trace is not None:
             found = session.profile(feeds)
             result["kernels"] = [_kernel(k, found) for k in found]
+        if trace is not None:
+            insight.write_trace(trace, plan, found, session.adapter, result["dims"])
+            result["trace"] = str(trace)
         if page is not None:
             title = f"{folder.resolve().name}: webrt bench"
             known = tuned(session, bindings)
@@ -146,7 +158,9 @@ def _kernel(kernel: KernelTime, every: Sequence[KernelTime]) -> Result:
         "gbs": round(kernel.gbs, 4),
         "operations": kernel.operations,
         "bytes": kernel.bytes,
+        "problem": kernel.problem,
         "schedule": dict(kernel.schedule),
+        "tuned": kernel.tuned,
     }
 
 
@@ -232,11 +246,3 @@ def _figures(part: Comparison) -> Result:
         "cosine": finite(part.cosine),
         "ok": part.ok,
     }
-
-
-def open_session(folder: Path, device: Device, report: Report) -> Session:
-    def progress(state: Progress) -> None:
-        report(state.stage, state.done, state.total)
-
-    kind, threads = device
-    return api.load(folder, kind, threads=threads, progress=progress)

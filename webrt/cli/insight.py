@@ -1,13 +1,19 @@
-"""The work of `webrt verify`, and what `--explain` prints."""
+"""The work of `webrt verify`, and the trace that `webrt bench` writes."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webrt.cli.commands import Device, open_session
+from webrt.cli.opening import Device, open_session
 from webrt.cli.output import Report, finite
+from webrt.errors import UsageError
+from webrt.plan.plan import Plan
+from webrt.runtime.profile import KernelTime
+from webrt.runtime.trace import chrome_trace
 from webrt.runtime.verify import Verdict
 
 Result = dict[str, Any]
@@ -21,6 +27,16 @@ def verify(folder: Path, device: Device, report: Report) -> Result:
             "adapter": session.adapter,
             "float16": session.float16,
         }
+
+
+def write_trace(
+    path: Path, plan: Plan, kernels: Sequence[KernelTime], adapter: str, dims: Mapping[str, int]
+) -> None:
+    """Write a profile for chrome://tracing; raises UsageError where the file can't be written."""
+    try:
+        path.write_text(json.dumps(chrome_trace(plan, kernels, adapter, dims)), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: can't be written: {error.strerror or error}") from error
 
 
 def verdict_json(verdict: Verdict) -> Result:

@@ -120,13 +120,17 @@ def run_command(
     ] = None,
     device: DeviceName = "auto",
     threads: Threads = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Tell where it runs and why, memory and kernels.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run a pack once on inputs from files."""
     from webrt.cli import commands
 
     with output.progress() as report:
-        result = commands.run(folder, input or [], output_file, (device, threads), report)
+        place = (device, threads)
+        result = commands.run(folder, input or [], output_file, place, explain, report)
     _show(json, result, _run_text)
 
 
@@ -182,6 +186,10 @@ def bench_command(
         Path | None,
         typer.Option("--report", metavar="FILE.html", help="Draw it all on one page."),
     ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="For chrome://tracing and Perfetto."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Time loading, the first run and the following ones."""
@@ -189,7 +197,7 @@ def bench_command(
 
     with output.progress() as report:
         place = (device, threads)
-        result = commands.bench(folder, place, dim or [], runs, kernels, page, report)
+        result = commands.bench(folder, place, dim or [], runs, kernels, page, trace, report)
     _show(json, result, _bench_text)
 
 
@@ -309,7 +317,8 @@ def _run_text(result: dict[str, Any]) -> str:
         f"  {o['name']}: {o['dtype']} [{', '.join(map(str, o['shape']))}]"
         for o in result["outputs"]
     ]
-    return "\n".join(lines + ([f"written to {result['file']}"] if result["file"] else []))
+    lines += [f"written to {result['file']}"] if result["file"] else []
+    return "\n".join(lines + ([result["explain"]["text"]] if "explain" in result else []))
 
 
 def _check_text(result: dict[str, Any]) -> str:
@@ -335,7 +344,7 @@ def _bench_text(result: dict[str, Any]) -> str:
         f" first run {result['first_run_ms']:.1f} ms, median {result['median_ms']:.1f} ms,"
         f" 90th percentile {result['p90_ms']:.1f} ms over {result['runs']} runs"
         + "".join(f"\n{line}" for line in _kernel_lines(result.get("kernels", [])))
-        + (f"\nwritten to {result['report']}" if "report" in result else "")
+        + "".join(f"\nwritten to {result[k]}" for k in ("report", "trace") if k in result)
     )
 
 

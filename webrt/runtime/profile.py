@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from webrt import dims
 from webrt.kernel import costs
 from webrt.kernel.problem import Problem
+from webrt.kernel.text import print_problem
 from webrt.pack.format import Pack
 from webrt.plan.plan import Home, Plan, Step
 from webrt.runtime.device import Buffer, Device, Dispatch, Slice
@@ -23,14 +24,20 @@ from webrt.runtime.timing import Timer
 class KernelTime:
     """One kernel of a run; `ms`, `operations` and `bytes` are those of one of `count` dispatches.
 
+    `number` is its problem's in the plan, `problem` the text form; `tuned` tells that the kernel is
+    not the pack's own.
+
     `operations` counts floating-point operations as one reads them off the problem; `bytes` counts
     every element that is read or written once: what must move, not what a cache lets move again.
     """
 
+    number: int
     name: str
     family: str
     node: str
+    problem: str
     schedule: Mapping[str, object]
+    tuned: bool
     count: int
     ms: float
     operations: int
@@ -57,12 +64,17 @@ class KernelTime:
 
 
 async def measure(
-    pack: Pack, device: Device, weights: Weights, kernels: Kernels, bindings: Mapping[str, int]
+    pack: Pack,
+    device: Device,
+    weights: Weights,
+    kernels: Kernels,
+    bindings: Mapping[str, int],
+    tuned: Collection[int] = (),
 ) -> tuple[KernelTime, ...]:
     """Time each kernel that the plan dispatches, by itself, on operands of zeros; longest first.
 
     Constants are the model's own, in the layout that the kernel reads. A kernel of no elements at
-    these values of the symbols is left out.
+    these values of the symbols is left out. `tuned` are the problems that tuning has kernels for.
     """
     plan = pack.plan
     counts = Counter(step.problem for step in plan.steps)
@@ -81,10 +93,20 @@ async def measure(
             with _operands(plan, device, weights, kernel, step, bindings) as slices:
                 dispatch = Dispatch(kernel.pipeline, slices, (x, y, z), outputs=len(step.outputs))
                 ms = await timer.dispatch(dispatch)
-            cost = operations(problem, bindings), traffic(problem, bindings)
-            family = type(problem).__name__
             found.append(
-                KernelTime(kernel.name, family, step.node, kernel.schedule, count, ms, *cost)
+                KernelTime(
+                    number=number,
+                    name=kernel.name,
+                    family=type(problem).__name__,
+                    node=step.node,
+                    problem=print_problem(problem),
+                    schedule=kernel.schedule,
+                    tuned=number in tuned,
+                    count=count,
+                    ms=ms,
+                    operations=operations(problem, bindings),
+                    bytes=traffic(problem, bindings),
+                )
             )
     finally:
         device.free(uniform)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Protocol
 
-from webrt.errors import UsageError
+from webrt.errors import DeviceError, UsageError
 from webrt.pack.checks import read_checks
 from webrt.pack.format import MANIFEST, Pack
 from webrt.pack.modules import check_file
@@ -20,6 +20,7 @@ from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor
 from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe, evaluate_shape
 from webrt.runtime.device import Device, DeviceInfo, Pipeline
+from webrt.runtime.explain import Explanation, Origin, explain, held, tuned_kernels
 from webrt.runtime.flow import Runner
 from webrt.runtime.kernels import Candidate, Kernel, Kernels, compile_kernels
 from webrt.runtime.memory import Weights, stored_bytes
@@ -72,6 +73,8 @@ class Session:
         self._float16 = float16
         self._runner = Runner(pack, device, weights)
         self._tuned: dict[tuple[int, ...], dict[int, Kernel]] = {}
+        self._origins: dict[tuple[tuple[int, ...], int], Origin] = {}
+        self.asked: str | None = None  # the device that `webrt.load` was asked for
         self._packers = len(kernels.packers)
         self._lock = threading.Lock()
         self._closed = False
@@ -109,6 +112,7 @@ class Session:
                 check_shard(pack, index, data, source.where)
                 weights.upload(index, data)
                 report(Progress("weights", index + 1, len(pack.shards)))
+            await device.read_many(())  # a page's GPU says only now what it refused of them
             return cls(pack, source, device, weights, kernels, float16)
         except BaseException:
             device.close()
@@ -164,9 +168,13 @@ class Session:
         plan = self._pack.plan
         values, given = bind(plan, feeds)
         inputs = {p.tensor: self._stored(p, given) for p in plan.inputs}
-        placed = await self._runner.run(values, self._kernels_at(values), inputs)
         wanted = {p.tensor for p in plan.outputs if plan.tensors[p.tensor].home is Home.OUTPUT}
-        read = await self._read(self._runner, placed, sorted(wanted))
+        try:
+            placed = await self._runner.run(values, self._kernels_at(values), inputs)
+            read = await self._read(self._runner, placed, sorted(wanted))
+        except DeviceError:
+            self._runner.free()  # nothing that was made for a failed run serves another one
+            raise
         return self._outputs(placed.bindings, inputs, read)
 
     async def _read(
@@ -241,8 +249,11 @@ class Session:
         bindings = example_bindings(self._pack.plan)  # for what only a run tells
         bindings |= zip(self._pack.plan.given, values, strict=True)
         kernels = self._kernels_at(values)
+        tuned = self._tuned.get(values, {})
         with self._lock:
-            return run_sync(measure(self._pack, self._device, self._weights, kernels, bindings))
+            return run_sync(
+                measure(self._pack, self._device, self._weights, kernels, bindings, tuned)
+            )
 
     def verify(self) -> Verdict:
         """Run the pack's check vectors on this device, with the kernels that serve now.
@@ -272,6 +283,19 @@ class Session:
             self._kernels_at, lambda values: tuple(self._tuned.get(values, ())),
         )  # fmt: skip
 
+    def explain(self) -> Explanation:
+        """Where the model runs and why, what it does without there, what memory it takes, which
+        kernels serve; `print` it, or take `to_json()`.
+        """
+        self._check_open()
+        pack, info = self._pack, self._device.info
+        memory = held(pack, self._weights, self._runner.memory, info, self._kernels.scratch)
+        changed = frozenset(problem for kernels in self._tuned.values() for problem in kernels)
+        return explain(
+            pack, info, self.asked, self._float16, memory, self.compiled_kernels,
+            tuned_kernels(pack, self._tuned, self._origins), changed,
+        )  # fmt: skip
+
     def _kernels_at(self, values: tuple[int, ...]) -> Kernels:
         """The kernels that serve these values of the symbols: the pack's, and those swapped in."""
         tuned = self._tuned.get(values)
@@ -286,12 +310,14 @@ class Session:
         problem: int,
         candidate: Candidate,
         compiled: Sequence[Pipeline] = (),
+        origin: Origin | None = None,
     ) -> None:
         """Serve `candidate` for a problem of the plan at these symbols' values, from now on.
 
         Other shapes keep the kernel they have. Raises CompileError or DeviceError; then nothing
         has changed. What it needs of the constants in another layout stays beside the pack's own.
-        `compiled` is what the device made of the candidate's codes, where that was done before.
+        `compiled` is what the device made of the candidate's codes, where that was done before;
+        `origin` is for `explain`.
         """
         self._check_open()
         plan = self._pack.plan
@@ -318,6 +344,7 @@ class Session:
             schedule=to_json(candidate.schedule),
         )  # fmt: skip
         self._tuned.setdefault(values, {})[problem] = made
+        self._origins[values, problem] = origin or Origin("tuned in this session")
         self._runner.drop(values)
 
     async def _constant(self, index: int) -> memoryview:

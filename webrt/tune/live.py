@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from webrt.errors import CompileError
 from webrt.kernel.problem import specialise, symbols
 from webrt.pack.modules import check_file
+from webrt.runtime.explain import Origin
 from webrt.runtime.kernels import Candidate
 from webrt.runtime.session import Session
 from webrt.runtime.source import Source
 from webrt.tune.candidate import Rates, candidates, generate, may_serve
-from webrt.tune.records import Record, Records, device_key, make_key
+from webrt.tune.records import Key, Record, Records, device_key, make_key
 from webrt.tune.tuner import Progress, Tuner, TuneReport
 
 
@@ -42,27 +43,42 @@ async def tune(
     return await tuner.run(seconds, progress, found)
 
 
-async def apply(session: Session, bindings: Mapping[str, int], records: Records) -> int:
+async def apply(
+    session: Session,
+    bindings: Mapping[str, int],
+    records: Records,
+    sources: Sequence[Records] = (),
+) -> int:
     """Swap in what `records` hold for this device, model and shape; returns for how many problems.
 
-    A schedule that isn't legal any more, or that doesn't compile, is left out.
+    A schedule that isn't legal any more, or that doesn't compile, is left out. Of `sources`, the
+    last one that knows a problem is told as the kernel's origin.
     """
     info = session.device_info
     swapped = 0
     for index, problem in enumerate(session.pack.plan.problems):
         used = {name: bindings[name] for name in symbols(problem)}
-        schedule = records.best(make_key(info, problem, used))
+        key = make_key(info, problem, used)
+        schedule = records.best(key)
         here = specialise(problem, used)
         if schedule is None or schedule == candidates(here, info)[0]:
             continue
         if not may_serve(here, schedule, info):
             continue
         try:
-            await session.swap(bindings, index, generate(here, schedule, info))
+            code = generate(here, schedule, info)
+            await session.swap(bindings, index, code, origin=_origin(key, records, sources))
         except CompileError:
             continue
         swapped += 1
     return swapped
+
+
+def _origin(key: Key, records: Records, sources: Sequence[Records]) -> Origin:
+    record = records.get(key)
+    best = None if record is None else record.best
+    source = next((s.source for s in reversed(sources) if s.get(key)), records.source)
+    return Origin(source, best.ms if best else None, record.default_ms if record else None)
 
 
 async def shipped(session: Session, source: Source) -> Records:
@@ -75,7 +91,7 @@ async def shipped(session: Session, source: Source) -> Records:
     return Records.from_json(bytes(data), f"{source.where}/{part.file}")
 
 
-async def serve(session: Session, known: Iterable[Records]) -> Records:
+async def serve(session: Session, known: Sequence[Records]) -> Records:
     """Serve what is `known` of this device, at every shape of the model that was tuned.
 
     Of two results the later one counts. Returns all of them: other devices' order what is tried on
@@ -83,7 +99,7 @@ async def serve(session: Session, known: Iterable[Records]) -> Records:
     """
     every = Records(record for records in known for record in records)
     for bindings in shapes(session, every):
-        await apply(session, bindings, every)
+        await apply(session, bindings, every, known)
     return every
 
 

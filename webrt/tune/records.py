@@ -113,9 +113,10 @@ def cache_file() -> Path:
 
 
 class Records:
-    """A set of records, one a key."""
+    """A set of records, one a key; `source` is where they were read."""
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self, records: Iterable[Record] = (), source: str = "records") -> None:
+        self.source = source
         self._by_key: dict[Key, Record] = {}
         for record in records:
             self.add(record)
@@ -168,7 +169,7 @@ class Records:
             data = json.loads(text)
             if data["format"] != FORMAT or data["version"] != VERSION:
                 raise ValueError(f"expected {FORMAT!r} version {VERSION}")
-            return cls(record_from_json(r) for r in data["records"])
+            return cls((record_from_json(r) for r in data["records"]), where)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise RecordsError(f"{where}: not webrt's records: {reason}") from error
