@@ -4,7 +4,6 @@ import { Shapes } from "./bound.js";
 import { UsageError } from "./errors.js";
 import { compileKernels, moduleFor } from "./kernels.js";
 import { Weights, beginWeights } from "./weights.js";
-import { float16Mode, widenedPack } from "./widen.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./fetch.js").Files} Files */
@@ -37,8 +36,9 @@ export async function load(given, files, opening, tuning) {
   const device = await opening;
   const cpu = onCpu(device);
   if (cpu) files.progress.initiate([moduleFor(given, device.info)]);
-  const float16 = float16Mode(given, device.info.features);
-  const pack = float16 === "widened" ? widenedPack(given) : given;
+  const half = given.tensors.some(({ storage }) => storage === "f16") && await import("./widen.js");
+  const float16 = half ? half.float16Mode(device.info.features) : null;
+  const pack = half && float16 === "widened" ? half.widenedPack(given) : given;
   const weights = new Weights(pack, device);
   const kernels = compile(pack, files, device, tuning && (() => tuning.serveKnown(device, weights)),
     (done, total) => files.progress.compile(done, total));

@@ -3,7 +3,6 @@
 
 import { DeviceError } from "./errors.js";
 import { checkShard } from "./manifest.js";
-import { heldBytes } from "./widen.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./protocol.js").Device} Device */
@@ -177,7 +176,9 @@ export class Weights {
     const stored = this.pack.tensors.flatMap(({ place }, index) => (
       place?.shard === shard && (direct.has(index) || packers.has(index))
         ? { index, from: place.offset, bytes: place.bytes, held: place.held } : []));
-    const { data, constants } = await heldBytes(file, stored);
+    const { data, constants } = stored.every(({ bytes, held }) => bytes === held)
+      ? { data: file, constants: stored }
+      : await (await import("./widen.js")).heldBytes(file, stored);
     const kept = this.#lay(`weights ${shard}`, constants.filter(({ index }) => direct.has(index)));
     for (const [index, slice] of kept.slices) this.slices.set(keyOf(index), slice);
     const raw = this.#lay(`constants ${shard}`, constants.filter(({ index }) => packers.has(index)));

@@ -13,13 +13,9 @@ const HALF = "enable f16;\n\nalias half = f16;\n", WIDE_HALF = "alias half = f32
 /** Elements that are widened before the page gets its turn: a few milliseconds' work. */
 const TURN = 1 << 20;
 
-/** How a device of these features runs a pack with float16 in it: `native`, or `widened` to float32;
- * null for one without.
- * @param {Pack} pack @param {readonly string[]} features @returns {"native" | "widened" | null} */
-export function float16Mode({ tensors }, features) {
-  if (tensors.every(({ storage }) => storage !== "f16")) return null;
-  return features.includes("shader-f16") ? "native" : "widened";
-}
+/** How a device of these features runs a pack with float16 in it: as it is, or `widened` to float32.
+ * @param {readonly string[]} features @returns {"native" | "widened"} */
+export const float16Mode = (features) => (features.includes("shader-f16") ? "native" : "widened");
 
 /** The pack with f32 in the place of f16. @param {Pack} pack @returns {Pack} */
 export function widenedPack(pack) {
@@ -50,7 +46,6 @@ export function widenedPack(pack) {
  * @returns {Promise<{data: Uint8Array<ArrayBuffer>, constants: Constant[]}>}
  */
 export async function heldBytes(data, constants) {
-  if (constants.every(({ bytes, held }) => bytes === held)) return { data, constants };
   let end = 0;
   const moved = constants.map((constant) => {
     const from = end;

@@ -5,9 +5,10 @@ import { createHash } from "node:crypto";
 import test from "node:test";
 
 import { bind, checkSymbols } from "../../web/bind.js";
+import { digest } from "../../web/digest.js";
 import * as errors from "../../web/errors.js";
 import { readFetches } from "../../web/fetches.js";
-import { digest, sha256 } from "../../web/sha256.js";
+import { sha256 } from "../../web/sha256.js";
 import { Tensor, fromStorage, toStorage } from "../../web/tensor.js";
 
 const pack = {
