@@ -19,14 +19,15 @@ from webrt.version import __version__
 MODULES = ROOT / "e2e" / "node_modules"
 APP = """import { InferenceSession, Tensor } from "webrt";
 
-async function answer(device) {
-  const session = await InferenceSession.create("/packs/sample", {device, ...OPTIONS});
+async function answer(device, worker = false) {
+  const session = await InferenceSession.create("/packs/sample", {device, worker, ...OPTIONS});
   const {pooled} = await session.run({
     ids: new Tensor("int64", [1, 2], [1, 2]), scale: new Tensor("float32", [1, 2, 3, 4])});
   await session.release();
   return [...pooled.data];
 }
-document.title = JSON.stringify([await answer("wasm"), await answer("webgpu")]);
+document.title = JSON.stringify([
+  await answer("wasm"), await answer("webgpu"), await answer("wasm", true)]);
 """
 PROGRAM = """import { InferenceSession, Tensor, PackError, clearCache } from "webrt";
 
@@ -42,6 +43,12 @@ const outputs: Record<string, Tensor> = await session.run({
   ids: new Tensor("int64", new BigInt64Array(2), [1, 2]),
 });
 const names: readonly string[] = session.outputNames;
+const away = await InferenceSession.create(new File([], "model.webrt"), {
+  worker: true, device: "auto", assets: new URL("https://example.org/webrt/"),
+});
+await away.run({}, ["a"], { signal: AbortSignal.timeout(1000) });
+const times: { webgpu: number; wasm: number } | null = await away.compared;
+console.log(times?.wasm, away.deviceInfo.reason?.length);
 for (const name of names) {
   const tensor = outputs[name];
   if (tensor.data instanceof Float32Array) tensor.data.fill(tensor.dims[0]);
@@ -120,7 +127,7 @@ def test_vite_builds_it(chromium: Chromium, package: Path, sample: str) -> None:
     (package / "app.js").write_text(APP.replace("...OPTIONS", ""))
     vite = ["node", str(MODULES / "vite" / "bin" / "vite.js"), "build", "--logLevel", "warn"]
     subprocess.run([*vite, "--target", "esnext"], cwd=package, check=True, timeout=120)
-    assert title(chromium, package / "dist") == [SUMS, SUMS]
+    assert title(chromium, package / "dist") == [SUMS] * 3
 
 
 def test_esbuild_bundles_it(chromium: Chromium, package: Path, sample: str) -> None:
@@ -131,6 +138,7 @@ def test_esbuild_bundles_it(chromium: Chromium, package: Path, sample: str) -> N
     options = ["--format=esm", "--outfile=bundle/app.js", "--log-level=warning"]
     subprocess.run([*esbuild, *options], cwd=package, check=True, timeout=120)
     shutil.copy(package / "index.html", target)
-    for name in ("wasm-worker.js",):
-        shutil.copy(package / "node_modules" / "webrt" / name, target)
-    assert title(chromium, target) == [SUMS, SUMS]
+    for path in (package / "node_modules" / "webrt").glob("*.js"):
+        (target / "webrt").mkdir(exist_ok=True)
+        shutil.copy(path, target / "webrt")
+    assert title(chromium, target) == [SUMS] * 3

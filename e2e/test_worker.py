@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browsers import Chromium, Performer
-from site_server import Fault
+from site_server import ROOT, Fault
 from test_player import altered, expected, flip, rows
 
 WORKER_CSP = (
@@ -166,3 +167,29 @@ def test_no_worker_may_start(chromium: Chromium, sample: str) -> None:
     assert error["name"] == "DeviceError"
     assert error["message"].startswith("the session's worker can't start")
     assert "worker-src 'self'" in error["message"]
+
+
+def imports_of(name: str, dynamic: bool) -> set[str]:
+    text = (ROOT / "web" / name).read_text()
+    text = re.sub(r"/\*\*.*?\*/", "", text, flags=re.S)  # types are imported in comments
+    pattern = r'import\("\./([\w-]+\.js)"\)' if dynamic else r'(?:from|import) "\./([\w-]+\.js)"'
+    return set(re.findall(pattern, text))
+
+
+def reached(first: str, dynamic: bool) -> set[str]:
+    """What a module imports, and what that does, and so on."""
+    found: set[str] = set()
+    todo = {first}
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        todo |= imports_of(name, dynamic=False) - found
+        todo |= imports_of(name, dynamic=True) - found if dynamic else set()
+    return found
+
+
+def test_a_bundled_worker_has_all_that_a_session_may_load() -> None:
+    """A bundler's worker is one file: what is imported dynamically has to stand in it too."""
+    wanted = reached("session-worker.js", dynamic=True)
+    assert wanted <= reached("session-bundle.js", dynamic=False)
+    assert "remote.js" not in wanted  # bundlers would go in circles
