@@ -1,9 +1,8 @@
 export type Pack = import("./manifest.js").Pack;
 export type Constant = import("./weights.js").Constant;
-/** How a device of these features runs a pack with float16 in it: `native`, or `widened` to float32;
- * null for one without.
- * @param {Pack} pack @param {readonly string[]} features @returns {"native" | "widened" | null} */
-export declare function float16Mode({ tensors }: Pack, features: readonly string[]): "native" | "widened" | null;
+/** How a device of these features runs a pack with float16 in it: as it is, or `widened` to float32.
+ * @param {readonly string[]} features @returns {"native" | "widened"} */
+export declare const float16Mode: (features: readonly string[]) => "native" | "widened";
 /** The pack with f32 in the place of f16. @param {Pack} pack @returns {Pack} */
 export declare function widenedPack(pack: Pack): Pack;
 /**
