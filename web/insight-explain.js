@@ -38,8 +38,9 @@ export async function explain(subject) {
 }
 
 /** @param {Subject} subject @returns {Promise<string>} */
-async function whyHere({ deviceInfo: { kind, recovered }, origin }) {
+async function whyHere({ deviceInfo: { kind, recovered, reason }, origin }) {
   if (recovered) return "the device before was lost";
+  if (reason) return reason;
   const options = origin?.options ?? {};
   const names = deviceNames(options);
   if (options.gpuDevice) return "the page's own GPUDevice";
