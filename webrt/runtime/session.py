@@ -20,6 +20,7 @@ from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor
 from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe, evaluate_shape
 from webrt.runtime.device import Device, DeviceInfo, Pipeline
+from webrt.runtime.explain import Explanation, Origin, explain, held, tuned_kernels
 from webrt.runtime.flow import Runner
 from webrt.runtime.kernels import Candidate, Kernel, Kernels, compile_kernels
 from webrt.runtime.memory import Weights, stored_bytes
@@ -72,6 +73,8 @@ class Session:
         self._float16 = float16
         self._runner = Runner(pack, device, weights)
         self._tuned: dict[tuple[int, ...], dict[int, Kernel]] = {}
+        self._origins: dict[tuple[tuple[int, ...], int], Origin] = {}
+        self.asked: str | None = None  # the device that `webrt.load` was asked for
         self._packers = len(kernels.packers)
         self._lock = threading.Lock()
         self._closed = False
@@ -246,8 +249,11 @@ class Session:
         bindings = example_bindings(self._pack.plan)  # for what only a run tells
         bindings |= zip(self._pack.plan.given, values, strict=True)
         kernels = self._kernels_at(values)
+        tuned = self._tuned.get(values, {})
         with self._lock:
-            return run_sync(measure(self._pack, self._device, self._weights, kernels, bindings))
+            return run_sync(
+                measure(self._pack, self._device, self._weights, kernels, bindings, tuned)
+            )
 
     def verify(self) -> Verdict:
         """Run the pack's check vectors on this device, with the kernels that serve now.
@@ -277,6 +283,19 @@ class Session:
             self._kernels_at, lambda values: tuple(self._tuned.get(values, ())),
         )  # fmt: skip
 
+    def explain(self) -> Explanation:
+        """Where the model runs and why, what it does without there, what memory it takes, which
+        kernels serve; `print` it, or take `to_json()`.
+        """
+        self._check_open()
+        pack, info = self._pack, self._device.info
+        memory = held(pack, self._weights, self._runner.memory, info, self._kernels.scratch)
+        changed = frozenset(problem for kernels in self._tuned.values() for problem in kernels)
+        return explain(
+            pack, info, self.asked, self._float16, memory, self.compiled_kernels,
+            tuned_kernels(pack, self._tuned, self._origins), changed,
+        )  # fmt: skip
+
     def _kernels_at(self, values: tuple[int, ...]) -> Kernels:
         """The kernels that serve these values of the symbols: the pack's, and those swapped in."""
         tuned = self._tuned.get(values)
@@ -291,12 +310,14 @@ class Session:
         problem: int,
         candidate: Candidate,
         compiled: Sequence[Pipeline] = (),
+        origin: Origin | None = None,
     ) -> None:
         """Serve `candidate` for a problem of the plan at these symbols' values, from now on.
 
         Other shapes keep the kernel they have. Raises CompileError or DeviceError; then nothing
         has changed. What it needs of the constants in another layout stays beside the pack's own.
-        `compiled` is what the device made of the candidate's codes, where that was done before.
+        `compiled` is what the device made of the candidate's codes, where that was done before;
+        `origin` is for `explain`.
         """
         self._check_open()
         plan = self._pack.plan
@@ -323,6 +344,7 @@ class Session:
             schedule=to_json(candidate.schedule),
         )  # fmt: skip
         self._tuned.setdefault(values, {})[problem] = made
+        self._origins[values, problem] = origin or Origin("tuned in this session")
         self._runner.drop(values)
 
     async def _constant(self, index: int) -> memoryview:
