@@ -11,6 +11,7 @@ from runtimes import Array, check, model_of
 
 RANDOM = np.random.default_rng(5)
 X = RANDOM.standard_normal((2, 4, 6, 5)).astype(np.float32)
+WIDE = np.arange(80, dtype=np.float32).reshape(1, 1, 8, 10)
 ROWS = RANDOM.standard_normal((3, 4, 5)).astype(np.float32)
 MANY = (RANDOM.standard_normal((4,)) ** 2 + 0.1).astype(np.float32)
 INT = np.int64
@@ -90,6 +91,8 @@ CASES: dict[int, list[Case]] = {
                        np.array([-2], INT)], {"x": ROWS}),
         ("Mod", {"fmod": 1}, [np.float32(0.7)], {"x": X}),
         ("Resize", {"mode": "nearest"}, [np.array([1, 1, 2, 1.6], np.float32)], {"x": X}),
+        ("Resize", {"mode": "nearest"}, [np.array([1, 1, 0.6, 0.3], np.float32)], {"x": WIDE}),
+        ("Resize", {"mode": "nearest"}, [np.array([1, 1, 0.75, 1.5], np.float32)], {"x": WIDE}),
         ("ThresholdedRelu", {"alpha": 0.3}, [], {"x": X}),
         ("Dropout", {"ratio": 0.3}, [], {"x": X}),
         ("TopK", {"axis": 1}, [np.array([2], INT)], {"x": ROWS}),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from webrt.runtime.digest import ABSOLUTE, COSINE, HALF_ABSOLUTE, HALF_RELATIVE, RELATIVE
+from webrt.runtime.digest import ABSOLUTE, HALF_ABSOLUTE, HALF_RELATIVE, RELATIVE, points_alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,9 @@ def compare(found: npt.NDArray[Any], expected: npt.NDArray[Any], half: bool = Fa
     cosine = _cosine(left, right, same)
     if expected.dtype.kind == "f":
         absolute, relative = (HALF_ABSOLUTE, HALF_RELATIVE) if half else (ABSOLUTE, RELATIVE)
-        ok = bool(np.all(difference <= absolute + relative * size)) and cosine >= COSINE
+        apart = float(np.sum(difference * difference))
+        alike = points_alike(cosine, apart, found.size)
+        ok = bool(np.all(difference <= absolute + relative * size)) and alike
     else:
         ok = bool(np.all(same))
     most = float(np.max(difference / np.maximum(size, 1e-3)))

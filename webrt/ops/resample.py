@@ -83,7 +83,7 @@ def table(style: Style, axis: Axis) -> Table:
     if style.coordinates == "tf_crop_and_resize":
         outside = (at < 0) | (at > extent - 1)
     if style.mode == "nearest":
-        places = np.clip(_rounded(style, at), 0, extent - 1).astype(np.int64)[:, None]
+        places = np.clip(_rounded(style, axis, at), 0, extent - 1).astype(np.int64)[:, None]
         return Table(places, np.ones_like(places, np.float64), outside)
     shrink = min(scale, 1.0) if style.antialias else 1.0
     start = math.floor(-style.support / shrink) + 1
@@ -131,8 +131,15 @@ def _coordinates(
     return (i + 0.5) / scale - 0.5
 
 
-def _rounded(style: Style, at: Tensor) -> Tensor:
-    match style.nearest:
+def _rounding(style: Style, axis: Axis) -> str:
+    """The rule of an axis: opset 10 tells none, and rounds up where an axis shrinks."""
+    if style.nearest != "simple":
+        return style.nearest
+    return "ceil" if isinstance(axis.scale, int | float) and axis.scale < 1 else "floor"
+
+
+def _rounded(style: Style, axis: Axis, at: Tensor) -> Tensor:
+    match _rounding(style, axis):
         case "floor":
             return np.floor(at)
         case "ceil":
@@ -175,7 +182,7 @@ def nearest_place(style: Style, axis: Axis, i: Dim) -> Dim | None:
             top, bottom = (i * 2 + 1) * step, length * 2
         case _:
             return None
-    match style.nearest:
+    match _rounding(style, axis):
         case "ceil":
             top = top + bottom - 1
         case "round_prefer_floor":
@@ -249,9 +256,9 @@ def _expr(value: float | Expr) -> Expr:
     return f32(value) if isinstance(value, int | float) else value
 
 
-def rounded(style: Style, at: Expr) -> Expr:
+def rounded(style: Style, axis: Axis, at: Expr) -> Expr:
     """The whole number next to a coordinate."""
-    match style.nearest:
+    match _rounding(style, axis):
         case "floor":
             return call("floor", at)
         case "ceil":

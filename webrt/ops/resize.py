@@ -40,7 +40,7 @@ def _style(site: Site) -> Style:
     if mode not in ("nearest", "linear", "cubic"):
         raise site.unsupported(f"mode {mode!r} isn't run")
     if "nearest_mode" not in site.attributes:  # opset 10, and Upsample
-        return Style(mode, "asymmetric", "floor")
+        return Style(mode, "asymmetric", "simple")
     antialias = bool(site.attributes.get("antialias", 0)) and mode != "nearest"
     return Style(
         mode,
@@ -288,7 +288,7 @@ def _nearest(style: Style, axis: Axis, i: Dim, operands: Operands) -> Dim:
     if not axis.known:
         if place is not None:
             return place
-        at = resample.rounded(style, resample.coordinate(style, axis, i))
+        at = resample.rounded(style, axis, resample.coordinate(style, axis, i))
         return resample.clamped(ex.as_dim(ex.cast(at, DType.I32)), axis.extent)
     table = resample.table(style, axis).places[:, 0]
     if place is not None and len(dims.free_symbols(i)) == 1:

@@ -17,6 +17,10 @@ from webrt.runtime.arrays import HostTensor, _numpy
 ABSOLUTE, RELATIVE, COSINE = 1e-3, 1e-3, 0.9999
 """An output holds where |diff| <= ABSOLUTE + RELATIVE·|x| everywhere and cosine >= COSINE."""
 
+ROUNDING = 2.0**-23
+"""Nor is the cosine of outputs judged that are no further apart, in the root mean square, than
+the step of float32 at 1: an oracle whose sigmoid is 1/2 + … has no more digits near 0."""
+
 HALF_ABSOLUTE, HALF_RELATIVE = 2.0**-6, 2.0**-6
 """The same for a model of float16, whose steps at 1 are 2^-10: what the roundings of some layers
 come to. RoBERTa-base, 12 layers: 0.0098 where |x| is 4 (2026-11)."""
@@ -131,6 +135,11 @@ def near(left: float, right: float, *slack: float) -> bool:
     return left == right or (left != left and right != right) or abs(left - right) <= sum(slack)
 
 
+def points_alike(cosine: float, apart: float, count: int) -> bool:
+    """Whether the cosine holds, or judges roundings: `apart` is the sum of |diff|²."""
+    return cosine >= COSINE or apart <= ROUNDING * ROUNDING * count
+
+
 @dataclass(frozen=True, slots=True)
 class Distance:
     """`max_rel` is the largest |diff| / |x|, |x| at least 1e-3; `worst` is an element's number."""
@@ -149,7 +158,7 @@ def distance(found: HostTensor, expected: HostTensor, half: bool) -> Distance:
     absolute, relative = tolerances(expected.dtype, half)
     most, share, worst, ok = 0.0, 0.0, 0, True
     dot = left_square = right_square = 0.0
-    same = True
+    apart, same = 0.0, True
     for j, (x, y) in enumerate(zip(found.elements, expected.elements, strict=True)):
         both = math.isfinite(x) and math.isfinite(y)
         if both:
@@ -160,11 +169,12 @@ def distance(found: HostTensor, expected: HostTensor, half: bool) -> Distance:
         size = abs(y) if math.isfinite(y) else 0.0
         difference = float(abs(x - y)) if both else math.inf
         share = max(share, difference / max(size, 1e-3))
+        apart += difference * difference
         if difference > most:
             most, worst = difference, j
         ok = ok and difference <= absolute + relative * size
     lengths = math.sqrt(left_square) * math.sqrt(right_square)
     cosine = 1.0 if same else (dot / lengths if lengths else 0.0)
     if expected.dtype.is_float:
-        ok = ok and cosine >= COSINE
+        ok = ok and points_alike(cosine, apart, len(expected.elements))
     return Distance(most, share, cosine, ok and (same or expected.dtype.is_float), worst)
