@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import numpy as np
 import pytest
-from browsers import Performer
+from browsers import CHROMIUM_FLAGS, Chromium, Performer, chromium_path
 from test_models import to_json
 from test_player import expected
 
@@ -193,3 +195,35 @@ def test_losses_while_it_goes_on(browser: Performer, sample: str, device: str, n
         assert (
             found["kind"] == found["events"][1][1] == {"webgpu": "wasm", "wasm": "webgpu"}[device]
         )
+
+
+CRASH = """async ({InferenceSession, Tensor}, {url}) => {
+  const session = await InferenceSession.create(url, {executionProviders: ["webgpu", "wasm"]});
+  globalThis.answer = async (n) => {
+    const {pooled} = await session.run({
+      ids: new Tensor("int64", [1, n], [1, 2]), scale: new Tensor("float32", [1, 2, 3, 4])});
+    const {kind, recovered} = session.deviceInfo;
+    return [[...pooled.data], kind, recovered];
+  };
+}"""
+
+
+def test_a_gpu_process_that_is_killed(chromium: Chromium, sample: str) -> None:
+    """A browser starts another one, once; then it gives no GPU to anybody."""
+    kind = chromium.browser.browser_type  # type: ignore[union-attr]
+    browser = kind.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+    try:
+        name = chromium.site.add_job(CRASH, {"url": sample})
+        page = browser.new_page()
+        page.goto(f"{chromium.site.url}/jobs/{name}.html")
+        page.wait_for_function("() => 'answer' in globalThis")
+        devtools = browser.new_browser_cdp_session()
+        for n, device in [(1, "webgpu"), (2, "webgpu"), (3, "wasm")]:
+            if n > 1:
+                processes = devtools.send("SystemInfo.getProcessInfo")["processInfo"]
+                (gpu,) = [p["id"] for p in processes if p["type"] == "GPU"]
+                os.kill(gpu, signal.SIGKILL)
+            wanted = expected([[1, n]])["pooled"]["data"]
+            assert page.evaluate("(n) => answer(n)", n) == [wanted, device, n - 1]
+    finally:
+        browser.close()
