@@ -94,10 +94,11 @@ AUTO = """async ({InferenceSession, Tensor, counts}, {url, options, slow, times}
       scale: new Tensor("float32", [1, 2, 3, 4])}, ["pooled"])).pooled.data];
     const answers = await Promise.all([1, 2, 3].map(run));
     const compared = await session.compared;
+    const tuned = await session.tuned;
     answers.push(await run(4));
     const after = {...session.deviceInfo};
     await session.release();
-    found.push({answers, compared, kinds: [before.kind, after.kind],
+    found.push({answers, compared, tuned, kinds: [before.kind, after.kind],
       reasons: [before.reason, after.reason]});
   }
   return found;
@@ -131,13 +132,15 @@ def test_auto_compares_once_and_remembers(
     assert second["compared"] is None
 
 
-def test_a_page_that_tunes_at_once_compares_first(visitor: Chromium, sample: str) -> None:
-    options = {"tune": "now", "pyodide": "/none/", "wheel": "/none.whl"}
+@pytest.mark.parametrize("tune", ["now", "background"])
+def test_a_page_that_tunes_compares_first(visitor: Chromium, sample: str, tune: str) -> None:
+    options = {"tune": tune, "pyodide": "/none/", "wheel": "/none.whl"}
     arguments = {"url": sample, "slow": "webgpu", "times": 1, "options": options}
     (visit,) = visitor.run(AUTO, arguments)
     assert visit["answers"] == ANSWERS
-    assert visit["kinds"] == ["wasm", "wasm"]
-    assert measured(visit["reasons"][0], "once")
+    assert visit["kinds"] == ["wasm" if tune == "now" else "webgpu", "wasm"]
+    assert measured(visit["reasons"][1], "once")
+    assert visit["tuned"]["trials"] == 0  # it was begun then, and there is no Pyodide there
 
 
 REASON = """async ({InferenceSession}, {url, device}) => {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from browsers import Chromium, Performer
-from site_server import ROOT, Fault
+from site_server import ROOT, Fault, Site
 from test_player import altered, expected, flip, rows
 
 WORKER_CSP = (
@@ -157,6 +157,16 @@ def test_a_worker_that_dies_is_told(browser: Performer, sample: str) -> None:
             "message": "the session's worker is lost: it ended; create the session again",
         }
     assert released["name"] == "nothing"
+
+
+def test_a_player_from_another_origin(chromium: Chromium, isolated_site: Site, sample: str) -> None:
+    script = """async (tools, {url, player, batches, options}) => {
+      const elsewhere = await import(player);
+      return (RUN)({...tools, ...elsewhere}, {url, batches, options});
+    }""".replace("RUN", RUN)
+    arguments = {"url": sample, "options": {"device": "wasm"}, "batches": BATCHES}
+    found = chromium.run(script, arguments | {"player": f"{isolated_site.url}/web/webrt.js"})
+    check(found, sample)
 
 
 def test_no_worker_may_start(chromium: Chromium, sample: str) -> None:
