@@ -3,11 +3,13 @@
 `python bench/public.py [NAME …] [--device wasm webgpu]` packs each and compares each output with
 ONNX Runtime's, at both settings of every dynamic dim; exit 1 where one differs. Files are fetched
 at run time into bench/.models. WebGPU is the best adapter that VK_DRIVER_FILES names (lavapipe).
+A run of some models or devices leaves the others' rows in results/public.json as they are.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -18,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from check_models import DRIVERS, compare, example
 from models import DEFAULT_DIR, build
-from results import save, table
+from results import FOLDER, save, table
 
 MODEL_DIR = Path(os.environ.get("WEBRT_MODELS", DEFAULT_DIR))
 Feeds = dict[str, np.ndarray]
@@ -114,6 +116,17 @@ def check(
                 report(row | {"seconds": round(time.perf_counter() - start, 3)})
 
 
+def keep(rows: list[dict[str, object]]) -> None:
+    """Put rows in the place of those that they renew; the file goes by model and device."""
+    path = FOLDER / "public.json"
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    keys = ("model", "device", "setting")
+    found = {tuple(row[k] for k in keys): row for row in (*before, *rows)}
+    order = [(m, d) for m in PUBLIC for d in ("wasm", "webgpu")]
+    ordered = sorted(found.values(), key=lambda r: order.index((r["model"], r["device"])))
+    save("public", {"rows": ordered})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=list(PUBLIC), metavar="NAME")
@@ -134,10 +147,9 @@ def main() -> None:
         except Exception as error:
             failed.append(f"{name}: {type(error).__name__}: {error}")
             print("FAILED", failed[-1], file=sys.stderr, flush=True)
+        keep(rows)
     keys = ("model", "dispatches", "device", "setting", "ok", "cosine", "max_abs", "seconds")
     print(table(keys, [[row[k] for k in keys] for row in rows]))
-    if arguments.names == list(PUBLIC) and not failed:
-        print("written:", save("public", {"rows": rows}))
     sys.exit(1 if failed or not all(row["ok"] for row in rows) else 0)
 
 

@@ -272,7 +272,9 @@ def resize(draw: Draw) -> None:
         sizes = [2 * int(str(d)) for d in val.shape[2:]]
         where = "asymmetric"
     scales = [s / int(str(d)) for s, d in zip(sizes, val.shape[2:], strict=True)]
-    given = draw.constant(np.array([1, 1, *scales], np.float32))
+    # Thirds are rounded up, so that extent · scale isn't less than the size in any precision.
+    rounded = [s if s % 0.125 == 0 else np.nextafter(np.float32(s), np.float32(10)) for s in scales]
+    given = draw.constant(np.array([1, 1, *rounded], np.float32))
     bound = 2 * val.bound
     extra = {"nearest_mode": "floor"} if mode == "nearest" else {}
     draw.node(
