@@ -11,6 +11,8 @@ const PASS_MS = 8;
 const MAX_REPEATS = 256, MAX_REPLAYS = 32;
 /** A kernel that takes so long isn't repeated, and needs no warming up. */
 const SLOW_MS = 30;
+/** How often it is timed, before each kernel, what waiting for nothing takes. */
+const WAITS = 3;
 /** What can't be told from nothing took as long as this, in all of a pass. */
 const STEP_MS = 0.1;
 
@@ -21,6 +23,7 @@ export class Timer {
   /** @param {AnyDevice} device */
   constructor(device) {
     this.device = device;
+    this.empty = Infinity;
     const gpu = /** @type {GpuDevice} */ (device).gpu;
     this.gpu = gpu?.features.has("timestamp-query") ? new Timestamps(/** @type {any} */ (device)) : null;
   }
@@ -33,7 +36,7 @@ export class Timer {
   /** Milliseconds of one dispatch: the median of `runs` passes of as many as fill one.
    * @param {Turn} turn @param {number} runs @returns {Promise<number>} */
   async dispatch({ dispatch, uniform }, runs) {
-    const empty = this.gpu ? 0 : await this.#replays(null, uniform);
+    const empty = this.gpu ? 0 : await this.#waits(uniform);
     const once = this.device.record([dispatch], uniform);
     let first = await this.#time(once, uniform);
     if (first < SLOW_MS) first = await this.#time(once, uniform); // that one was to warm up
@@ -50,6 +53,15 @@ export class Timer {
     for (let j = 0; j < runs; j++) times.push(await this.#time(many, uniform, replays) - empty);
     for (const recording of new Set([once, many])) this.device.discard(recording);
     return Math.max(median(times), STEP_MS) / (repeats * replays);
+  }
+
+  /** Milliseconds of waiting for nothing: the least that was seen, since a machine may be busy.
+   * @param {Turn["uniform"]} uniform */
+  async #waits(uniform) {
+    for (let j = 0; j < WAITS; j++) {
+      this.empty = Math.min(this.empty, await this.#replays(null, uniform));
+    }
+    return this.empty;
   }
 
   /** @param {any} recording @param {Turn["uniform"]} uniform @param {number} [times] */
