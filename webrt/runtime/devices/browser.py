@@ -93,9 +93,12 @@ async def open_device(
 
 async def own_records(device: str) -> str | None:
     """What tuning found in this browser for the device of this key, as JSON; None for nothing."""
-    if "webrt_device" in sys.modules and "webrt_records" not in sys.modules:
-        return None  # a page that hands its modules over may not link any
-    records = await _module("records.js", "webrt_records")
+    try:
+        records = importlib.import_module("webrt_records")
+    except ModuleNotFoundError:
+        if "webrt_device" in sys.modules:
+            return None  # a page that hands its modules over may not link any
+        records = await _module("records.js", "webrt_records")
     store = await records.Store.open()
     if store is None:
         return None
