@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import gpu
@@ -351,3 +352,10 @@ def test_shaders_lie_in_the_package_or_beside_it(
     assert resources.shader_dir() == tmp_path / "webrt" / "_shaders"
     (tmp_path / "web").mkdir()
     assert resources.web_dir() == tmp_path / "web"
+
+
+def test_no_function_of_the_library_branches_on_the_way() -> None:
+    """SwiftShader's compiler takes minutes and 10 GB for some tens of && in one kernel."""
+    for path in sorted((shader_dir() / "lib").glob("*.wgsl")):
+        code = re.sub(r"//.*", "", path.read_text())
+        assert not re.search(r"&&|\|\|", code), path.name
