@@ -17,6 +17,9 @@ import { CUT, entriesOf, noPack } from "./zip.js";
 /** Bytes that wait to be read, and shards that wait to be asked for. */
 const MOST_QUEUED = 8 * 2 ** 20, MOST_SHARDS = 3;
 
+/** Milliseconds after which a download that nobody asks more of ends: the next one to ask begins another. */
+const IDLE_MS = 10_000;
+
 /** Files of an archive that a page has. */
 export class HeldFiles extends Files {
   /** @param {ArrayBuffer | Uint8Array | Blob} source @param {FileOptions} options
@@ -265,7 +268,10 @@ export class StreamedFiles extends Files {
       const later = [...this.waiting.keys()].some((file) => !this.passed.has(file));
       if (later) return !this.loaded && await this.#hasRoom(entry) ? "it" : "another";
       if (this.waiting.size || this.loaded) return "nothing";
-      await this.#woken();
+      if (!await this.#woken(IDLE_MS)) {
+        this.held.clear();
+        return "nothing";
+      }
     }
   }
 
@@ -280,8 +286,15 @@ export class StreamedFiles extends Files {
     return entry;
   }
 
-  #woken() {
-    return new Promise((resolve) => { this.wake = () => resolve(undefined); });
+  /** @param {number} [most] milliseconds to wait @returns {Promise<boolean>} whether something happened */
+  #woken(most) {
+    return new Promise((resolve) => {
+      const timer = most && setTimeout(resolve, most, false);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
   }
 
   /** Whether a file that nobody has asked for yet may be kept until somebody does. @param {Entry} entry */

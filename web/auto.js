@@ -142,6 +142,7 @@ export class Comparison {
     const { session, origin } = this;
     const gpu = session.serving()?.device;
     const times = gpu ? await this.#compare(gpu, feeds).catch(() => null) : null;
+    this.files.stop();
     session.told(gpu?.info.reason);
     if (!this.over) origin.tuning?.release(feeds);
     this.tell?.(times);

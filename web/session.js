@@ -75,9 +75,9 @@ export class InferenceSession {
     this.inputNames = pack.inputs.map((p) => p.name);
     /** Names of the model's outputs, in its order. @type {readonly string[]} */
     this.outputNames = pack.outputs.map((p) => p.name);
-    /** @type {readonly Metadata[]} */
+    /** Types and shapes of the inputs, in the model's order. @type {readonly Metadata[]} */
     this.inputMetadata = pack.inputs.map((p) => metadata(pack, p));
-    /** @type {readonly Metadata[]} */
+    /** Types and shapes of the outputs, in the model's order. @type {readonly Metadata[]} */
     this.outputMetadata = pack.outputs.map((p) => metadata(pack, p));
     /** Which device this runs on; `recovered` counts those before it, which were lost. */
     this.deviceInfo = { ...device.info, recovered: 0 };
@@ -232,10 +232,12 @@ export class InferenceSession {
     await this.#origin?.files.keeping;
   }
 
+  /** `await using session = …` releases it. @returns {Promise<void>} */
   [Symbol.asyncDispose]() {
     return this.release();
   }
 
+  /** `using session = …` releases it, and doesn't wait. */
   [Symbol.dispose]() {
     this.release();
   }

@@ -66,8 +66,9 @@ export declare class StreamedFiles extends Files {
     bytes({ file }: Entry, progress: (bytes: number) => void, anew: boolean): Promise<any>;
 }
 /**
- * The files of a pack in one file: bytes, or a URL of it. Throws a PackError for the URL of a model.
- * @param {URL | ArrayBuffer | Uint8Array | Blob} source @param {FileOptions} options
- * @param {Progress} progress @returns {Files}
+ * The files of a pack in one file: its bytes, or where it is. Throws a UsageError for anything else, a
+ * PackError for the URL of a model.
+ * @param {unknown} source as the page gave it @param {URL | null} url
+ * @param {FileOptions & import("./fetch.js").Told} options @returns {Files}
  */
-export declare function archiveFiles(source: URL | ArrayBuffer | Uint8Array | Blob, options: FileOptions, progress: Progress): Files;
+export declare function archiveFiles(source: unknown, url: URL | null, options: FileOptions & import("./fetch.js").Told): Files;

@@ -8,10 +8,10 @@ export type Times = {
     wasm: number;
 };
 export type Session = {
-    stop: () => void;
     between: <T>(work: () => Promise<T>) => Promise<T>;
     serving: () => Pick<Loaded, "pack" | "shapes" | "device"> | null;
-    move: (loaded: Loaded) => boolean;
+    move: (loaded: Loaded) => void;
+    told: (reason: string | undefined) => void;
 };
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./protocol.js").Device} Device */
@@ -20,24 +20,34 @@ export type Session = {
 /** @typedef {import("./recover.js").Origin} Origin */
 /** Milliseconds of a run. @typedef {{webgpu: number, wasm: number}} Times */
 /** What the session lets a comparison do: run a piece of work between two runs, say what it serves
- * with, move, and have the comparison stopped. @typedef {{stop: () => void, between: <T>(work: () => Promise<T>) => Promise<T>,
+ * with, move, and say why it stays. @typedef {{between: <T>(work: () => Promise<T>) => Promise<T>,
  *   serving: () => Pick<Loaded, "pack" | "shapes" | "device"> | null,
- *   move: (loaded: Loaded) => boolean}} Session */
+ *   move: (loaded: Loaded) => void, told: (reason: string | undefined) => void}} Session */
 /** What a GPU is called that wasn't compared yet. */
 export declare const UNKNOWN = "auto: a GPU, which is compared with the CPU after the first answer";
 /** The device that was faster, where that is known; else the GPU.
  * @param {Device} gpu @param {Pack} pack @param {import("./session.js").Options} options
  * @returns {Promise<Device>} */
 export declare function better(gpu: Device, pack: Pack, options: import("./session.js").Options): Promise<Device>;
-/** A copy of a run's feeds, to run on again; null where they lie on the GPU.
- * @param {Feeds} feeds @returns {Feeds | null} */
-export declare function copyOf(feeds: Feeds): Feeds | null;
-/** Feeds at sizes that a page names, or at some that will do: zeros, or the least values there are.
- * @param {Pack} pack @param {Record<string, number>} [dims] @returns {Promise<Feeds>} */
-export declare function exampleFeeds(pack: Pack, dims?: Record<string, number>): Promise<Feeds>;
-/**
- * Time a session's pack on its GPU and on the CPU, and move it where the CPU is faster. Gives the times,
- * or null where there was nothing to compare.
- * @param {Session} session @param {Origin} origin @param {Feeds} feeds @returns {Promise<Times | null>}
- */
-export declare function compare(session: Session, origin: Origin, feeds: Feeds): Promise<Times | null>;
+/** A session's pack on its GPU and on the CPU. */
+export declare class Comparison {
+    #private;
+    origin: import("./recover.js").Origin;
+    session: Session;
+    files: import("./fetch.js").Files;
+    /** @type {Promise<void> | null} */
+    running: Promise<void> | null;
+    over: boolean;
+    /** The times, or null where there was nothing to compare. @type {Promise<Times | null>} */
+    done: Promise<Times | null>;
+    tell: (value: PromiseLike<Times | null> | Times | null) => void;
+    /** @param {Origin} origin @param {Session} session */
+    constructor(origin: Origin, session: Session);
+    /** A run is asked for: what to do once it is over, if anything. @param {Feeds} feeds
+     * @returns {(() => void) | null} */
+    after(feeds: Feeds): (() => void) | null;
+    /** Compare at the sizes that the page tunes for. */
+    now(): Promise<void>;
+    /** The session is released. */
+    stop(): Promise<void>;
+}

@@ -1,29 +1,12 @@
-export type Share = {
-    loaded: number;
-    total: number;
-    progress: number;
-};
-export type FileProgress = {
-    status: "initiate" | "download" | "progress" | "done";
-    name: string;
-    file: string;
-    cached: boolean;
-} & Share;
-export type CompileProgress = {
-    status: "compile";
-    name: string;
-} & Share;
-export type Ready = {
-    status: "ready";
-    name: string;
-};
-export type ProgressInfo = FileProgress | CompileProgress | Ready | import("./recover.js").RecoverProgress | import("./tune-options.js").TuneProgress;
-export type OnProgress = (progress: ProgressInfo) => void;
+export type ProgressInfo = import("./progress-info.js").ProgressInfo;
+export type FileProgress = import("./progress-info.js").FileProgress;
+export type CompileProgress = import("./progress-info.js").CompileProgress;
+export type OnProgress = import("./progress-info.js").OnProgress;
 /** Tells `onProgress` of one session's loading. */
 export declare class Progress {
     #private;
     name: string;
-    tell: OnProgress | undefined;
+    tell: import("./progress-info.js").OnProgress | undefined;
     /** Whether the session is there, or will never be. */
     over: boolean;
     /** @type {Set<string>} files that were announced */
@@ -38,26 +21,13 @@ export declare class Progress {
         file: string;
         bytes: number;
     }[]): void;
-    /** A file that is on its way. @param {string} file @param {number} total bytes; 0 if not known */
-    file(file: string, total: number): FileTold;
+    /** A file that is on its way: `add` more bytes, or fewer where they must be had again, until it is
+     * `done`. @param {string} file @param {number} total bytes; 0 if not known */
+    file(file: string, total: number): {
+        add: (/** @type {number} */ bytes: number) => void;
+        done: (/** @type {number} */ bytes: number, /** @type {boolean} */ cached: boolean) => void;
+    };
     /** @param {number} loaded @param {number} total of kernels */
     compile(loaded: number, total: number): void;
     ready(): void;
 }
-/** One file's events. */
-declare class FileTold {
-    file: string;
-    total: number;
-    say: (status: FileProgress["status"], loaded: number, cached: boolean, total: number) => void;
-    loaded: number;
-    told: number;
-    begun: boolean;
-    /** @param {string} file @param {number} total
-     * @param {(status: FileProgress["status"], loaded: number, cached: boolean, total: number) => void} say */
-    constructor(file: string, total: number, say: (status: FileProgress["status"], loaded: number, cached: boolean, total: number) => void);
-    /** @param {number} bytes more than before; fewer where they must be had again */
-    add(bytes: number): void;
-    /** @param {number} bytes of the file @param {boolean} cached */
-    done(bytes: number, cached: boolean): void;
-}
-export {};

@@ -78,9 +78,9 @@ export declare class InferenceSession {
     inputNames: readonly string[];
     /** Names of the model's outputs, in its order. @type {readonly string[]} */
     outputNames: readonly string[];
-    /** @type {readonly Metadata[]} */
+    /** Types and shapes of the inputs, in the model's order. @type {readonly Metadata[]} */
     inputMetadata: readonly Metadata[];
-    /** @type {readonly Metadata[]} */
+    /** Types and shapes of the outputs, in the model's order. @type {readonly Metadata[]} */
     outputMetadata: readonly Metadata[];
     /** Which device this runs on; `recovered` counts those before it, which were lost. */
     deviceInfo: {
@@ -140,7 +140,9 @@ export declare class InferenceSession {
     explain(): Promise<import("./insight-explain.js").Explanation>;
     /** Give the device's memory back, after the runs that are under way. @returns {Promise<void>} */
     release(): Promise<void>;
+    /** `await using session = …` releases it. @returns {Promise<void>} */
     [Symbol.asyncDispose](): Promise<void>;
+    /** `using session = …` releases it, and doesn't wait. */
     [Symbol.dispose](): void;
     /** The GPUDevice that this runs on, to make buffers for `Tensor.fromGpuBuffer`; null on the CPU.
      * @returns {GPUDevice | null} */

@@ -98,8 +98,8 @@ export declare class Tuning {
     /** A run is over; tuning in the background begins once none follows. @param {Bindings} bindings */
     leave(bindings: Bindings): void;
     /** Tuning needn't wait any more: the session stays on its device, where it ran on `feeds`.
-     * @param {Pack} pack @param {import("./bind.js").Feeds} feeds */
-    release(pack: Pack, feeds: import("./bind.js").Feeds): void;
+     * @param {import("./bind.js").Feeds} feeds */
+    release(feeds: import("./bind.js").Feeds): void;
     /** Stop trying; what serves stays. */
     stop(): void;
 }
