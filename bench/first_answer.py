@@ -31,6 +31,7 @@ from results import save, table  # noqa: E402
 import webrt  # noqa: E402
 from webrt.cli.export import copy_player  # noqa: E402
 from webrt.cli.gallery import COMPARED  # noqa: E402
+from webrt.cli.hints import hints  # noqa: E402
 from webrt.cli.serve import Folder, Server  # noqa: E402
 
 SIDES = ("webrt", "onnxruntime-web")
@@ -46,8 +47,8 @@ IMPORTS = '<script type="importmap">{"imports": {"onnxruntime-web": "./ort/%s"}}
 ORT_SCRIPTS = {"wasm": "ort.wasm.min.mjs", "webgpu": "ort.webgpu.min.mjs"}
 
 
-def write_site(out: Path, model: Path, device: str, hints: str) -> None:
-    """Both pages, and all that they load; `hints` go into the head of webrt's."""
+def write_site(out: Path, model: Path, device: str) -> None:
+    """Both pages, and all that they load; webrt's has the hints that `webrt export` writes."""
     webrt.pack(model, out / "pack")
     shutil.copyfile(model, out / "model.onnx")
     copy_player(out / "web")
@@ -55,7 +56,7 @@ def write_site(out: Path, model: Path, device: str, hints: str) -> None:
     for _, target in COMPARED.files:
         shutil.copyfile(ort_folder() / Path(target).name, out / target)
     shutil.copytree(ROOT / "bench" / "pages", out / "bench" / "pages")
-    heads = {"webrt": hints, "onnxruntime-web": IMPORTS % ORT_SCRIPTS[device]}
+    heads = {"webrt": hints("./web/"), "onnxruntime-web": IMPORTS % ORT_SCRIPTS[device]}
     scripts = {"webrt": "first-answer-webrt.js", "onnxruntime-web": "first-answer-ort.js"}
     for side in SIDES:
         page = PAGE.format(side=side, head=heads[side], script=scripts[side])
@@ -129,7 +130,7 @@ def main() -> None:
     figures: dict[str, object] = {"model": model.stem, "length": arguments.length}
     for device in arguments.device or ["wasm", "webgpu"]:
         with tempfile.TemporaryDirectory() as scratch:
-            write_site(Path(scratch), model, device, "")
+            write_site(Path(scratch), model, device)
             with served(Path(scratch), not arguments.plain) as url:
                 found = compare(url, device, arguments.length, arguments.rounds)
         medians = {

@@ -111,7 +111,7 @@ def test_files(chromium: Chromium, whole: Path, device: str) -> None:
 def test_another_device_keeps_what_is_there(chromium: Chromium, whole: Path) -> None:
     with opened(chromium.browser, whole, "files.html") as page:
         ready(page)
-        expect(page.locator("#facts")).to_contain_text("is software")  # this machine has no GPU
+        expect(page.locator("#facts")).to_contain_text("in software")  # this machine has no GPU
         page.locator("#file").set_input_files([ROOT / "README.md"])
         expect(page.locator("#labels strong")).to_have_text(["markdown"])
         ready(page)

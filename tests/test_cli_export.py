@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import stat
 import subprocess
 import sys
@@ -147,3 +148,15 @@ def test_the_command(pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert '<script type="importmap">' in text
     assert run_app(["export", str(pack), "-o", str(pack)]) == 2
     assert "aren't an earlier export" in capsys.readouterr().err
+
+
+def test_pages_name_the_modules_that_they_will_need(pack: Path, tmp_path: Path) -> None:
+    result = export(pack, tmp_path / "site", None, wheel=False)
+    link = r'<link rel="modulepreload" href="\./webrt/([\w-]+\.js)">'
+    hinted = re.findall(link, result["snippet"])
+    assert {"webrt.js", "session.js", "wasm.js", "threads.js", "device.js"} <= set(hinted)
+    assert {f"webrt/{name}" for name in hinted} <= set(result["integrity"])
+    assert not {"tune.js", "flow.js", "demo.js"} & set(hinted)  # loaded only where they are used
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert page.count('rel="modulepreload" href="webrt/') == len(hinted) == len(set(hinted))
+    assert page.index("modulepreload") < page.index('<script type="module"')

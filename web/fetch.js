@@ -110,6 +110,7 @@ export class Files {
     const data = this.file(entry, verify);
     data.catch(() => {}); // whoever takes it up will hear of it
     this.begun.set(entry.file, data);
+    return data;
   }
 
   /**

@@ -32,7 +32,7 @@ export async function tuningOf(pack, files, options) {
  * @param {Tuning | null} tuning @returns {Promise<Loaded>} */
 export async function load(given, files, opening, tuning) {
   files.progress.initiate(given.shards);
-  beginWeights(given, files);
+  const begun = beginWeights(given, files);
   const device = await opening;
   const cpu = onCpu(device);
   if (cpu) files.progress.initiate([moduleFor(given, device.info)]);
@@ -41,7 +41,7 @@ export async function load(given, files, opening, tuning) {
   const pack = half && float16 === "widened" ? half.widenedPack(given) : given;
   const weights = new Weights(pack, device);
   const kernels = compile(pack, files, device, tuning && (() => tuning.serveKnown(device, weights)),
-    (done, total) => files.progress.compile(done, total));
+    (done, total) => files.progress.compile(done, total), begun);
   await Promise.all([
     weights.load(files, kernels),
     cpu && kernels.then(async (made) => (
@@ -54,14 +54,15 @@ export async function load(given, files, opening, tuning) {
 
 /** @param {Pack} pack @param {Files} files @param {Device} device
  * @param {(() => Promise<void>) | null} serveKnown
- * @param {(done: number, total: number) => void} progress @returns {Promise<Kernels>} */
-async function compile(pack, files, device, serveKnown, progress) {
+ * @param {(done: number, total: number) => void} progress
+ * @param {Promise<unknown>} begun weights that wait for packers @returns {Promise<Kernels>} */
+async function compile(pack, files, device, serveKnown, progress, begun) {
   const { info } = device;
   const module = info.kind === "wasm" ? await files.module(moduleFor(pack, info)) : null;
   const kernels = await compileKernels(pack, device, module, progress);
   await serveKnown?.();
   const cpu = onCpu(device);
-  if (cpu) await (await import("./warm.js")).warmPackers(pack, cpu, kernels);
+  if (cpu) await (await import("./warm.js")).warmPackers(pack, cpu, kernels, begun);
   return kernels;
 }
 

@@ -27,12 +27,15 @@ const CALL_OPERATIONS = 2e6;
 /** What dynamic dims are set to: the first of these at which the model has a shape. */
 const SIZES = [16, 64, 256], SMALLEST = [1, 16, 64, 256];
 
-/** Exercise the packers: the constants wait for them.
- * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels @returns {Promise<void>} */
-export async function warmPackers(pack, device, kernels) {
+/** Exercise the packers, as long as the constants are on their way: then they wait for them.
+ * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels
+ * @param {Promise<unknown>} constants @returns {Promise<void>} */
+export async function warmPackers(pack, device, kernels, constants) {
+  let there = false;
+  constants.then(() => { there = true; });
   const exercises = pack.wasm.packers.map(({ reads, bytes, units }, j) => (
     { pipeline: kernels.packers[j], reads: [reads], writes: [bytes], units, work: bytes / 4 }));
-  await exercise(device, exercises, []);
+  await exercise(device, exercises, [], () => there);
 }
 
 /** Exercise the kernel of every problem, those with the most work first.
@@ -117,8 +120,9 @@ function exercisesOf(pack, kernels, bindings,
 /**
  * Call kernels over and over on operands that are all zero; what they write, nothing reads.
  * @param {WasmDevice} device @param {Exercise[]} exercises @param {number[]} symbols
+ * @param {() => boolean} [enough] whether something else is waiting
  */
-async function exercise(device, exercises, symbols) {
+async function exercise(device, exercises, symbols, enough = () => false) {
   const most = (/** @type {"reads" | "writes"} */ key) => (
     Math.max(16, ...exercises.flatMap((e) => e[key]).map(bindingSize)));
   const sizes = [most("reads"), most("writes"), 4 * symbols.length + 16];
@@ -133,7 +137,7 @@ async function exercise(device, exercises, symbols) {
   const seen = new Map(calls.map((call) => [call, { spent: 0, slices: 0, slow: 0 }]));
   const end = performance.now() + MOST_MS;
   try {
-    for (let todo = calls; todo.length && performance.now() < end;) {
+    for (let todo = calls; todo.length && performance.now() < end && !enough();) {
       const took = await device.exercise(todo, uniform, SLICE_MS, end);
       todo = todo.filter((call, j) => {
         const kernel = /** @type {{spent: number, slices: number, slow: number}} */ (seen.get(call));

@@ -42,11 +42,11 @@ export function checkTotal(size, what, { adapter, limits }) {
   }
 }
 
-/** Begin with the first shards: whatever the device will be, it needs them.
- * @param {Pack} pack @param {import("./fetch.js").Files} files */
+/** Begin with the first shards: whatever the device will be, it needs them. Settles when they are there.
+ * @param {Pack} pack @param {import("./fetch.js").Files} files @returns {Promise<unknown>} */
 export function beginWeights(pack, files) {
-  pack.shards.slice(0, MAX_FETCHES).forEach((shard, index) => (
-    files.ahead(shard, (data, name) => checkShard(pack, index, data, name))));
+  return Promise.allSettled(pack.shards.slice(0, MAX_FETCHES).map((shard, index) => (
+    files.ahead(shard, (data, name) => checkShard(pack, index, data, name)))));
 }
 
 /** Slices of the constants: as they stand in the pack, or as a packer laid them out. */

@@ -46,6 +46,10 @@ export class Gallery {
     this.start = undefined;
     /** @type {number | undefined} */
     this.drawing = undefined;
+    /** @type {Record<string, string>} */
+    this.facts = {};
+    /** What the page says of its device. */
+    this.told = "";
     /** What the visitor asked for last. @type {Promise<void>} */
     this.turn = Promise.resolve();
     /** Which loading of the models this is: another one may have begun since. */
@@ -133,21 +137,27 @@ export class Gallery {
     progress.hidden = true;
     if (this.tune) this.curve.wait();
     else this.curve.clear();
-    await this.#showDevice({ "Loaded in": `${showMs(performance.now() - begun)}, ${loading.source}`,
-      Weights: showMb(loading.weights) });
+    this.facts = { "Loaded in": `${showMs(performance.now() - begun)}, ${loading.source}`,
+      Weights: showMb(loading.weights) };
+    this.#showDevice();
   }
 
-  /** @param {Record<string, string>} facts */
-  async #showDevice(facts) {
-    const [{ deviceInfo }] = this.sessions.values();
-    const gpu = deviceInfo.kind === "webgpu";
-    const why = this.device === this.preferred.device && this.preferred.reason;
+  /** Where the models run: a session may move after its first answer. */
+  #showDevice() {
+    const [session] = this.sessions.values();
+    if (!session) return;
+    const { kind, adapter, note, reason } = session.deviceInfo;
+    const preferred = this.device === this.preferred.device ? this.preferred.reason : "";
+    const chosen = this.device === "auto" ? reason?.replace(/^auto: /, "") : "you chose it";
     const rows = {
-      "Runs on": `${gpu ? "GPU, " : ""}${deviceInfo.adapter}`,
-      Because: why || await reasonOf(this.device, gpu),
-      ...(deviceInfo.note && { "One thread": `because ${deviceInfo.note}` }),
-      ...facts,
+      "Runs on": `${kind === "webgpu" ? "GPU, " : ""}${adapter}`,
+      ...((preferred || chosen) && { Because: preferred || chosen }),
+      ...(note && { "One thread": `because ${note}` }),
+      ...this.facts,
     };
+    const told = JSON.stringify(rows);
+    if (told === this.told) return;
+    this.told = told;
     find("#facts").replaceChildren(...Object.entries(rows).map(([name, value]) => (
       element("div", {}, element("dt", {}, name), element("dd", {}, value)))));
     /** @type {HTMLElement} */ (find("#facts")).hidden = false;
@@ -177,6 +187,7 @@ export class Gallery {
     this.drawing ??= requestAnimationFrame(() => {
       this.drawing = undefined;
       this.#showTimes();
+      this.#showDevice();
     });
   }
 
@@ -297,16 +308,6 @@ class Loading {
     const weights = [...this.files].filter(([name]) => name.endsWith(".safetensors"));
     return weights.every(([, f]) => f.cached) ? "out of this browser’s storage" : "over the network";
   }
-}
-
-/** Why the models run where they do. @param {string} asked @param {boolean} gpu */
-async function reasonOf(asked, gpu) {
-  if (asked !== "auto") return "you chose it";
-  if (gpu) return "this device has a GPU, which is faster than its CPU";
-  if (!navigator.gpu) return "this browser has no WebGPU";
-  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
-  if (!adapter) return "the browser has no GPU for this page";
-  return "the GPU that the browser offers is software, slower than the CPU itself";
 }
 
 /** What the site says about itself. @returns {Promise<Site>} */

@@ -8,6 +8,9 @@ export type FileOptions = {
     cacheBytes?: number;
     fetch?: (url: URL, options: RequestInit) => Promise<Response>;
 };
+export type Told = {
+    onProgress?: import("./progress.js").OnProgress;
+};
 export type Entry = {
     file: string;
     bytes: number;
@@ -60,7 +63,7 @@ export declare class Files {
     }): string;
     /** Begin with a file that will be needed: `file` takes it up. @param {Entry} entry
      * @param {Verify} verify */
-    ahead(entry: Entry, verify: Verify): void;
+    ahead(entry: Entry, verify: Verify): Promise<Uint8Array<ArrayBuffer>>;
     /**
      * A file's bytes after `verify` has passed them.
      * @param {Entry} entry @param {Verify} verify @returns {Promise<Uint8Array<ArrayBuffer>>}
@@ -72,11 +75,9 @@ export declare class Files {
     bytes(entry: Entry, progress: (bytes: number) => void, anew: boolean): Promise<Uint8Array<ArrayBuffer>>;
 }
 /** The files of a pack: at the URL of a folder, of one file (`.webrt`, a blob), or in memory.
- * @param {unknown} source @param {FileOptions & {onProgress?: import("./progress.js").OnProgress}} options
+ * @param {unknown} source @param {FileOptions & Told} options
  * @returns {Promise<Files>} */
-export declare function filesOf(source: unknown, options: FileOptions & {
-    onProgress?: import("./progress.js").OnProgress;
-}): Promise<Files>;
+export declare function filesOf(source: unknown, options: FileOptions & Told): Promise<Files>;
 export type Sink = {
     length: number;
     offline: boolean;

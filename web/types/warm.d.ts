@@ -10,9 +10,10 @@ export type Exercise = {
     units: number;
     work: number;
 };
-/** Exercise the packers: the constants wait for them.
- * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels @returns {Promise<void>} */
-export declare function warmPackers(pack: Pack, device: WasmDevice, kernels: Kernels): Promise<void>;
+/** Exercise the packers, as long as the constants are on their way: then they wait for them.
+ * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels
+ * @param {Promise<unknown>} constants @returns {Promise<void>} */
+export declare function warmPackers(pack: Pack, device: WasmDevice, kernels: Kernels, constants: Promise<unknown>): Promise<void>;
 /** Exercise the kernel of every problem, those with the most work first.
  * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels @returns {Promise<void>} */
 export declare function warmKernels(pack: Pack, device: WasmDevice, kernels: Kernels): Promise<void>;

@@ -33,9 +33,9 @@ export declare const aligned: (size: number) => number;
 /** Throws a DeviceError where all buffers together are more than the device has.
  * @param {number} size @param {string} what @param {DeviceInfo} info */
 export declare function checkTotal(size: number, what: string, { adapter, limits }: DeviceInfo): void;
-/** Begin with the first shards: whatever the device will be, it needs them.
- * @param {Pack} pack @param {import("./fetch.js").Files} files */
-export declare function beginWeights(pack: Pack, files: import("./fetch.js").Files): void;
+/** Begin with the first shards: whatever the device will be, it needs them. Settles when they are there.
+ * @param {Pack} pack @param {import("./fetch.js").Files} files @returns {Promise<unknown>} */
+export declare function beginWeights(pack: Pack, files: import("./fetch.js").Files): Promise<unknown>;
 /** Slices of the constants: as they stand in the pack, or as a packer laid them out. */
 export declare class Weights {
     #private;

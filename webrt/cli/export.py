@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from webrt.cli.hints import hinted, hints
 from webrt.errors import UsageError
 from webrt.pack.archive import unpacked
 from webrt.pack.read import read_pack
@@ -92,7 +93,8 @@ def _write(site: Path, pack: Path, pyodide: Path | None, wheel: bool) -> str | N
     with unpacked(pack) as folder:
         shutil.copytree(folder, site / "pack")
     copy_player(site / "webrt")
-    _copy(web_dir() / "demo" / "index.html", site / "index.html")
+    page = (web_dir() / "demo" / "index.html").read_text(encoding="utf-8")
+    (site / "index.html").write_text(hinted(page, "webrt/"), encoding="utf-8")
     if pyodide is not None:
         copy_pyodide(pyodide, site / "webrt" / "pyodide")
     return write_wheel(site / "webrt" / WHEEL, pyodide) if wheel else None
@@ -151,6 +153,7 @@ def snippet(integrity: dict[str, str], pyodide: str | None) -> str:
         options = f', {{tune: "background"{place}}}'
     return (
         f'<script type="importmap">{import_map(integrity)}</script>\n'
+        f"{hints('./webrt/')}\n"
         '<script type="module">\n'
         '  import {InferenceSession, Tensor} from "./webrt/webrt.js";\n'
         f'  const session = await InferenceSession.create("./pack"{options});\n'

@@ -22,6 +22,7 @@ from typing import Literal
 
 from webrt.builder import build_pack
 from webrt.cli.export import PYODIDE_FILES, WHEEL, copy_player, write_wheel
+from webrt.cli.hints import hinted
 from webrt.errors import PackError, UsageError
 from webrt.pack.read import read_pack
 from webrt.resources import web_dir
@@ -139,7 +140,9 @@ def write_pages(out: Path) -> None:
     web = web_dir()
     copy_player(out / "webrt", "gallery/*.js", "gallery/*.css")
     for path in (web / "gallery").glob("*.html"):
-        shutil.copyfile(path, out / path.name)
+        page = path.read_text(encoding="utf-8")
+        page = page if path.name == "index.html" else hinted(page, "webrt/")
+        (out / path.name).write_text(page, encoding="utf-8")
     write_wheel(out / "webrt" / WHEEL, None)
     packs = [p for p in (out / "packs").iterdir() if (p / "manifest.json").is_file()]
     site = {
