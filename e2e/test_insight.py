@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -13,11 +14,17 @@ import onnx
 import pytest
 from browsers import Chromium, Performer
 from flow_models import FLOW_MODELS
-from planted import chain, wrong_kernel, wrong_weight
+from planted import chain, off_by, wrong_kernel, wrong_weight
 from site_server import CACHE, JobError, Site
 
 import webrt
+from webrt.kernel.problem import specialise, symbols
 from webrt.pack.read import read_pack
+from webrt.runtime.device import DeviceInfo, Limits
+from webrt.tune.candidate import candidates, generate
+from webrt.tune.code import GpuCode, code_of
+from webrt.tune.records import Key, Record, Trial, problem_key, record_to_json
+from webrt.version import __version__
 
 VERIFY = """async ({InferenceSession}, {url, options}) => {
   const session = await InferenceSession.create(url, options);
@@ -47,6 +54,16 @@ EXPLAIN = """async ({InferenceSession, devices, decodeAll}, {url, options, feeds
 }"""
 
 DEVICES = ["webgpu", "wasm"]
+
+LIMITS = {
+    "max_buffer_size": "maxBufferSize",
+    "max_storage_buffer_binding_size": "maxStorageBufferBindingSize",
+    "max_storage_buffers_per_shader_stage": "maxStorageBuffersPerShaderStage",
+    "max_compute_workgroup_storage_size": "maxComputeWorkgroupStorageSize",
+    "max_compute_invocations_per_workgroup": "maxComputeInvocationsPerWorkgroup",
+    "max_compute_workgroups_per_dimension": "maxComputeWorkgroupsPerDimension",
+    "min_storage_buffer_offset_alignment": "minStorageBufferOffsetAlignment",
+}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +119,63 @@ def test_a_flipped_weight_is_named(chromium: Chromium, checked: Path, device: st
     assert not found["ok"]
     assert found["diverges"]["node"] == node
     assert not found["diverges"]["tuned"]
+
+
+KEY = """async ({InferenceSession}, {url}) => {
+  const {deviceKey} = await import("/web/records.js");
+  const session = await InferenceSession.create(url, {device: "webgpu"});
+  const {features, limits} = session.deviceInfo;
+  const key = await deviceKey(session.deviceInfo);
+  await session.release();
+  return {key, features, limits};
+}"""
+
+TUNED = """async ({InferenceSession}, {url, records}) => {
+  const options = {device: "webgpu", records, keepRecords: false};
+  const session = await InferenceSession.create(url, options);
+  const {kernels, text} = await session.explain();
+  const verdict = await session.verify();
+  await session.release();
+  return {kernels, text, verdict};
+}"""
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_tuned_kernels_are_verified_and_told(
+    chromium: Chromium, packs: Path, checked: Path, wrong: bool
+) -> None:
+    """A record's kernel serves the shape of the second vector: right, or wrong and named."""
+    found = chromium.run(KEY, {"url": url_of(checked)})
+    plan = read_pack(checked).plan
+    number, dims = plan.steps[0].problem, {"s0": 2, "s1": 37}
+    sizes = {name: found["limits"][js] for name, js in LIMITS.items()}
+    limits = Limits(**sizes, max_compute_workgroup_size=(256, 256, 64))
+    info = DeviceInfo("webgpu", "", "", "", "cpu", tuple(found["features"]), limits)
+    here = specialise(plan.problems[number], dims)
+    schedule = candidates(here, info)[1]
+    code = code_of(generate(here, schedule, info), here)
+    if wrong:
+        assert isinstance(code, GpuCode)
+        code = dataclasses.replace(code, wgsl=off_by(code.wgsl))
+    used = tuple((name, dims[name]) for name in symbols(plan.problems[number]))
+    key = Key(found["key"], __version__, problem_key(plan.problems[number]), used)
+    record = record_to_json(Record(key, 2.0, (Trial(schedule, 1.0, code=code),)))
+    form = {"format": "webrt records", "version": 1, "records": [record]}
+    (packs / "insight-records.json").write_text(json.dumps(form))
+    args = {"url": url_of(checked), "records": "/packs/insight-records.json"}
+    result = chromium.run(TUNED, args)
+    (kernel,) = result["kernels"]["tuned"]
+    assert kernel["from"] == "/packs/insight-records.json"
+    assert kernel["dims"] == {"batch": 2, "length": 37}
+    assert (kernel["ms"], kernel["default_ms"]) == (1.0, 2.0)
+    assert kernel["schedule"]["family"] == "contract"
+    assert "1 tuned (/packs/insight-records.json)" in result["text"]
+    verdict = result["verdict"]
+    assert [v["tuned"] for v in verdict["vectors"]] == [0, 1]
+    assert [v["ok"] for v in verdict["vectors"]] == [True, not wrong]
+    if wrong:
+        assert verdict["diverges"]["tuned"]
+        assert (verdict["diverges"]["vector"], verdict["diverges"]["step"]) == (1, 0)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -19,6 +19,7 @@ from planted import chain, off_by, wrong_kernel, wrong_weight
 
 import webrt
 from webrt.cli.main import run_app
+from webrt.dtypes import DType
 from webrt.errors import PackError, UsageError
 from webrt.pack.checks import DIGEST, MAX_VECTORS, read_checks, stride_of, write_checks
 from webrt.pack.format import CHECKS
@@ -270,7 +271,7 @@ ARRAYS = [
 def test_digests_are_the_same_without_numpy(
     array: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tensor: HostTensor = from_host(array, None)  # type: ignore[arg-type]
+    tensor: HostTensor = from_host(array, DType.F32)
     with_numpy = digests.digest(tensor)
     monkeypatch.setattr(digests, "_numpy", lambda: None)
     assert len(with_numpy) == DIGEST
@@ -282,6 +283,17 @@ def test_one_wrong_row_is_seen_in_a_digest() -> None:
     right = np.random.default_rng(2).standard_normal((128, 384)).astype(np.float32)
     wrong = right.copy()
     wrong[77, 100:132] = 0  # a tile of one row, which may not meet any sample
-    left, other = (digests.digest(from_host(a, None)) for a in (wrong, right))  # type: ignore[arg-type]
-    found = digests.differs(left, other, right.size, from_host(right, None).dtype, False)  # type: ignore[arg-type]
+    left, other = (digests.digest(from_host(a, DType.F32)) for a in (wrong, right))
+    found = digests.differs(left, other, right.size, from_host(right, DType.F32).dtype, False)
     assert found is not None
+
+
+def test_digests_are_those_of_the_player() -> None:
+    """`tests/vectors/digests.json` holds both to the same numbers."""
+    kinds = {"f32": np.float32, "i32": np.int32, "u32": np.uint32}
+    file = Path(__file__).parent / "vectors" / "digests.json"
+    for case in json.loads(file.read_text())["cases"]:
+        array = np.array([float(v) if isinstance(v, str) else v for v in case["values"]])
+        found = digests.digest(from_host(array.astype(kinds[case["storage"]]), DType.F32))
+        wanted = [float(v) for v in case["expected"]]
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12, err_msg=case["name"])

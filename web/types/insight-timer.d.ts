@@ -7,6 +7,7 @@ export type ClockName = "timestamps" | "replays";
 export declare class Timer {
     #private;
     device: import("./protocol.js").Device;
+    empty: number;
     gpu: Timestamps | null;
     /** @param {AnyDevice} device */
     constructor(device: AnyDevice);
