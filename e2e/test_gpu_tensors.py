@@ -1,4 +1,4 @@
-"""Tensors in GPU buffers: feeds and outputs that never pass through the CPU; whose device it is."""
+"""Tensors in GPU buffers: feeds and outputs that never pass through the CPU."""
 
 from __future__ import annotations
 
@@ -8,47 +8,12 @@ from typing import Any
 import pytest
 from browsers import Chromium, Performer
 from flow_models import FLOW_MODELS
+from gpu_jobs import HELPERS, job, located
 from onnx import TensorProto, checker, helper
 from test_models import to_json
 from test_player import expected, rows
 
 import webrt
-
-HELPERS = """
-  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-  const upload = (gpu, data, more = {}) => {
-    const size = Math.max(4, Math.ceil(data.byteLength / 4) * 4);
-    const buffer = gpu.createBuffer({size, usage, ...more});
-    const bytes = new Uint8Array(size).fill(0xa5); // what pads a tensor is anything
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    gpu.queue.writeBuffer(buffer, 0, bytes);
-    return buffer;
-  };
-  const lend = (gpu, dataType, data, dims, more) => (
-    Tensor.fromGpuBuffer(upload(gpu, data, more), {dataType, dims}));
-  const int64 = (values) => BigInt64Array.from(values, BigInt);
-  const show = async (outputs) => {
-    const shown = {};
-    for (const [name, tensor] of Object.entries(outputs)) {
-      const {type, dims, location} = tensor;
-      shown[name] = {type, dims, location, data: Array.from(await tensor.getData(), Number)};
-    }
-    return shown;
-  };
-"""
-
-
-TOOLS = "InferenceSession, Tensor, env, rejection, devices"
-
-
-def job(body: str) -> str:
-    """An async function in a page, with the helpers above in scope."""
-    return f"async ({{{TOOLS}}}, args) => {{{HELPERS}{body}}}"
-
-
-def located(outputs: dict[str, Any], where: str = "gpu-buffer") -> dict[str, Any]:
-    return {name: {**tensor, "location": where} for name, tensor in outputs.items()}
-
 
 ROUND_TRIP = job("""
   const session = await InferenceSession.create(args.url,
@@ -239,90 +204,6 @@ def test_a_buffer_that_cant_be_used_is_told_of(browser: Performer, sample: str) 
                  "the tensor for it is float32 [4]"),
     }  # fmt: skip
     assert result["after"] == located(expected([[1, 2]]), "cpu")
-
-
-BORROWED = job("""
-  const live = new Map();
-  const {createBuffer} = GPUDevice.prototype, {destroy} = GPUBuffer.prototype;
-  GPUDevice.prototype.createBuffer = function (...args) {
-    const buffer = createBuffer.apply(this, args);
-    live.set(buffer, args[0].label);
-    return buffer;
-  };
-  GPUBuffer.prototype.destroy = function () { live.delete(this); destroy.call(this); };
-  const gpuDevice = await (await navigator.gpu.requestAdapter()).requestDevice();
-  const heard = [];
-  gpuDevice.addEventListener("uncapturederror", (e) => { heard.push(e.error.message); });
-  const had = devices.length;
-  const session = await InferenceSession.create(args.url,
-    {gpuDevice, preferredOutputLocation: {pooled: "gpu-buffer"}});
-  const {kind} = session.deviceInfo;
-  const same = session.gpuDevice === gpuDevice;
-  const scale = Tensor.fromGpuBuffer(upload(gpuDevice, Float32Array.of(1, 2, 3, 4)), {dims: [4]});
-  const ids = new Tensor("int64", [1, 2], [1, 2]);
-  const outputs = await session.run({ids, scale});
-  const where = Object.fromEntries(Object.entries(outputs).map(([n, t]) => [n, t.location]));
-  await session.release();
-  const left = [...live.values()];
-  const data = await outputs.pooled.getData(true);
-  const ends = [...live.values()];
-  gpuDevice.createBuffer({size: 3, usage: 0x8000}); // a mistake of the page's is the page's to hear
-  const again = await InferenceSession.create(args.url, {gpuDevice});
-  const second = await again.run({ids, scale});
-  await again.release();
-  await new Promise((resolve) => { setTimeout(resolve, 100); });
-  const wrong = await rejection(InferenceSession.create(args.url, {gpuDevice: {}}));
-  return {kind, same, where, left, ends, data: [...data], pooled: [...second.pooled.data],
-    had: devices.length - had, heard: heard.length, wrong};
-""")
-
-
-def test_a_device_of_the_page_stays_the_pages(chromium: Chromium, sample: str) -> None:
-    found = chromium.run(BORROWED, {"url": sample})
-    sums = expected([[1, 2]])["pooled"]["data"]
-    cpu = dict.fromkeys(("hidden", "mask", "echo", "release"), "cpu")
-    wrong = found.pop("wrong")
-    assert (wrong["name"], wrong["message"]) == ("UsageError", "gpuDevice: expected a GPUDevice")
-    assert found == {
-        "kind": "webgpu", "same": True, "had": 0, "heard": 1,
-        "where": cpu | {"pooled": "gpu-buffer"},
-        "left": [None, "output pooled"], "ends": [None], "data": sums, "pooled": sums,
-    }  # fmt: skip
-
-
-SHARED = job("""
-  const session = await InferenceSession.create(args.url,
-    {device: "webgpu", preferredOutputLocation: {hidden: "gpu-buffer"}});
-  const second = await InferenceSession.create(args.url, {device: "webgpu"});
-  const gpu = await env.webgpu.device;
-  const same = [session.gpuDevice === gpu, second.gpuDevice === gpu];
-  const ids = new Tensor("int64", [1], [1, 1]);
-  const {hidden} = await session.run({ids, scale: new Tensor("float32", [1, 2, 3, 4])});
-  const scale = Tensor.fromGpuBuffer(hidden.gpuBuffer, {dims: [4]});
-  const outputs = await second.run({ids, scale}, ["hidden"]);
-  await session.release();
-  const own = await second.run({ids, scale: new Tensor("float32", [1, 1, 1, 1])}, ["hidden"]);
-  await second.release();
-  gpu.destroy();
-  await gpu.lost;
-  await new Promise((resolve) => { setTimeout(resolve); });
-  const third = await InferenceSession.create(args.url, {device: "webgpu"});
-  const fresh = third.gpuDevice !== gpu && third.gpuDevice !== null;
-  await third.release();
-  const given = await (await navigator.gpu.requestAdapter()).requestDevice();
-  env.webgpu.device = given;
-  const fourth = await InferenceSession.create(args.url, {device: "webgpu"});
-  same.push(fourth.gpuDevice === given);
-  await fourth.release();
-  return {same, fresh, chained: [...outputs.hidden.data], own: [...own.hidden.data]};
-""")
-
-
-def test_sessions_pass_tensors_on_over_the_pages_device(chromium: Chromium, sample: str) -> None:
-    found = chromium.run(SHARED, {"url": sample})
-    table = [1.0, 1.25, 1.5, 1.75]
-    chained = [value * value * scale for value, scale in zip(table, [1, 2, 3, 4], strict=True)]
-    assert found == {"same": [True] * 3, "fresh": True, "chained": chained, "own": table}
 
 
 FLOW = """async ({InferenceSession, Tensor, decodeAll}, {url, feeds}) => {HELPERS
