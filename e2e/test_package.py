@@ -29,11 +29,11 @@ async function answer(device, worker = false) {
 document.title = JSON.stringify([
   await answer("wasm"), await answer("webgpu"), await answer("wasm", true)]);
 """
-PROGRAM = """import { InferenceSession, Tensor, PackError, clearCache } from "webrt";
+PROGRAM = """import { InferenceSession, Tensor, PackError, clearCache, type ProgressInfo } from "webrt";
 
 const session: InferenceSession = await InferenceSession.create("./pack", {
   device: "wasm", threads: 2, signal: new AbortController().signal, cache: false,
-  onProgress: (info) => {
+  onProgress: (info: ProgressInfo) => {
     if (info.status === "progress") console.log(info.file, info.loaded / info.total);
     else if (info.status === "tune") console.log(info.state, info.afterMs);
     else if (info.status === "ready") console.log(info.name);

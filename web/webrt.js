@@ -13,6 +13,7 @@ export * from "./errors.js";
 export { InferenceSession, Tensor, clearCache, env };
 /** @typedef {import("./ort-types.js").Env} Env */
 /** @typedef {import("./tensor.js").Type} Type */
+/** @typedef {import("./progress-info.js").ProgressInfo} ProgressInfo */
 /** @template {Type} T @typedef {Tensor<T>} TypedTensor */
 /** For `import ort from "webrt"`. */
 export default { InferenceSession, Tensor, clearCache, env };

@@ -6,9 +6,11 @@ export * from "./errors.js";
 export { InferenceSession, Tensor, clearCache, env };
 export type Env = import("./ort-types.js").Env;
 export type Type = import("./tensor.js").Type;
+export type ProgressInfo = import("./progress-info.js").ProgressInfo;
 export type TypedTensor<T extends Type> = Tensor<T>;
 /** @typedef {import("./ort-types.js").Env} Env */
 /** @typedef {import("./tensor.js").Type} Type */
+/** @typedef {import("./progress-info.js").ProgressInfo} ProgressInfo */
 /** @template {Type} T @typedef {Tensor<T>} TypedTensor */
 /** For `import ort from "webrt"`. */
 declare const _default: {
