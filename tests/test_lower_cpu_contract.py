@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import strategies
@@ -15,6 +18,7 @@ from webrt import dims
 from webrt.dims import Dim, symbol
 from webrt.dtypes import DType
 from webrt.errors import CompileError
+from webrt.kernel import loop
 from webrt.kernel.expr import Expr, Load, Ref, as_dim, as_index, call, cast, f32, i32, loads, select
 from webrt.kernel.interpret import run_problem
 from webrt.kernel.problem import Contract, Operand, Output
@@ -232,6 +236,40 @@ def test_pixels_of_a_row_are_loaded_four_by_four() -> None:
 
     assert len(wide_loads(8, False)) == len(wide_loads(6, False)) == 1
     assert len(wide_loads(8, True)) == 0
+
+
+@pytest.mark.parametrize("channels", [8, 6, 5, 3])
+@pytest.mark.parametrize("k_block", [0, 20])
+def test_what_is_the_same_in_a_tap_is_computed_once(channels: int, k_block: int) -> None:
+    """A channel is the last digit of k: the loop over channels has no division."""
+    tap, channel = K // channels, K % channels
+    y, x = M // 6 + tap // 3 - 1, M % 6 + tap % 3 - 1
+    checks = [call(op, as_index(at), i32(edge)) for at in (y, x) for op, edge in EDGES]
+    inside = functools.reduce(lambda a, b: call("and", a, b), checks)
+    y, x = (dims.dim_min(dims.dim_max(at, 0), 5) for at in (y, x))
+    image = select(inside, Load(0, (y * 6 + x) * channels + channel, F32), f32(0.0))
+    taps = 9 * channels
+    operands = (Operand(F32, 36 * channels), Operand(F32, 4 * taps, True))
+    output = Output(F32, 144, M * 4 + N, ACC)
+    weight = Load(1, K * 4 + N, F32)
+    problem = Contract((), 36, 4, taps, operands, image, weight, (output,))
+    schedule = replace(first(problem), k_block=k_block or first(problem).k_block)
+    check(problem, schedule, {})
+    fills = [
+        s
+        for s in statements_of(lower(problem, schedule).body)
+        if isinstance(s, loop.For)
+        and any(isinstance(t, loop.Store) and "tile_a" in str(t.memory) for t in s.body)
+    ]
+    read = [e for s in fills for t in s.body for x in exprs_of(t) for e in loads(x)]
+    assert fills
+    assert "//" not in str(fills)
+    assert max(e.lanes for e in read) == (
+        4 if channels == 8 or (not k_block and channels > 4) else 1
+    )
+
+
+EDGES = (("ge", 0), ("lt", 6))
 
 
 def test_a_clamp_goes_where_its_guard_decides_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -136,3 +137,21 @@ def stride(dim: Dim, name: str) -> Dim | None:
         if count:
             found = found + rest
     return found
+
+
+def last_digit(expr: Expr, name: str, extent: Dim) -> int | None:
+    """The radix of an index that `expr` takes apart everywhere: what it is divided by, at least.
+
+    None where there is no such literal below the index's `extent`, or none that divides it.
+    """
+    if not isinstance(extent, int):
+        return None
+    radix = 0
+    for e in ex.walk(expr):
+        for dim in ex.own_dims(e):
+            for atom in dims.atoms_of(dim):
+                if isinstance(atom, dims.Operation) and dims.lone_symbol(atom.left) == name:
+                    if atom.op not in ("//", "%") or not isinstance(atom.right, int):
+                        return None
+                    radix = math.gcd(radix, atom.right)
+    return radix if 1 < radix < extent and extent % radix == 0 else None

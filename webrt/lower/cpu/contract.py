@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from webrt import dims
 from webrt.dims import Dim, symbol
 from webrt.kernel import loop
-from webrt.kernel.axes import stride
+from webrt.kernel.axes import last_digit, stride
 from webrt.kernel.expr import (
     Call,
     Expr,
@@ -34,13 +34,23 @@ from webrt.kernel.expr import (
     lanes_of,
     loads,
     rewrite,
+    simplify,
     substitute,
     walk,
 )
 from webrt.kernel.problem import Contract
 from webrt.lower.common import Quad, decode, lane, quad, wide
 from webrt.lower.cpu.axis import Axis
-from webrt.lower.cpu.common import UNIT, keep_inside, kernel, refuse_f16, root_scope, vectorise
+from webrt.lower.cpu.common import (
+    UNIT,
+    Inside,
+    hoist,
+    keep_inside,
+    kernel,
+    refuse_f16,
+    root_scope,
+    vectorise,
+)
 from webrt.lower.cpu.guards import unclamped
 from webrt.lower.cpu.panels import in_panels
 from webrt.lower.cpu.tile import Place, Source, Tile, zero
@@ -258,27 +268,55 @@ class _Lowering:
         """Pack the rows that the unit's tiles read: [row][k - k0]."""
         m, k = self.m, self.problem.k
         a = unclamped(self.problem.a)
-        fours = self.in_fours(a, "k")
         with scope.loop("row", 0, m.first + m.count - m.base, extent=self.row_block) as (body, row):
             at = body.symbol("m_at", m.base + row, self.problem.m)
+            a = substitute(a, {"m": at})
             place = row * self.depth - k0
-            first, whole = k0, dims.floor_div(k1, 4)
-            if fours is not None:
-                many = dims.floor_div(k, 4)
-                with body.loop("four", dims.floor_div(k0, 4), whole, extent=many) as (inner, j):
-                    value = substitute(fours, {"m": at, _FOUR: j})
-                    self.fill(inner, self.tile_a, place + j * 4, wide(value))
-                first = dims.dim_max(whole * 4, k0)
-            if fours is None or dims.modulo(k, 4) != 0:
-                with body.loop("one", first, k1, extent=k) as (inner, one):
-                    value = substitute(a, {"m": at, "k": one})
-                    self.fill(inner, self.tile_a, place + one, value)
+            digit = last_digit(a, "k", k)
+            if digit is None:
+                self.fill_row(body, a, k, place, k0, k1)
+                return
+            # A convolution's taps: what depends on them alone is computed once a tap.
+            many = dims.floor_div(k, digit)
+            with body.loop("tap", k0 // digit, dims.ceil_div(k1, digit), extent=many) as (inner, t):
+                first = t * digit
+                space = self.space(inner) | {"k": digit}
+                here = simplify(substitute(a, {"k": first + symbol("k")}), space)
+                own = hoist(inner, [here], {"k"}, Inside(self.problem))[0]
+                start: Dim = 0
+                stop: Dim = digit
+                if self.blocked:  # k0 and k1 are multiples of 4
+                    start = inner.symbol("start", dims.dim_max(k0 - first, 0))
+                    stop = inner.symbol("stop", dims.dim_min(k1 - first, digit))
+                fours = digit % 4 == 0 or (digit > 4 and not self.blocked)
+                self.fill_row(inner, own, digit, place + first, start, stop, fours)
+
+    def fill_row(
+        self, scope: Scope, a: Expr, extent: Dim, place: Dim, first: Dim, last: Dim,
+        in_fours: bool = True,
+    ) -> None:  # fmt: skip
+        """Pack `a` at k = first … last - 1 of `extent`, from `place` on.
+
+        `in_fours` tells that `first` is a multiple of 4.
+        """
+        fours = self.in_fours(a, "k", extent) if in_fours else None
+        if fours is not None:
+            many = dims.floor_div(extent, 4)
+            start, stop = dims.floor_div(first, 4), dims.floor_div(last, 4)
+            with scope.loop("four", start, stop, extent=many) as (inner, j):
+                value = substitute(fours, {_FOUR: j})
+                self.fill(inner, self.tile_a, place + j * 4, wide(value))
+            if dims.modulo(extent, 4) == 0:
+                return
+            first = dims.dim_max(stop * 4, first)
+        with scope.loop("one", first, last, extent=extent) as (inner, one):
+            self.fill(inner, self.tile_a, place + one, substitute(a, {"k": one}))
 
     def fill_b(self, scope: Scope, start: Dim, k0: Dim, k1: Dim) -> None:
         """Pack one panel of b: [k - k0][column]; behind the last column it repeats that one."""
         width, n = self.columns, self.problem.n
         b = unclamped(self.problem.b)
-        fours = self.in_fours(b, "n")
+        fours = self.in_fours(b, "n", n)
         if fours is None:
             self.fill_ones(scope, b, start, k0, k1)
             return
@@ -297,8 +335,8 @@ class _Lowering:
             with scope.when(call("not", inside)) as block:
                 self.fill_ones(block, b, start, k0, k1)
 
-    def in_fours(self, expr: Expr, name: str) -> Expr | None:
-        """`expr` at four values of index `name`, the symbol `_FOUR` times 4 and on.
+    def in_fours(self, expr: Expr, name: str, extent: Dim) -> Expr | None:
+        """`expr` at four values of index `name` below `extent`, the symbol `_FOUR` times 4 and on.
 
         None where that takes loads of one element for each, so that it doesn't pay; one for all
         four is a word of packed weights.
@@ -306,7 +344,7 @@ class _Lowering:
         steps = [stride(e.offset, name) for e in loads(expr)]
         if any(step not in (0, 1, None) for step in steps):
             return None
-        extents = self.extents | {_FOUR: dims.floor_div(self.extents[name], 4)}
+        extents = self.extents | {name: extent, _FOUR: dims.floor_div(extent, 4)}
         result = vectorise(expr, name, quad(symbol(_FOUR)), extents)
         gathers = [e for e in walk(result) if isinstance(e, Call) and e.op == "vec4"]
         single = any(_FOUR in free_symbols(load) for e in gathers for load in loads(e))
