@@ -165,7 +165,7 @@ json.dumps({"plain": plain, "served": served, "same": outputs == wanted, "text":
 
 
 def python(chromium: Chromium, wheel: str, code: str, args: dict[str, Any], **more: Any) -> Any:
-    return chromium.run(PYTHON, {"wheel": wheel, "code": code, "args": args, **more})
+    return chromium.run(PYTHON, {"wheel": wheel, "code": code, "args": args, **more}, timeout=240)
 
 
 @pytest.mark.parametrize(("device", "threads"), [("webgpu", None), ("wasm", 2)])
