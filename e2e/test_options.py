@@ -143,6 +143,32 @@ def test_a_page_that_tunes_compares_first(visitor: Chromium, sample: str, tune: 
     assert visit["tuned"]["trials"] == 0  # it was begun then, and there is no Pyodide there
 
 
+REFUSED = """async ({InferenceSession, Tensor}, {url}) => {
+  Object.defineProperty(GPUAdapter.prototype, "info", {value: {
+    vendor: "v", architecture: "a", device: "d", description: "", isFallbackAdapter: false}});
+  const {DeviceError} = await import("/web/errors.js");
+  const {WasmDevice} = await import("/web/wasm.js");
+  let asked = 0;
+  WasmDevice.open = async () => { asked += 1; throw new DeviceError("no room"); };
+  const reasons = [];
+  for (let j = 0; j < 2; j++) {
+    const session = await InferenceSession.create(url);
+    await session.run({
+      ids: new Tensor("int64", [1], [1, 1]), scale: new Tensor("float32", [1, 2, 3, 4])});
+    await session.compared;
+    reasons.push(session.deviceInfo.reason);
+    await session.release();
+  }
+  return {asked, reasons};
+}"""
+
+
+def test_a_cpu_that_can_t_run_it_is_asked_once(visitor: Chromium, sample: str) -> None:
+    found = visitor.run(REFUSED, {"url": sample})
+    assert found["asked"] == 1
+    assert found["reasons"] == ["auto: the CPU can't run it: no room", "auto: the CPU can't run it"]
+
+
 REASON = """async ({InferenceSession}, {url, device}) => {
   if (device === "no") Object.defineProperty(navigator, "gpu", {value: undefined});
   const session = await InferenceSession.create(url, {

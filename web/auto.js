@@ -4,7 +4,7 @@
 import { bind } from "./bind.js";
 import { FileCache } from "./cache.js";
 import { openDevice } from "./devices.js";
-import { messageOf } from "./errors.js";
+import { DeviceError, DeviceLostError, messageOf } from "./errors.js";
 import { load, rehearsed } from "./load.js";
 import { CODEGEN, deviceKey } from "./records.js";
 import { Tensor, TYPES } from "./tensor.js";
@@ -23,6 +23,9 @@ import { Tensor, TYPES } from "./tensor.js";
 /** What a GPU is called that wasn't compared yet. */
 export const UNKNOWN = "auto: a GPU, which is compared with the CPU after the first answer";
 
+/** Why a pack stays on a GPU that the CPU has no room for. */
+const REFUSED = "auto: the CPU can't run it";
+
 /** Runs on each device: the first isn't counted, the others as far as the time goes. */
 const RUNS = 7, MOST_MS = 2000;
 
@@ -38,14 +41,16 @@ export async function better(gpu, pack, options) {
     gpu.info.reason = UNKNOWN;
     return gpu;
   }
-  if (!cpuWins(times)) {
-    gpu.info.reason = told("before", times);
+  if (times.wasm === Infinity) {
+    gpu.info.reason = REFUSED;
     return gpu;
   }
-  gpu.close();
-  const cpu = await openDevice({ ...options, device: "wasm" });
-  cpu.info.reason = told("before", times);
-  return cpu;
+  const cpu = cpuWins(times)
+    ? await openDevice({ ...options, device: "wasm" }).catch(() => null) : null;
+  const faster = cpu ?? gpu;
+  if (cpu) gpu.close();
+  faster.info.reason = told("before", times);
+  return faster;
 }
 
 /** @param {Times} times */
@@ -71,6 +76,7 @@ async function recall(key, options) {
   try {
     const data = await (await memory(options))?.note(key);
     const { webgpu, wasm } = JSON.parse(new TextDecoder().decode(data ?? undefined));
+    if (wasm === null) return { webgpu: 0, wasm: Infinity }; // the CPU can't run it
     return webgpu > 0 && wasm > 0 ? { webgpu: Number(webgpu), wasm: Number(wasm) } : null;
   } catch {
     return null;
@@ -154,18 +160,23 @@ export class Comparison {
     if (!await files.rereadable()) return null;
     const open = async () => openDevice({ ...options, device: "wasm" });
     let rival = await loaded((opening) => load(pack, files, opening, null), open());
-    if (typeof rival === "string") {
-      gpu.info.reason = `auto: the CPU can't run it: ${rival}`;
+    const keep = async (/** @type {Times} */ times) => (await memory(options))?.keepNote(
+      await keyOf(gpu, pack, options), new TextEncoder().encode(JSON.stringify(times)));
+    if (rival instanceof Error) {
+      gpu.info.reason = `${REFUSED}: ${rival.message}`;
+      if (rival instanceof DeviceError && !(rival instanceof DeviceLostError)) {
+        await keep({ webgpu: 0, wasm: Infinity });
+      }
       return null;
     }
+    let moved = false;
     try {
       await rehearsed(rival);
       const times = await timed(session, rival, feeds);
       if (!times) return null;
       const reason = told("once", times);
       gpu.info.reason = reason;
-      const note = new TextEncoder().encode(JSON.stringify(times));
-      await (await memory(options))?.keepNote(await keyOf(gpu, pack, options), note);
+      await keep(times);
       if (!cpuWins(times)) return times;
       if (tuning) { // what is known of the CPU's kernels serves at once
         rival.device.close();
@@ -176,20 +187,20 @@ export class Comparison {
       await session.between(async () => {
         if (!session.serving()) return;
         session.move(winner);
-        rival = "";
+        moved = true;
       });
       return times;
     } finally {
-      if (typeof rival !== "string") rival.device.close();
+      if (!moved) rival.device.close();
     }
   }
 }
 
 /** A pack on a device, or why it can't be. @param {(opening: Promise<Device>) => Promise<Loaded>} loading
- * @param {Promise<Device>} opening @returns {Promise<Loaded | string>} */
+ * @param {Promise<Device>} opening @returns {Promise<Loaded | Error>} */
 const loaded = (loading, opening) => loading(opening).catch((error) => {
   opening.then((device) => device.close(), () => {});
-  return messageOf(error);
+  return error instanceof Error ? error : new Error(messageOf(error));
 });
 
 /** Runs on both, in turns, each between two runs of the session. @param {Session} session
