@@ -169,14 +169,15 @@ class Pow:
         if x.dtype.kind in "iu" and y.dtype.kind == "f":
             return (np.power(x.astype(np.float64), y).astype(x.dtype),)
         if x.dtype.kind in "iu":
-            return (np.power(x, np.maximum(y.astype(x.dtype), 0)),)
+            return (scalar.power_reference(x, y),)
         return (np.power(x, y.astype(x.dtype)),)
 
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
         def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
             x, y = (operands.at(site.input(j), at) for j in (0, 1))
-            return scalar.wrap(scalar.power(x, y), site.input(0).dtype)
+            dtype = site.input(0).dtype
+            return scalar.wrap(scalar.power(x, y, dtype is DType.I32), dtype)
 
         emit.map(body)
 

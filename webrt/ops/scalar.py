@@ -151,8 +151,11 @@ def erf(x: Tensor) -> Tensor:
 MAX_POWER = 4
 
 
-def power(x: Expr, y: Expr) -> Expr:
-    """X to the power y: products and roots for literal exponents."""
+def power(x: Expr, y: Expr, wraps: bool) -> Expr:
+    """X to the power y: products and roots for literal exponents.
+
+    An int32 is multiplied, and wraps around; int64 goes by floats, which are exact to 2^24.
+    """
     if isinstance(y, Const):
         exponent = float(y.value)
         if exponent == 0.5 and x.dtype.is_float:
@@ -163,9 +166,45 @@ def power(x: Expr, y: Expr) -> Expr:
             return reduce(lambda a, b: ex.call("mul", a, b), [x] * int(exponent))
     if x.dtype.is_float:
         return _float_power(x, ex.cast(y, x.dtype))
+    if wraps and not y.dtype.is_float:
+        return _whole_power(x, y)
     raised = _float_power(ex.cast(x, DType.F32), ex.cast(y, DType.F32))
     whole = raised if y.dtype.is_float else ex.call("round", raised)
     return ex.cast(whole, x.dtype)
+
+
+EXPONENT_BITS = 5
+"""Of integers, all but -1, 0 and 1 leave 32 bits with an exponent of 32."""
+
+
+def _whole_power(x: Expr, y: Expr) -> Expr:
+    """The product of x, x², x⁴ … for the bits of y; 0 for a fraction."""
+    kind = y.dtype
+    zero, one = Const(0, x.dtype), Const(1, x.dtype)
+    odd = ex.call("bit_and", y, Const(1, kind))
+    large = ex.call("gt", y, Const((1 << EXPONENT_BITS) - 1, kind))
+    count = ex.select(large, ex.call("add", odd, Const(30, kind)), y)
+    result: Expr = one
+    square = x
+    for bit in range(EXPONENT_BITS):
+        unset = ex.call("eq", ex.call("bit_and", count, Const(1 << bit, kind)), Const(0, kind))
+        result = ex.call("mul", result, ex.select(unset, one, square))
+        square = ex.call("mul", square, square)
+    if kind is not DType.I32:
+        return result
+    fraction = ex.call("lt", y, ex.i32(0))
+    unit = ex.call("eq", ex.call("abs", x), one)
+    return ex.select(ex.call("and", fraction, ex.call("not", unit)), zero, result)
+
+
+def power_reference(x: Tensor, y: Tensor) -> Tensor:
+    """Integers to integer powers; below 0 what is left of the fraction."""
+    raised: Tensor = np.power(x, np.maximum(y, 0).astype(x.dtype))
+    if y.dtype.kind == "u" or not (y < 0).any():
+        return raised
+    parity = np.where(y % 2 == 0, 1, -1) if x.dtype.kind == "i" else 1
+    units = np.where(x == 1, 1, np.where(x + 1 == 0, parity, 0)).astype(x.dtype)
+    return np.where(y < 0, units, raised)
 
 
 def _float_power(x: Expr, y: Expr) -> Expr:
