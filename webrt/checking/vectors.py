@@ -6,7 +6,7 @@ to ONNX Runtime's: they are laid out as the plan lays tensors out, which no othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,8 @@ def make(model: Path, folder: Path, wanted: Wanted, report: Report) -> bytes:
                 vectors.append(_random(model, session, number, wanted))
         report(wanted.count, wanted.count)
         verdict = run_sync(verify(session.subject, vectors))
-    if not verdict.ok:
-        raise _disagreement(model, verdict)
+        if not verdict.ok:
+            raise _disagreement(model, session, vectors, verdict)
     return write_checks(vectors)
 
 
@@ -153,12 +153,23 @@ def _values(port: Port, feeds: Feeds, whole: bool) -> Values:
     return Values(array.shape, arrays.from_host(kept, port.dtype).data, stride)
 
 
-def _disagreement(model: Path, verdict: Verdict) -> PackError:
-    wrong = verdict.diverges
-    place = f"{wrong.node}: {wrong.what} is {wrong.found}, not {wrong.expected}" if wrong else ""
-    errors = [v.error for v in verdict.vectors if v.error]
+def _disagreement(
+    model: Path, session: Session, vectors: Sequence[Vector], verdict: Verdict
+) -> PackError:
+    """Names the first node whose value differs from ONNX Runtime's, as `webrt check` does."""
+    plan = session.pack.plan
+    number = next(j for j, v in enumerate(verdict.vectors) if not v.ok)
+    feeds = {
+        port.name: np.frombuffer(values.data, port.dtype.onnx_name).reshape(values.shape)
+        for port, values in zip(plan.inputs, vectors[number].inputs, strict=True)
+    }
+    half = session.float16 is not None
+    reason = verdict.vectors[number].error
+    if reason is None:
+        wrong = oracle.first_divergence(model, plan, feeds, session.trace(feeds), half)
+        reason = f"first wrong node: {wrong.node}" if wrong else "no node stands out"
     return PackError(
         f"{model}: on the CPU the pack doesn't give ONNX Runtime's outputs"
-        f" (max |diff| {verdict.max_abs:.3g}): {place or (errors or ['no step stands out'])[0]};"
-        f" pack without --check-inputs, and see `webrt check`"
+        f" (max |diff| {verdict.max_abs:.3g}); {reason}; pack without --check-inputs, and see"
+        " `webrt check`"
     )
