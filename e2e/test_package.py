@@ -29,7 +29,8 @@ async function answer(device, worker = false) {
 document.title = JSON.stringify([
   await answer("wasm"), await answer("webgpu"), await answer("wasm", true)]);
 """
-PROGRAM = """import { InferenceSession, Tensor, PackError, clearCache, type ProgressInfo } from "webrt";
+PROGRAM = """import { InferenceSession, Tensor, PackError, clearCache } from "webrt";
+import type { ProgressInfo } from "webrt";
 
 const session: InferenceSession = await InferenceSession.create("./pack", {
   device: "wasm", threads: 2, signal: new AbortController().signal, cache: false,
