@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shutil
 import statistics
 import sys
@@ -128,6 +129,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = build(arguments.model, arguments.models_dir)
     figures: dict[str, object] = {"model": model.stem, "length": arguments.length}
+    figures["load_average"] = os.getloadavg()  # what else the machine was doing
     for device in arguments.device or ["wasm", "webgpu"]:
         with tempfile.TemporaryDirectory() as scratch:
             write_site(Path(scratch), model, device)
