@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import importlib
 import json
 import os
 import subprocess
@@ -90,7 +91,10 @@ def main() -> None:
     parser.add_argument("-j", type=int, default=1, help="processes")
     parser.add_argument("--step", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=ROOT / ".cache" / "fuzz")
+    parser.add_argument("--more", action="store_true", help="draw the operators of fuzz_more, too")
     arguments = parser.parse_args()
+    if arguments.more:
+        importlib.import_module("fuzz_more")
     if arguments.j > 1:
         _several(arguments)
         return
@@ -105,6 +109,7 @@ def _several(arguments: argparse.Namespace) -> None:
     """A process for each residue of the seeds."""
     command = [sys.executable, __file__, "--seconds", str(arguments.seconds)]
     command += ["--out", str(arguments.out), "--step", str(arguments.j)]
+    command += ["--more"] if arguments.more else []
     running = [
         subprocess.Popen(
             [*command, "--seed", str(arguments.seed + j), "--count", str(arguments.count - j)]
