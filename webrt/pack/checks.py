@@ -35,7 +35,7 @@ DIGEST = SAMPLES + BLOCKS * FIGURES
 MOST_OUTPUT = 1 << 16
 """Elements of an output that are stored, about: of larger ones every so many-th."""
 MAX_VECTORS = 64
-_MAX_RANK = 8
+_MAX_RANK = 16
 _MAX_STEPS = 1 << 20
 _UNIT = 8
 
