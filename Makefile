@@ -39,7 +39,7 @@ types:
 	node e2e/node_modules/typescript/bin/tsc --project web/jsconfig.json
 
 unit:
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n auto --dist worksteal
 
 e2e:
 	$(BIN)/python -m pytest e2e

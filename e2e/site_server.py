@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from webrt.resources import shipped
+
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "e2e"
 TYPES = {
@@ -135,7 +137,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _send_file(self, path: str, target: Path) -> None:
         """A file, from where a Range asks for; with the fault that waits for this path, if any."""
         kind = TYPES.get(target.suffix, "application/octet-stream")
-        data = target.read_bytes()
+        data = shipped(target) if path.startswith("/web/") else target.read_bytes()
         waiting = self.site.faults.get(path)
         fault = waiting.pop(0) if waiting else Fault()
         time.sleep(fault.wait)

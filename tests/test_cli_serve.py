@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,8 @@ def test_a_port_that_is_taken(server: Server, pack: Path) -> None:
 
 
 def test_a_request_without_a_path_names_nothing(pack: Path) -> None:
-    assert [Site(pack).find(url) for url in ("//a", "")] == [None, None]
+    with closing(Site(pack)) as site:
+        assert [site.find(url) for url in ("//a", "")] == [None, None]
 
 
 def test_a_folder_is_served_and_nothing_above_it(tmp_path: Path) -> None:
@@ -148,15 +150,15 @@ def test_a_folder_is_served_and_nothing_above_it(tmp_path: Path) -> None:
 def test_what_tuning_needs_lies_beside_the_player(pack: Path, tmp_path: Path) -> None:
     for name in PYODIDE_FILES:
         (tmp_path / name).write_text('{"info": {"python": "3.9.9"}}')
-    with tuning_folder(tmp_path) as tuning:
-        site = Site(pack, tuning=tuning)
+    with tuning_folder(tmp_path) as tuning, closing(Site(pack, tuning=tuning)) as site:
         for name in PYODIDE_FILES:
             assert site.find(f"/webrt/pyodide/{name}") is not None
         wheel = site.find("/webrt/webrt.whl")
         assert wheel is not None
         assert "webrt/tune/page.py" in zipfile.ZipFile(wheel).namelist()
         assert site.find("/webrt/pyodide/../webrt.js") is None
-    for path in ("/webrt/webrt.whl", "/webrt/pyodide/pyodide.mjs"):
-        assert Site(pack).find(path) is None
+    with closing(Site(pack)) as site:
+        for path in ("/webrt/webrt.whl", "/webrt/pyodide/pyodide.mjs"):
+            assert site.find(path) is None
     with pytest.raises(UsageError, match="no Pyodide distribution"), tuning_folder(pack):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from webrt.errors import UsageError
@@ -17,6 +18,22 @@ def shader_dir() -> Path:
 def web_dir() -> Path:
     """The folder of `webrt.js` and its modules."""
     return _find("web")
+
+
+_DOCUMENTATION = re.compile(r"/\*\*\s.*?\*/[ \t]?", re.DOTALL)
+_COMMENT = re.compile(r"^[ \t]*//.*$", re.MULTILINE)
+
+
+def shipped(path: Path) -> bytes:
+    """A file of the player as pages load it: modules go without their comments.
+
+    Lines stay where they are, so that what a browser says of a line is true of the source's.
+    """
+    data = path.read_bytes()
+    if path.suffix != ".js":
+        return data
+    text = _DOCUMENTATION.sub(lambda found: "\n" * found[0].count("\n"), data.decode())
+    return _COMMENT.sub("", text).encode()
 
 
 def _find(name: str) -> Path:

@@ -8,7 +8,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from webrt.resources import shader_dir, web_dir
+from webrt.resources import shader_dir, shipped, web_dir
 from webrt.version import __version__
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -22,7 +22,7 @@ def wheel_bytes() -> bytes:
     for path in sorted(shader_dir().rglob("*.wgsl")):
         files[f"webrt/_shaders/{path.relative_to(shader_dir()).as_posix()}"] = path.read_bytes()
     for path in sorted(web_dir().glob("*.js")):
-        files[f"webrt/_web/{path.name}"] = path.read_bytes()
+        files[f"webrt/_web/{path.name}"] = shipped(path)
     information = f"webrt-{__version__}.dist-info"
     files[f"{information}/METADATA"] = (
         f"Metadata-Version: 2.1\nName: webrt\nVersion: {__version__}\n".encode()

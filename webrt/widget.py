@@ -34,7 +34,7 @@ from webrt.dtypes import DType
 from webrt.errors import PackError, ShapeError, UsageError, WebrtError
 from webrt.pack.format import MANIFEST, Pack
 from webrt.pack.read import read_pack
-from webrt.resources import web_dir
+from webrt.resources import shipped, web_dir
 from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor
 from webrt.runtime.bind import bind
@@ -165,7 +165,7 @@ class SessionWidget(anywidget.AnyWidget):  # type: ignore[misc]
                 for message, data in list(self._asked.values()):
                     self.send(message, data)
             case {"kind": "player"}:
-                files = {p.name: p.read_bytes() for p in sorted(web_dir().glob("*.js"))}
+                files = {p.name: shipped(p) for p in sorted(web_dir().glob("*.js"))}
                 self.send({"kind": "player", "names": list(files)}, list(files.values()))
             case {"kind": "file", "id": str(id), "name": str(name), "from": int(start),
                   "bytes": int(count)}:  # fmt: skip

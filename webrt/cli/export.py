@@ -17,7 +17,7 @@ from webrt.cli.hints import hinted, hints
 from webrt.errors import UsageError
 from webrt.pack.archive import unpacked
 from webrt.pack.read import read_pack
-from webrt.resources import web_dir
+from webrt.resources import shipped, web_dir
 from webrt.version import __version__
 from webrt.wheel import wheel_bytes
 
@@ -105,7 +105,9 @@ def copy_player(target: Path, *more: str) -> None:
     web = web_dir()
     for pattern in ("*.js", "demo/*", *more):
         for path in web.glob(pattern):
-            _copy(path, target / path.relative_to(web))
+            to = target / path.relative_to(web)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(shipped(path))
 
 
 def copy_pyodide(pyodide: Path, target: Path) -> None:

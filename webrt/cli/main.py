@@ -52,7 +52,9 @@ Dims = Annotated[
 @app.command("pack")
 def pack_command(
     model: Model,
-    out: Annotated[Path, typer.Option("-o", "--output", metavar="DIR|NAME.webrt", help="What to write.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR|NAME.webrt", help="What to write.")
+    ],
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse what can't run on a device.")
     ] = False,
@@ -224,7 +226,7 @@ def serve_command(
         Path | None, typer.Argument(help="A pack's folder; with --gallery, where the site is kept.")
     ] = None,
     gallery: Annotated[
-        bool, typer.Option("--gallery", help="The demo gallery: four models, 400 MB to download.")
+        bool, typer.Option("--gallery", help="The demo gallery: four models, 250 MB to download.")
     ] = False,
     port: Annotated[int, typer.Option(help="0 picks a free one.", min=0, max=65535)] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
+from webrt.cli.export import copy_player, copy_pyodide, write_wheel
 from webrt.errors import UsageError
 from webrt.pack.archive import unpacked
 from webrt.pack.read import read_pack
-from webrt.resources import web_dir
 
 _TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
@@ -45,17 +45,18 @@ class Site:
     where it looks for them. Raises PackError for a folder that is no pack.
     """
 
-    def __init__(self, pack: Path, web: Path | None = None, tuning: Path | None = None) -> None:
+    def __init__(self, pack: Path, tuning: Path | None = None) -> None:
         read_pack(pack)
-        web = web or web_dir()
-        self._unpacked = ExitStack()
-        self.roots = {"pack": self._unpacked.enter_context(unpacked(pack)), "webrt": web}
-        self.page = web / PAGE
+        self._made = ExitStack()
+        player = Path(self._made.enter_context(tempfile.TemporaryDirectory(prefix="webrt-")))
+        copy_player(player)
+        self.roots = {"pack": self._made.enter_context(unpacked(pack)), "webrt": player}
+        self.page = player / PAGE
         self.tuning = tuning
 
     def close(self) -> None:
-        """Give back what a pack in one file was unpacked to."""
-        self._unpacked.close()
+        """Give back the player's copy, and what a pack in one file was unpacked to."""
+        self._made.close()
 
     def find(self, url: str) -> Path | None:
         """The file behind a request's path; None for anything that isn't plainly one of ours."""
@@ -102,8 +103,6 @@ def tuning_folder(pyodide: Path | None) -> Iterator[Path | None]:
 
     Raises UsageError for a folder that is none.
     """
-    from webrt.cli.export import copy_pyodide, write_wheel
-
     if pyodide is None:
         yield None
         return
