@@ -92,9 +92,11 @@ function tensorOf(pack, port, feeds) {
   return tensor;
 }
 
-/** @param {TensorLike} feed @param {import("./tensor.js").Type} type */
-const made = ({ location, data, gpuBuffer, dims }, type) => (location === "gpu-buffer"
-  ? Tensor.fromGpuBuffer(gpuBuffer, { dataType: type, dims: [...dims] }) : new Tensor(type, data, dims));
+/** A tensor of another library, or of another copy of this one: what it doesn't hold may throw.
+ * @param {TensorLike} feed @param {import("./tensor.js").Type} type */
+const made = (feed, type) => (feed.location === "gpu-buffer"
+  ? Tensor.fromGpuBuffer(feed.gpuBuffer, { dataType: type, dims: [...feed.dims] })
+  : new Tensor(type, feed.data, feed.dims));
 
 /** Values of the symbols, and which input gave each; the first one that shows it decides.
  * @param {Pack} pack @param {Tensor[]} given */
