@@ -18,8 +18,10 @@ import { bindingSize } from "./weights.js";
  *   work: number}} Exercise */
 
 /** Milliseconds: for all kernels, for one kernel in all, and for one kernel at a time. A kernel that
- * has become this much faster than in its second slice (the first one compiles it) is done before. */
-const MOST_MS = 250, ENOUGH_MS = 30, SLICE_MS = 2, FASTER = 0.6;
+ * has become this much faster than in its second slice (the first one compiles it) is done before.
+ * With 100, 160 and 250 ms MiniLM-L3's first run takes 1.5, 1.3 and 1.5 times its tenth (Chromium,
+ * medians of three, 2026-11-21), and a second visit's first answer waits for most of it. */
+const MOST_MS = 160, ENOUGH_MS = 30, SLICE_MS = 2, FASTER = 0.6;
 
 /** Operations of one call: about a millisecond's before the second compilation. */
 const CALL_OPERATIONS = 2e6;
