@@ -80,6 +80,21 @@ def isolated_firefox(isolated_site: Site) -> Iterator[Firefox]:
         yield browser
 
 
+@pytest.fixture
+def visitor(chromium: Chromium) -> Iterator[Chromium]:
+    """Chromium with storage of its own: pages share what they keep."""
+    context = chromium.browser.new_context()  # type: ignore[union-attr]
+    yield Chromium(chromium.site, context)
+    context.close()
+
+
+@pytest.fixture(params=["visitor", "firefox"], ids=["chromium", "firefox"])
+def returning(request: pytest.FixtureRequest) -> Performer:
+    """A visitor who comes back, in each browser."""
+    found: Performer = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture(params=["chromium", "firefox"])
 def browser(request: pytest.FixtureRequest) -> Performer:
     """Each browser in turn."""

@@ -8,11 +8,15 @@ import json
 import queue
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from webrt.cli.serve import Folder, Server
+from webrt.cli.serve import Site as PackSite
 from webrt.resources import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +33,18 @@ JOB_PAGE = """<!doctype html><meta charset="utf-8"><title>job</title>
 JOB_SCRIPT = (
     'import {{ perform }} from "/e2e/pages/job.js";\nperform("{name}", {script}, {args});\n'
 )
+
+
+@contextmanager
+def served(site: PackSite | Folder, isolated: bool = True) -> Iterator[str]:
+    """What `webrt serve` serves, on a free port; gives its URL."""
+    server = Server(site, "127.0.0.1", 0, isolated)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.url
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @dataclass

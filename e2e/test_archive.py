@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +41,9 @@ LOAD = """async ({InferenceSession, Tensor, clearCache, rejection}, args) => {
 IDS = rows(2, 3)
 
 
-@pytest.fixture(params=["chromium", "firefox"])
-def browser(request: pytest.FixtureRequest) -> Performer:
-    """A visitor who comes back: pages share what they keep."""
-    name = "visitor" if request.param == "chromium" else "firefox"
-    found: Performer = request.getfixturevalue(name)
-    return found
-
-
 @pytest.fixture
-def visitor(chromium: Chromium) -> Iterator[Chromium]:
-    context = chromium.browser.new_context()  # type: ignore[union-attr]
-    yield Chromium(chromium.site, context)
-    context.close()
+def browser(returning: Performer) -> Performer:
+    return returning
 
 
 @pytest.fixture

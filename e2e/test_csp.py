@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,12 +15,12 @@ from urllib.parse import urlsplit
 import pytest
 from browsers import Chromium
 from playwright.sync_api import Page, expect
-from site_server import ROOT, Site
+from site_server import ROOT, Site, served
 from test_player import expected, rows
 
 from webrt.cli import gallery
 from webrt.cli.export import export, import_map
-from webrt.cli.serve import Folder, Server
+from webrt.cli.serve import Folder
 from webrt.cli.serve import Site as PackSite
 
 PYODIDE = os.environ.get("WEBRT_PYODIDE", ROOT / "e2e" / "node_modules" / "pyodide")
@@ -149,17 +148,6 @@ def watched(chromium: Chromium) -> Iterator[tuple[Page, set[str]]]:
 def _origin(url: str) -> str:
     parts = urlsplit(url.removeprefix("blob:"))
     return parts.scheme if parts.scheme == "data" else f"{parts.scheme}://{parts.netloc}"
-
-
-@contextlib.contextmanager
-def served(site: PackSite | Folder) -> Iterator[str]:
-    server = Server(site, "127.0.0.1", 0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.url
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_the_demo_asks_nobody_else(chromium: Chromium, packs: Path, sample: str) -> None:

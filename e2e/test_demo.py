@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browsers import Chromium
 from playwright.sync_api import Page, expect
-from site_server import CACHE, ROOT
+from site_server import CACHE, ROOT, served
 
-from webrt.cli.serve import Server, Site, tuning_folder
+from webrt.cli.serve import Site, tuning_folder
 
 
 @contextlib.contextmanager
@@ -25,20 +24,17 @@ def opened(
     tuning: Path | None = None,
 ) -> Iterator[Page]:
     """The demo page of a pack, in a phone's window; a console error fails the test."""
-    server = Server(Site(pack, tuning=tuning), "127.0.0.1", 0, isolated)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    page = chromium.browser.new_page(viewport={"width": 390, "height": 844})
-    errors: list[str] = []
-    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    try:
-        page.goto(server.url + query)
-        yield page
-        assert errors == []
-    finally:
-        page.close()
-        server.shutdown()
-        server.server_close()
+    with served(Site(pack, tuning=tuning), isolated) as url:
+        page = chromium.browser.new_page(viewport={"width": 390, "height": 844})
+        errors: list[str] = []
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        try:
+            page.goto(url + query)
+            yield page
+            assert errors == []
+        finally:
+            page.close()
 
 
 def fits_the_window(page: Page) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import threading
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +16,12 @@ import pytest
 from browsers import CHROMIUM_FLAGS, Chromium, Firefox, chromium_path
 from gallery_models import embedded, small_tokenizer, speech_in, tilted_page
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from site_server import CACHE, ROOT
+from site_server import CACHE, ROOT, served
 
 import webrt
 from webrt.cli import gallery
 from webrt.cli.main import run_app
-from webrt.cli.serve import Folder, Server
+from webrt.cli.serve import Folder
 from webrt.errors import UsageError
 
 AXE = ROOT / "e2e" / "node_modules" / "axe-core" / "axe.min.js"
@@ -42,22 +41,11 @@ def whole() -> Path:
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    server = Server(Folder(folder), "127.0.0.1", 0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.url
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@contextlib.contextmanager
 def opened(
     browser: Browser | BrowserContext, folder: Path, name: str, complaint: str | None = None
 ) -> Iterator[Page]:
     """A page that has nothing to say in the console but, perhaps, one `complaint`."""
-    with served(folder) as url:
+    with served(Folder(folder)) as url:
         page = browser.new_page() if isinstance(browser, BrowserContext) else browser.new_page(
             viewport={"width": 390, "height": 844}
         )  # fmt: skip

@@ -81,27 +81,22 @@ def written(chromium: Chromium, folder: Path, product: Path, page: str = "index.
 TEXT = f"data of result tensor 'c': {','.join(map(str, ANSWER))}"
 
 
-def test_the_quick_start_with_a_script_tag(
-    chromium: Chromium, product: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "line", "theirs", "ours"),
+    [
+        ("script-tag.html", '<script src="{}"></script>', "ort.min.js", "/web/ort.js"),
+        ("esm.html", 'import * as ort from "{}";', "esm/ort.min.js", "/web/webrt.js"),
+    ],
+    ids=["script-tag", "module"],
+)
+def test_the_quick_start(
+    chromium: Chromium, product: Path, tmp_path: Path, name: str, line: str, theirs: str, ours: str
 ) -> None:
-    cdn = "https://cdn.jsdelivr.net/npm/onnxruntime-web/dist/ort.min.js"
-    text = changed("script-tag.html", (cdn, "/web/ort.js"), MODEL)
-    assert difference("script-tag.html", text) == [
-        f'- <script src="{cdn}"></script>',
-        '+ <script src="/web/ort.js"></script>',
-        "- const session = await ort.InferenceSession.create('./model.onnx');",
-        "+ const session = await ort.InferenceSession.create('./pack');",
-    ]
-    (tmp_path / "index.html").write_text(text)
-    assert written(chromium, tmp_path, product) == TEXT
-
-
-def test_the_quick_start_with_a_module(chromium: Chromium, product: Path, tmp_path: Path) -> None:
-    cdn = "https://cdn.jsdelivr.net/npm/onnxruntime-web/dist/esm/ort.min.js"
-    text = changed("esm.html", (cdn, "/web/webrt.js"), MODEL)
-    assert difference("esm.html", text) == [
-        f'- import * as ort from "{cdn}";',
-        '+ import * as ort from "/web/webrt.js";',
+    cdn = f"https://cdn.jsdelivr.net/npm/onnxruntime-web/dist/{theirs}"
+    text = changed(name, (cdn, ours), MODEL)
+    assert difference(name, text) == [
+        f"- {line.format(cdn)}",
+        f"+ {line.format(ours)}",
         "- const session = await ort.InferenceSession.create('./model.onnx');",
         "+ const session = await ort.InferenceSession.create('./pack');",
     ]

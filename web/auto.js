@@ -4,7 +4,9 @@
 import { bind } from "./bind.js";
 import { FileCache } from "./cache.js";
 import { openDevice } from "./devices.js";
+import { evaluate } from "./dims.js";
 import { DeviceError, DeviceLostError, messageOf } from "./errors.js";
+import { exampleBindings } from "./example.js";
 import { load, rehearsed } from "./load.js";
 import { CODEGEN, deviceKey } from "./records.js";
 import { Tensor, TYPES } from "./tensor.js";
@@ -92,10 +94,8 @@ function copyOf(feeds) {
 }
 
 /** Feeds at sizes that a page names, or at some that will do: zeros, or the least values there are.
- * @param {Pack} pack @param {Record<string, number>} [dims] @returns {Promise<Feeds>} */
-async function exampleFeeds(pack, dims) {
-  const [{ exampleBindings }, { evaluate }] = await Promise.all([
-    import("./tune.js"), import("./dims.js")]);
+ * @param {Pack} pack @param {Record<string, number>} [dims] @returns {Feeds} */
+function exampleFeeds(pack, dims) {
   const bindings = exampleBindings(pack, dims);
   return Object.fromEntries(pack.inputs.map(({ name, type, shape, low }) => {
     const sizes = shape.map((dim) => evaluate(dim, bindings));
@@ -131,7 +131,7 @@ export class Comparison {
   /** Compare at the sizes that the page tunes for. */
   async now() {
     const { pack, options } = this.origin;
-    this.running ??= this.#run(await exampleFeeds(pack, options.dims));
+    this.running ??= this.#run(exampleFeeds(pack, options.dims));
     await this.running;
   }
 

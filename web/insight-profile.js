@@ -3,7 +3,8 @@
 import { bind } from "./bind.js";
 import { evaluate } from "./dims.js";
 import { ShapeError, UsageError } from "./errors.js";
-import { exampleBindings, isTuned, namedDims, runOnce, walk } from "./insight-steps.js";
+import { checkDims, exampleBindings } from "./example.js";
+import { isTuned, namedDims, runOnce, walk } from "./insight-steps.js";
 import { Timer, median } from "./insight-timer.js";
 import { TYPES, Tensor } from "./tensor.js";
 import { scheduleOf } from "./insight-kernels.js";
@@ -104,6 +105,7 @@ function describe(subject, { step, bindings }, ms) {
  * @param {ProfileOptions["dims"]} dims */
 function inputsOf(pack, feeds, dims) {
   if (feeds && dims) throw new UsageError("profile takes dims or feeds: feeds have dims of their own");
+  checkDims(pack, feeds ? {} : dims);
   const { bindings, data } = bind(pack, feeds ?? randomFeeds(pack, exampleBindings(pack, dims)));
   if (data.some((bytes) => bytes instanceof Tensor)) {
     throw new UsageError("profile takes feeds in the page's memory, not in GPU buffers");

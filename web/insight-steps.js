@@ -1,8 +1,6 @@
 // Runs a pack step by step, for whoever wants to see what each step writes or how long it takes.
 
 import { Shapes, send } from "./bound.js";
-import { scaled } from "./bind.js";
-import { UsageError } from "./errors.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./protocol.js").Device} Device */
@@ -44,31 +42,6 @@ export function runOnce(device, { dispatch, uniform }) {
   const recording = device.record([dispatch], uniform);
   device.replay(recording);
   device.discard(recording);
-}
-
-/** Values for the symbols that inputs give, by id: those given by the model's names, else a batch of
- * 1 and dims of 128 (webrt/plan/example.py). Throws a UsageError for what the model doesn't have.
- * @param {Pack} pack @param {Record<string, number>} [given] @returns {Bindings} */
-export function exampleBindings({ symbols, inputs }, given = {}) {
-  for (const [name, value] of Object.entries(given)) {
-    const symbol = symbols.find((s) => s.name === name);
-    if (!symbol) {
-      const known = symbols.map((s) => s.name).join(", ") || "none";
-      throw new UsageError(`dims: unknown '${name}': this model's are ${known}`);
-    }
-    if (!(Number.isInteger(value) && value >= 1 && value <= symbol.most)) {
-      throw new UsageError(`dims: expected ${name} from 1 to ${symbol.most}, found ${value}`);
-    }
-  }
-  const first = new Set(inputs.map(({ shape }) => shape[0]));
-  const factors = Object.fromEntries(inputs.flatMap(({ shape }) => (
-    shape.map(scaled).filter((pair) => pair !== null))));
-  const shown = symbols.filter(({ id }) => factors[id] !== undefined);
-  return Object.fromEntries(shown.map(({ id, name, most }) => {
-    const long = !first.has(id) || /seq|len|time|token/i.test(name);
-    const length = Math.min(Math.max(1, Math.floor(128 / factors[id])), most);
-    return [id, given[name] ?? (long ? length : 1)];
-  }));
 }
 
 /** Symbols by the model's own names. @param {Pack} pack @param {Bindings} bindings

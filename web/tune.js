@@ -1,8 +1,9 @@
 // Tuning in a page: what is known of this device serves at once, the rest is tried in a worker while
 // the session answers, and what was found is swapped in between two runs.
 
-import { bind, scaled } from "./bind.js";
+import { bind } from "./bind.js";
 import { DeviceLostError, UsageError, messageOf } from "./errors.js";
+import { checkDims, exampleBindings } from "./example.js";
 import { checkFile } from "./modules.js";
 import {
   CODEGEN, Records, Store, bestOf, deviceKey, fetchRecords, idOf, postRecords, problemKey, readRecords,
@@ -449,33 +450,11 @@ const beside = (url) => new URL(url, url === "./pyodide/" || url === "./webrt.wh
   ? import.meta.url : globalThis.document?.baseURI ?? globalThis.location?.href).href;
 
 /** @param {Pack} pack @param {TuneOptions} options */
-function checkOptions({ symbols }, { budget, dims = {} }) {
+function checkOptions(pack, { budget, dims }) {
   if (budget !== undefined && !(budget > 0)) {
     throw new UsageError(`budget: expected some seconds, found ${budget}`);
   }
-  for (const [name, value] of Object.entries(dims)) {
-    const symbol = symbols.find((s) => s.name === name);
-    if (!symbol) {
-      const known = symbols.map((s) => s.name).join(", ") || "none";
-      throw new UsageError(`dims: unknown '${name}': this model's are ${known}`);
-    }
-    if (!(Number.isInteger(value) && value >= 1 && value <= symbol.most)) {
-      throw new UsageError(`dims: expected ${name} from 1 to ${symbol.most}, found ${value}`);
-    }
-  }
-}
-
-/** Values for the symbols: those given by the model's names, else a batch of 1 and dims of 128
- * (webrt/plan/example.py). @param {Pack} pack @param {Record<string, number>} [given]
- * @returns {Bindings} */
-export function exampleBindings(pack, given = {}) {
-  const first = new Set(pack.inputs.map(({ shape }) => shape[0]));
-  const shown = pack.inputs.flatMap(({ shape }) => shape.map(scaled));
-  const factors = Object.fromEntries(shown.filter((pair) => pair !== null));
-  return Object.fromEntries(pack.symbols.map(({ id, name, most }) => {
-    const long = !first.has(id) || /seq|len|time|token/i.test(name);
-    return [id, given[name] ?? (long ? Math.min(Math.max(1, Math.floor(128 / (factors[id] ?? 1))), most) : 1)];
-  }));
+  checkDims(pack, dims);
 }
 
 /** Do `work` while no other page of this origin tunes for the same device.

@@ -41,10 +41,6 @@ export type Subject = {
 export declare function walk(shapes: AnyShapes, bindings: Bindings, data: (Uint8Array<ArrayBuffer> | null)[], observe: Observe): Promise<void>;
 /** Queue a dispatch, by itself. @param {Device} device @param {Turn} turn */
 export declare function runOnce(device: Device, { dispatch, uniform }: Turn): void;
-/** Values for the symbols that inputs give, by id: those given by the model's names, else a batch of
- * 1 and dims of 128 (webrt/plan/example.py). Throws a UsageError for what the model doesn't have.
- * @param {Pack} pack @param {Record<string, number>} [given] @returns {Bindings} */
-export declare function exampleBindings({ symbols, inputs }: Pack, given?: Record<string, number>): Bindings;
 /** Symbols by the model's own names. @param {Pack} pack @param {Bindings} bindings
  * @returns {Record<string, number>} */
 export declare const namedDims: ({ symbols }: Pack, bindings: Bindings) => Record<string, number>;

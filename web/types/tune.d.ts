@@ -103,7 +103,3 @@ export declare class Tuning {
     /** Stop trying; what serves stays. */
     stop(): void;
 }
-/** Values for the symbols: those given by the model's names, else a batch of 1 and dims of 128
- * (webrt/plan/example.py). @param {Pack} pack @param {Record<string, number>} [given]
- * @returns {Bindings} */
-export declare function exampleBindings(pack: Pack, given?: Record<string, number>): Bindings;
