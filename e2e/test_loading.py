@@ -135,6 +135,34 @@ def test_what_was_altered_in_storage_is_downloaded_again(visitor: Chromium, pack
     assert SHARD in files_of(visitor.site, pack)
 
 
+KEPT = """async ({InferenceSession, Tensor, clearCache}, {url}) => {
+  await clearCache();
+  const order = [], later = [], {put} = Cache.prototype, {setTimeout} = globalThis;
+  Cache.prototype.put = function (...args) { order.push("stored"); return put.apply(this, args); };
+  globalThis.setTimeout = (work, ms) => (ms === 1000 ? later.push(work) : setTimeout(work, ms));
+  const answered = await InferenceSession.create(url, {device: "wasm"});
+  await answered.run({
+    ids: new Tensor("int64", [1, 2], [1, 2]), scale: new Tensor("float32", [1, 2, 3, 4])});
+  order.push("answered");
+  await answered.release();
+  const first = [order[0], order.at(-1)];
+  await clearCache();
+  const idle = await InferenceSession.create(url, {device: "wasm"});
+  order.length = 0;
+  later.forEach((work) => work());
+  while (!order.includes("stored")) await new Promise((resolve) => setTimeout(resolve, 10));
+  await idle.release();
+  return {first, stored: (await (await caches.open("webrt-1")).keys()).length};
+}"""
+
+
+def test_an_answer_does_not_wait_for_storage(visitor: Chromium, pack: str) -> None:
+    """Nothing is written before the first answer; where none is asked for, it is after a while."""
+    found = visitor.run(KEPT, {"url": pack})
+    assert found["first"] == ["answered", "stored"]
+    assert found["stored"] == 4  # the manifest, the module, the shard, the index
+
+
 @pytest.mark.parametrize("refusal", ["caches", "put"])
 def test_without_storage_everything_is_downloaded(
     visitor: Chromium, pack: str, refusal: str

@@ -149,6 +149,7 @@ export class StreamedFiles extends Files {
 
   again() {
     const files = new StreamedFiles(this.base, this.kept);
+    files.keeper = this.keeper;
     files.entries = this.entries;
     files.manifestData = this.manifestData;
     return files;
@@ -183,7 +184,7 @@ export class StreamedFiles extends Files {
     this.manifestData = data;
     const pack = await parseManifest(data, name);
     told.done(data.length, offline);
-    if (!offline) this.keeping = cache?.keepManifest(this.base, data);
+    if (!offline) this.keeper.later(async () => cache?.keepManifest(this.base, data));
     this.entries = entriesIn(pack);
     this.wake();
     return pack;

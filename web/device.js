@@ -104,7 +104,7 @@ export class Device {
     }
   }
 
-  /** Queue writes of parts of `data`, and wait until the GPU has taken them.
+  /** Queue writes of parts of `data`, and wait until the GPU has taken them; gives `data`.
    * @param {Uint8Array<ArrayBuffer>} data
    * @param {readonly {buffer: GPUBuffer, offset: number, from: number, bytes: number}[]} parts */
   async uploadParts(data, parts) {
@@ -114,6 +114,7 @@ export class Device {
       }
     });
     await this.settle("weights");
+    return data;
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import { FileCache } from "./cache.js";
 import { PackError, messageOf } from "./errors.js";
+import { Keeper } from "./keeper.js";
 import { MANIFEST, MAX_MANIFEST_BYTES, parseManifest } from "./manifest.js";
 import { checkFile } from "./modules.js";
 import { Progress } from "./progress.js";
@@ -35,8 +36,10 @@ export class Files {
     /** Files that were begun before anything asks for them.
      * @type {Map<string, Promise<Uint8Array<ArrayBuffer>>>} */
     this.begun = new Map();
-    /** The last file that was handed to storage. @type {Promise<void> | undefined} */
-    this.keeping = undefined;
+    /** Files that came over the network, until they are handed to `keep`. @type {Set<string>} */
+    this.fresh = new Set();
+    /** What is to go into storage. */
+    this.keeper = new Keeper();
     /** @type {Promise<FileCache | null>} */
     this.cache = cache ? FileCache.open(cacheBytes) : Promise.resolve(null);
   }
@@ -44,7 +47,9 @@ export class Files {
   /** The same files to read once more: whatever stopped these doesn't stop them, and nobody is told.
    * @returns {Files} */
   again() {
-    return new Files(this.base, this.kept);
+    const files = new Files(this.base, this.kept);
+    files.keeper = this.keeper;
+    return files;
   }
 
   /** Whether reading it all once more downloads nothing. @returns {Promise<boolean>} */
@@ -56,12 +61,14 @@ export class Files {
   stop() {
     this.progress.over = true;
     this.stopping.abort();
+    this.keeper.begin();
   }
 
-  /** The pack is loaded: its files are the last that others may push out. `keeping` settles once all
-   * that there is to keep is kept: an answer need not wait for it. */
+  /** The pack is loaded: its files are the last that others may push out. What there is to keep is
+   * kept after the first answer, or in a while. */
   used() {
-    this.keeping = this.cache.then((cache) => cache?.touch());
+    this.keeper.later(async () => (await this.cache)?.touch());
+    this.keeper.idle();
   }
 
   /** The manifest: as it is on the network now, or, without a network, as it was last.
@@ -81,7 +88,7 @@ export class Files {
     }
     const pack = await parseManifest(data, url.href);
     told.done(data.length, false);
-    this.keeping = (await this.cache)?.keepManifest(url, data);
+    this.keeper.later(async () => (await this.cache)?.keepManifest(url, data));
     return pack;
   }
 
@@ -104,20 +111,36 @@ export class Files {
     return new URL(file, this.base).href;
   }
 
-  /** Begin with a file that will be needed: `file` takes it up. @param {Entry} entry
+  /** Begin with a file that will be needed: `take` takes it up. @param {Entry} entry
    * @param {Verify} verify */
   ahead(entry, verify) {
-    const data = this.file(entry, verify);
+    const data = this.take(entry, verify);
     data.catch(() => {}); // whoever takes it up will hear of it
     this.begun.set(entry.file, data);
     return data;
   }
 
   /**
-   * A file's bytes after `verify` has passed them.
+   * A file's bytes after `verify` has passed them; they are kept, so leave them as they are.
    * @param {Entry} entry @param {Verify} verify @returns {Promise<Uint8Array<ArrayBuffer>>}
    */
-  file(entry, verify) {
+  async file(entry, verify) {
+    const data = await this.take(entry, verify);
+    await this.keep(entry, data);
+    return data;
+  }
+
+  /** Have a file kept for the next visit, if it isn't yet: `data`, which nobody else needs any more.
+   * Settles when another one may come. @param {Entry} entry @param {Uint8Array<ArrayBuffer>} data */
+  async keep({ sha256 }, data) {
+    if (!this.fresh.delete(sha256)) return;
+    const cache = await this.cache;
+    if (cache) await this.keeper.later(() => cache.put(sha256, data), data.length, sha256);
+  }
+
+  /** `file` for those who hand the bytes to `keep` when they are done with them.
+   * @param {Entry} entry @param {Verify} verify @returns {Promise<Uint8Array<ArrayBuffer>>} */
+  take(entry, verify) {
     const begun = this.begun.get(entry.file);
     this.begun.delete(entry.file);
     return begun ?? this.#file(entry, verify);
@@ -127,6 +150,7 @@ export class Files {
   async #file(entry, verify) {
     const told = this.progress.file(entry.file, entry.bytes);
     const cache = await this.cache;
+    await this.keeper.stored(entry.sha256);
     const kept = await cache?.get(entry.sha256);
     if (kept) {
       try {
@@ -139,8 +163,7 @@ export class Files {
     }
     const data = await this.#verified(entry, verify, (bytes) => told.add(bytes));
     told.done(data.length, false);
-    await this.keeping; // one copy at a time waits to be written, and nobody for the last one
-    this.keeping = cache?.put(entry.sha256, data);
+    this.fresh.add(entry.sha256);
     return data;
   }
 

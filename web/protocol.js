@@ -27,8 +27,9 @@
  * @property {(size: number, label: string, zeroed?: boolean) => Buffer} allocate memory,
  *   zeroed where that matters
  * @property {(buffer: any, offset: number, data: Uint8Array<ArrayBuffer>) => void} upload
- * @property {(data: Uint8Array<ArrayBuffer>, parts: readonly any[]) => Promise<void>} uploadParts
- *   `Part`s of data whose memory it takes away; settles when there is room for more
+ * @property {(data: Uint8Array<ArrayBuffer>, parts: readonly any[]) => Promise<Uint8Array<ArrayBuffer>>} uploadParts
+ *   `Part`s of data, whose memory it takes away until it gives the same bytes back, when there is
+ *   room for more
  * @property {(kernels: readonly KernelCode[], progress?: (done: number, total: number) => void) =>
  *   Promise<object[]>} compile
  * @property {(dispatches: readonly any[], uniform: any) => any} record `Dispatch`es

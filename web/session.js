@@ -229,7 +229,7 @@ export class InferenceSession {
     await this.#auto?.stop();
     await this.#tail;
     this.#device.close();
-    await this.#origin?.files.keeping;
+    await this.#origin?.files.keeper.begin();
   }
 
   /** `await using session = …` releases it. @returns {Promise<void>} */
@@ -271,6 +271,7 @@ export class InferenceSession {
     if (!this.#lost) {
       try {
         const result = await work();
+        this.#origin?.files.keeper.answered();
         this.#ready ??= import("./recover.js").catch(() => null); // a lost network can't keep it away
         return result;
       } catch (error) {

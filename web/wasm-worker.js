@@ -7,7 +7,7 @@ const TURN = 16, PROGRAM = 32, SCRATCH = 48, STRIDE = 64, CONTROL_WORDS = 80;
 /** @typedef {{entry: number, args: number, units: number}} Call */
 /** What worker 0 is asked to do; numbers are addresses and counts of bytes.
  * @typedef {{kind: "write", address: number, data: Uint8Array}
- *   | {kind: "scatter", data: Uint8Array, parts: {address: number, from: number, bytes: number}[]}
+ *   | {kind: "scatter", data: Uint8Array<ArrayBuffer>, parts: {address: number, from: number, bytes: number}[]}
  *   | {kind: "zero", address: number, bytes: number}
  *   | {kind: "read", address: number, bytes: number}
  *   | {kind: "replay", program: number, scratch: number, stride: number}
@@ -140,7 +140,7 @@ function perform(operation) {
       for (const { address, from, bytes: count } of operation.parts) {
         bytes.set(operation.data.subarray(from, from + count), address);
       }
-      return undefined;
+      return operation.data.buffer;
     case "zero":
       bytes.fill(0, operation.address, operation.address + operation.bytes);
       return undefined;

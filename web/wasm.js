@@ -101,15 +101,17 @@ export class WasmDevice {
     this.#queue({ kind: "write", address: buffer.address + offset, data: copy }, copy.buffer);
   }
 
-  /** Queue writes of parts of `data`, whose memory goes with them.
+  /** Queue writes of parts of `data`, whose memory goes with them and comes back.
    * @param {Uint8Array<ArrayBuffer>} data
    * @param {readonly {buffer: Buffer, offset: number, from: number, bytes: number}[]} parts
-   * @returns {Promise<void>} */
+   * @returns {Promise<Uint8Array<ArrayBuffer>>} the same bytes */
   async uploadParts(data, parts) {
+    const { byteOffset, length } = data;
     const places = parts.map(({ buffer, offset, from, bytes }) => (
       { address: buffer.address + offset, from, bytes }));
     this.#queue({ kind: "scatter", data, parts: places }, data.buffer);
-    await this.#flush();
+    const [buffer] = /** @type {ArrayBuffer[]} */ (await this.#flush());
+    return new Uint8Array(buffer, byteOffset, length);
   }
 
   /**

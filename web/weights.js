@@ -94,9 +94,7 @@ export class Weights {
     const todo = pack.shards.keys();
     const worker = async () => {
       for (const index of todo) {
-        const data = await files.file(pack.shards[index],
-          (bytes, name) => checkShard(pack, index, bytes, name));
-        await this.#place(index, data, await kernels);
+        await this.#read(files, index, kernels);
       }
     };
     await Promise.all(Array.from({ length: MAX_FETCHES }, worker));
@@ -132,9 +130,7 @@ export class Weights {
     const places = [...uses.direct, ...uses.packers.keys()].map((t) => pack.tensors[t].place);
     try {
       for (const index of new Set(places.map((place) => place?.shard ?? 0))) {
-        const data = await files.file(pack.shards[index],
-          (bytes, name) => checkShard(pack, index, bytes, name));
-        await this.#place(index, data, null, uses);
+        await this.#read(files, index, null, uses);
       }
     } catch (error) {
       this.remove(new Set(needs.packed.map((p) => p.name)));
@@ -168,8 +164,16 @@ export class Weights {
     for (const name of names) this.tuned.delete(name);
   }
 
+  /** @param {import("./fetch.js").Files} files @param {number} index of the shard
+   * @param {Promise<Kernels> | null} kernels @param {Uses} [uses] */
+  async #read(files, index, kernels, uses) {
+    const shard = this.pack.shards[index];
+    const data = await files.take(shard, (bytes, name) => checkShard(this.pack, index, bytes, name));
+    await files.keep(shard, await this.#place(index, data, await kernels, uses));
+  }
+
   /** @param {number} shard @param {Uint8Array<ArrayBuffer>} file @param {Kernels | null} kernels
-   * @param {Uses} uses */
+   * @param {Uses} uses @returns {Promise<Uint8Array<ArrayBuffer>>} the file again */
   async #place(shard, file, kernels, { direct, packers } = this) {
     const { device } = this;
     /** @type {Constant[]} */
@@ -191,7 +195,8 @@ export class Weights {
         device.free(raw.buffer);
       }
     }
-    await sent;
+    const back = await sent;
+    return data === file ? back : file;
   }
 
   /** A buffer with room for constants. @param {string} label @param {Constant[]} constants */

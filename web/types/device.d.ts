@@ -63,7 +63,7 @@ export declare class Device {
     /** Queue a write; offset and length are multiples of 4.
      * @param {GPUBuffer} buffer @param {number} offset @param {Uint8Array<ArrayBuffer>} data */
     upload(buffer: GPUBuffer, offset: number, data: Uint8Array<ArrayBuffer>): void;
-    /** Queue writes of parts of `data`, and wait until the GPU has taken them.
+    /** Queue writes of parts of `data`, and wait until the GPU has taken them; gives `data`.
      * @param {Uint8Array<ArrayBuffer>} data
      * @param {readonly {buffer: GPUBuffer, offset: number, from: number, bytes: number}[]} parts */
     uploadParts(data: Uint8Array<ArrayBuffer>, parts: readonly {
@@ -71,7 +71,7 @@ export declare class Device {
         offset: number;
         from: number;
         bytes: number;
-    }[]): Promise<void>;
+    }[]): Promise<Uint8Array<ArrayBuffer>>;
     /**
      * All kernels, concurrently; throws a CompileError that names the kernel.
      * @param {readonly KernelCode[]} kernels @param {(done: number, total: number) => void} [progress]

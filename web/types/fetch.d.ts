@@ -1,5 +1,6 @@
 import { FileCache } from "./cache.js";
 import { PackError } from "./errors.js";
+import { Keeper } from "./keeper.js";
 import { Progress } from "./progress.js";
 export type WasmModule = import("./modules.js").WasmModule;
 export type FileOptions = {
@@ -33,8 +34,10 @@ export declare class Files {
     /** Files that were begun before anything asks for them.
      * @type {Map<string, Promise<Uint8Array<ArrayBuffer>>>} */
     begun: Map<string, Promise<Uint8Array<ArrayBuffer>>>;
-    /** The last file that was handed to storage. @type {Promise<void> | undefined} */
-    keeping: Promise<void> | undefined;
+    /** Files that came over the network, until they are handed to `keep`. @type {Set<string>} */
+    fresh: Set<string>;
+    /** What is to go into storage. */
+    keeper: Keeper;
     /** @type {Promise<FileCache | null>} */
     cache: Promise<FileCache | null>;
     /** @param {URL} base @param {FileOptions} [options] @param {Progress} [progress] who is told */
@@ -46,8 +49,8 @@ export declare class Files {
     rereadable(): Promise<boolean>;
     /** End what is being downloaded: nobody wants it any more. */
     stop(): void;
-    /** The pack is loaded: its files are the last that others may push out. `keeping` settles once all
-     * that there is to keep is kept: an answer need not wait for it. */
+    /** The pack is loaded: its files are the last that others may push out. What there is to keep is
+     * kept after the first answer, or in a while. */
     used(): void;
     /** The manifest: as it is on the network now, or, without a network, as it was last.
      * @returns {Promise<import("./manifest.js").Pack>} */
@@ -61,14 +64,20 @@ export declare class Files {
     nameOf({ file }: {
         file: string;
     }): string;
-    /** Begin with a file that will be needed: `file` takes it up. @param {Entry} entry
+    /** Begin with a file that will be needed: `take` takes it up. @param {Entry} entry
      * @param {Verify} verify */
     ahead(entry: Entry, verify: Verify): Promise<Uint8Array<ArrayBuffer>>;
     /**
-     * A file's bytes after `verify` has passed them.
+     * A file's bytes after `verify` has passed them; they are kept, so leave them as they are.
      * @param {Entry} entry @param {Verify} verify @returns {Promise<Uint8Array<ArrayBuffer>>}
      */
     file(entry: Entry, verify: Verify): Promise<Uint8Array<ArrayBuffer>>;
+    /** Have a file kept for the next visit, if it isn't yet: `data`, which nobody else needs any more.
+     * Settles when another one may come. @param {Entry} entry @param {Uint8Array<ArrayBuffer>} data */
+    keep({ sha256 }: Entry, data: Uint8Array<ArrayBuffer>): Promise<void>;
+    /** `file` for those who hand the bytes to `keep` when they are done with them.
+     * @param {Entry} entry @param {Verify} verify @returns {Promise<Uint8Array<ArrayBuffer>>} */
+    take(entry: Entry, verify: Verify): Promise<Uint8Array<ArrayBuffer>>;
     /** A file's bytes, not verified; `progress` gets how many more of them are there, a negative number
      * where they must be had again. @param {Entry} entry @param {(bytes: number) => void} progress
      * @param {boolean} anew past every cache @returns {Promise<Uint8Array<ArrayBuffer>>} */

@@ -52,9 +52,10 @@ export type Device = {
     allocate: (size: number, label: string, zeroed?: boolean) => Buffer;
     upload: (buffer: any, offset: number, data: Uint8Array<ArrayBuffer>) => void;
     /**
-     *   `Part`s of data whose memory it takes away; settles when there is room for more
+     *   `Part`s of data, whose memory it takes away until it gives the same bytes back, when there is
+     *   room for more
      */
-    uploadParts: (data: Uint8Array<ArrayBuffer>, parts: readonly any[]) => Promise<void>;
+    uploadParts: (data: Uint8Array<ArrayBuffer>, parts: readonly any[]) => Promise<Uint8Array<ArrayBuffer>>;
     compile: (kernels: readonly KernelCode[], progress?: (done: number, total: number) => void) => Promise<object[]>;
     /**
      * `Dispatch`es
@@ -103,8 +104,9 @@ export type Device = {
  * @property {(size: number, label: string, zeroed?: boolean) => Buffer} allocate memory,
  *   zeroed where that matters
  * @property {(buffer: any, offset: number, data: Uint8Array<ArrayBuffer>) => void} upload
- * @property {(data: Uint8Array<ArrayBuffer>, parts: readonly any[]) => Promise<void>} uploadParts
- *   `Part`s of data whose memory it takes away; settles when there is room for more
+ * @property {(data: Uint8Array<ArrayBuffer>, parts: readonly any[]) => Promise<Uint8Array<ArrayBuffer>>} uploadParts
+ *   `Part`s of data, whose memory it takes away until it gives the same bytes back, when there is
+ *   room for more
  * @property {(kernels: readonly KernelCode[], progress?: (done: number, total: number) => void) =>
  *   Promise<object[]>} compile
  * @property {(dispatches: readonly any[], uniform: any) => any} record `Dispatch`es

@@ -9,7 +9,7 @@ export type Operation = {
     data: Uint8Array;
 } | {
     kind: "scatter";
-    data: Uint8Array;
+    data: Uint8Array<ArrayBuffer>;
     parts: {
         address: number;
         from: number;

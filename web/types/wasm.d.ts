@@ -67,16 +67,16 @@ export declare class WasmDevice {
     /** Queue a write. @param {Buffer} buffer @param {number} offset
      * @param {Uint8Array<ArrayBuffer>} data */
     upload(buffer: Buffer, offset: number, data: Uint8Array<ArrayBuffer>): void;
-    /** Queue writes of parts of `data`, whose memory goes with them.
+    /** Queue writes of parts of `data`, whose memory goes with them and comes back.
      * @param {Uint8Array<ArrayBuffer>} data
      * @param {readonly {buffer: Buffer, offset: number, from: number, bytes: number}[]} parts
-     * @returns {Promise<void>} */
+     * @returns {Promise<Uint8Array<ArrayBuffer>>} the same bytes */
     uploadParts(data: Uint8Array<ArrayBuffer>, parts: readonly {
         buffer: Buffer;
         offset: number;
         from: number;
         bytes: number;
-    }[]): Promise<void>;
+    }[]): Promise<Uint8Array<ArrayBuffer>>;
     /**
      * All kernels, each module once; throws a CompileError.
      * @param {readonly KernelCode[]} kernels @param {(done: number, total: number) => void} [progress]
