@@ -80,6 +80,7 @@ REGISTERED = {
     "contrib_attention":
         "com.microsoft.Attention com.microsoft.GroupQueryAttention "
         "com.microsoft.MultiHeadAttention com.microsoft.RotaryEmbedding",
+    "contrib_quantised": "com.microsoft.GatherBlockQuantized",
     "training":
         "ai.onnx.preview.training.Adagrad ai.onnx.preview.training.Adam "
         "ai.onnx.preview.training.Momentum",

@@ -8,6 +8,7 @@ import { Tensor, isType, toStorage } from "./tensor.js";
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./manifest.js").Port} Port */
 /** @typedef {import("./dims.js").Bindings} Bindings */
+/** @typedef {import("./dims.js").Dim} Dim */
 /** A tensor, or anything with its members (onnxruntime-web's own Tensor, say); `data` may be on the
  * GPU, in `gpuBuffer`.
  * @typedef {{type: string, data: any, dims: readonly number[], location?: string,
@@ -17,17 +18,34 @@ import { Tensor, isType, toStorage } from "./tensor.js";
 /** A port's shape as users see it, `s0` by the model's own name.
  * @param {Pack} pack @param {Port} port @returns {(number | string)[]} */
 export function shapeOf(pack, port) {
-  const names = Object.fromEntries(pack.symbols.map((s) => [s.id, s.name]));
-  return port.shape.map((dim) => (typeof dim === "number" ? dim : show(dim, names)));
+  return port.shape.map((dim) => (typeof dim === "number" ? dim : shown(pack, dim)));
 }
 
-/** A symbol and how many times it makes a dim; null for another dim.
- * @param {import("./dims.js").Dim} dim @returns {[string, number] | null} */
+/** A dim by the model's own names; one that may be 0 is one less than its symbol.
+ * @param {Pack} pack @param {Dim} dim */
+function shown({ symbols }, dim) {
+  const names = Object.fromEntries(symbols.flatMap(({ id, name, empty }) => (
+    empty ? [[id, `(${name} + 1)`], [`-${id}`, name]] : [[id, name]])));
+  /** @param {Dim} part @returns {Dim} */
+  const named = (part) => {
+    if (!Array.isArray(part)) return part;
+    const [id, , less] = scaled(part) ?? [];
+    if (less && names[`-${id}`]) return `-${id}`;
+    return [part[0], ...part.slice(1).map((p) => named(/** @type {Dim} */ (p)))];
+  };
+  return show(named(dim), names);
+}
+
+/** A symbol, how many times it makes a dim and how much less the dim is; null for another dim.
+ * @param {Dim} dim @returns {[string, number, number] | null} */
 export function scaled(dim) {
-  if (typeof dim === "string") return [dim, 1];
-  if (!Array.isArray(dim) || dim[0] !== "*" || dim.length !== 3) return null;
-  const [, factor, id] = dim;
-  return typeof factor === "number" && factor >= 1 && typeof id === "string" ? [id, factor] : null;
+  if (typeof dim === "string") return [dim, 1, 0];
+  if (!Array.isArray(dim) || dim.length !== 3) return null;
+  const id = dim.find((part, j) => j > 0 && typeof part === "string");
+  const number = Number(dim.find((part) => typeof part === "number"));
+  if (typeof id !== "string") return null;
+  if (dim[0] === "+") return number === -1 ? [id, 1, 1] : null;
+  return dim[0] === "*" && number >= 1 ? [id, number, 0] : null;
 }
 
 /** Every symbol is a dim of an input or gets its value in the flow. @param {Pack} pack */
@@ -107,16 +125,15 @@ function readSymbols(pack, given) {
   /** @type {Record<string, string>} */
   const origins = {};
   pack.inputs.forEach((port, j) => port.shape.forEach((dim, axis) => {
-    const [id, factor] = scaled(dim) ?? ["", 1];
+    const [id, factor, less] = scaled(dim) ?? ["", 1, 0];
     if (id === "" || bindings[id] !== undefined) return;
     const size = given[j].dims[axis];
-    const most = factor * symbols[id].most;
-    if (size < factor || size > most) {
-      const name = show(dim, { [id]: symbols[id].name });
-      throw new ShapeError(`input '${port.name}': ${name} at axis ${axis} is ${size}, `
-        + `expected ${factor} to ${most}`);
+    const [least, most] = [factor - less, factor * symbols[id].most - less];
+    if (size < least || size > most) {
+      throw new ShapeError(`input '${port.name}': ${shown(pack, dim)} at axis ${axis} is ${size}, `
+        + `expected ${least} to ${most}`);
     }
-    bindings[id] = Math.floor(size / factor);
+    bindings[id] = Math.floor((size + less) / factor);
     origins[id] = port.name;
   }));
   return { bindings, origins };

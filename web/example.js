@@ -14,20 +14,22 @@ export function checkDims({ symbols }, dims = {}) {
       const known = symbols.map((s) => s.name).join(", ") || "none";
       throw new UsageError(`dims: unknown '${name}': this model's are ${known}`);
     }
-    if (!(Number.isInteger(value) && value >= 1 && value <= symbol.most)) {
-      throw new UsageError(`dims: expected ${name} from 1 to ${symbol.most}, found ${value}`);
+    const [least, most] = [1 - +symbol.empty, symbol.most - +symbol.empty];
+    if (!(Number.isInteger(value) && value >= least && value <= most)) {
+      throw new UsageError(`dims: expected ${name} from ${least} to ${most}, found ${value}`);
     }
   }
 }
 
-/** Values for the symbols: those given by the model's names, else a batch of 1 and dims of 128
- * (webrt/plan/example.py). @param {Pack} pack @param {Record<string, number>} [given]
+/** Values for the symbols: those given by the model's names, else a batch of 1, empty caches and
+ * dims of 128 (webrt/plan/example.py). @param {Pack} pack @param {Record<string, number>} [given]
  * @returns {import("./dims.js").Bindings} */
 export function exampleBindings({ symbols, inputs }, given = {}) {
   const first = new Set(inputs.map(({ shape }) => shape[0]));
   const shown = inputs.flatMap(({ shape }) => shape.map(scaled));
   const factors = Object.fromEntries(shown.filter((pair) => pair !== null));
-  return Object.fromEntries(symbols.map(({ id, name, most }) => {
+  return Object.fromEntries(symbols.map(({ id, name, most, empty }) => {
+    if (empty) return [id, (given[name] ?? 0) + 1];
     const long = !first.has(id) || /seq|len|time|token/i.test(name);
     const length = Math.min(Math.max(1, Math.floor(128 / (factors[id] ?? 1))), most);
     return [id, given[name] ?? (long ? length : 1)];

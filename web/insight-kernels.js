@@ -1,6 +1,7 @@
 // Which kernels serve a session: the pack's own, or those of tuning records, and whose those are.
 
 import { agree } from "./bound.js";
+import { namedDims } from "./insight-steps.js";
 
 /** @typedef {import("./insight-steps.js").Subject} Subject */
 /** @typedef {import("./dims.js").Bindings} Bindings */
@@ -23,12 +24,11 @@ export function scheduleOf({ pack, shapes, deviceInfo, origin }, problem, bindin
 /** The tuned kernels of a session, at every shape that was tuned.
  * @param {Subject} subject @returns {TunedKernel[]} */
 export function tunedKernels({ pack, shapes, origin }) {
-  const names = Object.fromEntries(pack.symbols.map((s) => [s.id, s.name]));
   return [...shapes.tuned].flatMap(([problem, all]) => all.map(({ dims }) => {
     const record = origin?.tuning?.servedBy(problem, dims) ?? null;
     return {
       name: pack.kernels[problem].name,
-      dims: Object.fromEntries(Object.entries(dims).map(([id, value]) => [names[id], value])),
+      dims: namedDims(pack, dims),
       schedule: record?.best?.schedule ?? null,
       ms: record?.best?.ms ?? null,
       default_ms: record?.default ?? null,

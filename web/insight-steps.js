@@ -47,7 +47,8 @@ export function runOnce(device, { dispatch, uniform }) {
 /** Symbols by the model's own names. @param {Pack} pack @param {Bindings} bindings
  * @returns {Record<string, number>} */
 export const namedDims = ({ symbols }, bindings) => Object.fromEntries(
-  symbols.filter(({ id }) => bindings[id] !== undefined).map(({ id, name }) => [name, bindings[id]]));
+  symbols.filter(({ id }) => bindings[id] !== undefined)
+    .map(({ id, name, empty }) => [name, bindings[id] - +empty]));
 
 /** Whether tuning put the kernel there that serves a problem. @param {AnyShapes} shapes
  * @param {number} problem @param {Bindings} bindings */

@@ -30,7 +30,7 @@ import { TYPES } from "./tensor.js";
  *   cost: Cost | null}} Kernel */
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
 /** @typedef {import("./modules.js").File} Shard */
-/** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
+/** @typedef {{symbols: {id: string, name: string, most: number, empty: boolean}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], flow: import("./flow-read.js").Item[],
  *   shards: Shard[],
  *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],
@@ -123,7 +123,8 @@ function readSymbols(field) {
     if (names.has(name)) item.member("name").fail(`'${name}' names two symbols`);
     names.add(name);
     const most = item.has("most") ? item.member("most").integer(1, MAX_SYMBOL) : MAX_SYMBOL;
-    return { id, name, most };
+    const empty = item.has("empty") && item.member("empty").boolean();
+    return { id, name, most, empty };
   });
 }
 

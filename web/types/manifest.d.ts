@@ -59,6 +59,7 @@ export type Pack = {
         id: string;
         name: string;
         most: number;
+        empty: boolean;
     }[];
     inputs: Port[];
     outputs: Port[];
@@ -94,7 +95,7 @@ export type Pack = {
  *   cost: Cost | null}} Kernel */
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
 /** @typedef {import("./modules.js").File} Shard */
-/** @typedef {{symbols: {id: string, name: string, most: number}[], inputs: Port[], outputs: Port[],
+/** @typedef {{symbols: {id: string, name: string, most: number, empty: boolean}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], flow: import("./flow-read.js").Item[],
  *   shards: Shard[],
  *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],

@@ -126,7 +126,7 @@ def bench(
             "median_ms": round(float(np.median(times)), 3),
             "p90_ms": round(float(np.percentile(times, 90)), 3),
             "runs": runs,
-            "dims": {s.name: bindings[s.id] for s in plan.symbols},
+            "dims": {s.name: s.size(bindings[s.id]) for s in plan.symbols},
         }
         if kernels or page is not None or trace is not None:
             found = session.profile(feeds)
@@ -215,7 +215,7 @@ def check(
         result = _verdict(parts, ok) | {
             "adapter": session.adapter,
             "float16": session.float16,
-            "dims": {s.name: bindings[s.id] for s in plan.symbols},
+            "dims": {s.name: s.size(bindings[s.id]) for s in plan.symbols},
             "seed": seed,
             "kernels": session.compiled_kernels,
         }

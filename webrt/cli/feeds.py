@@ -61,12 +61,13 @@ def load_array(path: Path) -> npt.NDArray[Any]:
 
 def bindings_of(plan: Plan, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
     """Values by name of the symbols that stand alone in the shapes of the inputs given."""
-    names = {s.id: s.name for s in plan.symbols}
+    symbols = {s.id: s for s in plan.symbols}
     found: dict[str, int] = {}
     for port in plan.inputs:
         if port.name in feeds and feeds[port.name].ndim == len(port.shape):
             for dim, size in zip(port.shape, feeds[port.name].shape, strict=True):
-                name, factor = dims.scaled_symbol(dim) or ("", 1)
-                if name in names and size >= factor:
-                    found.setdefault(names[name], size // factor)
+                name, factor, less = dims.scaled_symbol(dim) or ("", 1, 0)
+                if name in symbols and size >= factor - less:
+                    value = symbols[name].size((size + less) // factor)
+                    found.setdefault(symbols[name].name, value)
     return found

@@ -53,7 +53,7 @@ def describe_pack(folder: Path) -> Result:
         },
         "peak_bytes": placed.peak,
         "peak_lower_bound_bytes": placed.lower_bound,
-        "at": {s.name: bindings[s.id] for s in plan.symbols},
+        "at": {s.name: s.size(bindings[s.id]) for s in plan.symbols},
         "float16": _float16(pack, bindings),
         "narrowed": _narrowed(plan),
         "plan": [_step(pack, index) for index in range(len(plan.steps))],
@@ -125,7 +125,7 @@ def _operand(plan: Plan, index: int) -> Result:
 def _shown(plan: Plan, dim: Dim) -> int | str:
     if isinstance(dim, int):
         return dim
-    return str(dims.substitute(dim, {s.id: dims.symbol(s.name) for s in plan.symbols}))
+    return str(dims.substitute(dim, {s.id: s.shown for s in plan.symbols}))
 
 
 def describe_kernel(folder: Path, wanted: str) -> Result:

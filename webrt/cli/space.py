@@ -44,7 +44,7 @@ def describe_space(
         "adapter": info.adapter,
         "adapter_class": info.adapter_class,
         "probe": None if found is None else probe.to_json(found),
-        "dims": {s.name: bindings[s.id] for s in pack.plan.symbols},
+        "dims": {s.name: s.size(bindings[s.id]) for s in pack.plan.symbols},
         "kernels": [_space(pack.kernels[j].name, p, info, rates) for j, p in problems],
     }
 

@@ -62,10 +62,10 @@ def tune(
         except KeyboardInterrupt:  # what was found until now is kept already
             interrupted = True
             tuning.cancel()
-        names = {s.id: s.name for s in plan.symbols}
+        symbols = {s.id: s for s in plan.symbols}
         return describe(tuning.report, time.monotonic() - begin) | {
             "adapter": session.adapter,
-            "dims": {names[name]: value for name, value in bindings.items()},
+            "dims": {symbols[i].name: symbols[i].size(value) for i, value in bindings.items()},
             "records": str(file),
             "interrupted": interrupted,
         }

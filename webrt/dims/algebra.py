@@ -195,12 +195,17 @@ def lone_symbol(dim: Dim) -> str | None:
     return None
 
 
-def scaled_symbol(dim: Dim) -> tuple[str, int] | None:
-    """(name, factor) where `dim` is a symbol, or a positive multiple of one; else None."""
-    if isinstance(dim, Symbolic) and len(dim.terms) == 1:
-        atoms, coefficient = dim.terms[0]
-        if coefficient >= 1 and len(atoms) == 1 and isinstance(atoms[0], Symbol):
-            return atoms[0].name, coefficient
+def scaled_symbol(dim: Dim) -> tuple[str, int, int] | None:
+    """(name, factor, less) where `dim` is a positive multiple of a symbol, or one less than it."""
+    if not isinstance(dim, Symbolic):
+        return None
+    less = 1 if dim.terms[-1] == ((), -1) or dim.terms[0] == ((), -1) else 0
+    whole = dim + less
+    if isinstance(whole, Symbolic) and len(whole.terms) == 1:
+        atoms, coefficient = whole.terms[0]
+        single = coefficient == 1 or (coefficient > 1 and not less)
+        if single and len(atoms) == 1 and isinstance(atoms[0], Symbol):
+            return atoms[0].name, coefficient, less
     return None
 
 

@@ -39,7 +39,7 @@ TYPE_ATTRIBUTES = {
 }  # fmt: skip
 """Attributes that name an element type: decoded to the name of one of our dtypes, if not 0."""
 
-OF_NARROW = ("Cast", "DequantizeLinear", "Shape", "Size")
+OF_NARROW = ("Cast", "DequantizeLinear", "GatherBlockQuantized", "Shape", "Size")
 MOVES_NARROW = (
     "Concat", "Flatten", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
 )  # fmt: skip
@@ -142,10 +142,11 @@ class Builder(Inner):
         same: dict[str, str | int],
         functions: Functions,
         multiples: dict[str, int],
+        empty: set[str],
     ) -> None:
         """`same` tells what a dim of that name is taken for: a number, or an earlier name.
 
-        A dim in `multiples` is so many times its symbol.
+        A dim in `multiples` is so many times its symbol, one in `empty` may be 0.
         """
         self.proto = proto
         self.opsets = opsets
@@ -158,6 +159,7 @@ class Builder(Inner):
         self.refused: list[str] = []
         self.same = same
         self.multiples = multiples
+        self.empty = empty
         self.shown = {
             d.dim_param or f"{i.name}.{j}"
             for i in proto.input
@@ -221,6 +223,7 @@ class Builder(Inner):
         """Take the dims of a symbol, by its id, for multiples of `factor`."""
         name = next(s.name for s in self.symbols.values() if s.id == symbol)
         self.multiples[name] = self.multiples.get(name, 1) * factor
+        self.empty.discard(name)
 
     def unify(self, left: Dim, right: Dim) -> None:
         """Take the later of two symbols for the earlier, or a symbol for a number."""
@@ -231,10 +234,14 @@ class Builder(Inner):
             assert isinstance(number, int)
             self.same[names[min(places)]] = number
         else:
-            self.same[names[max(places)]] = names[min(places)]
+            kept, other = names[min(places)], names[max(places)]
+            self.same[other] = kept
+            if other in self.empty:
+                self.empty.add(kept)
 
     def _place(self, dim: Dim) -> int:
-        return [s.id for s in self.symbols.values()].index(dims.lone_symbol(dim) or "")
+        name = sorted(dims.free_symbols(dim))[0]
+        return [s.id for s in self.symbols.values()].index(name)
 
     def constant(self, tensor: TensorProto, what: str) -> Value:
         return constant(tensor.name, self.reader.read(tensor, what))
@@ -276,9 +283,12 @@ class Builder(Inner):
             if isinstance(known, int):
                 return known
             display = known
+        empty = display in self.empty
         if display not in self.symbols:
-            self.symbols[display] = ModelSymbol(f"s{len(self.symbols)}", display)
-        return dims.symbol(self.symbols[display].id) * self.multiples.get(display, 1)
+            name = f"s{len(self.symbols)}"
+            self.symbols[display] = ModelSymbol(name, display, empty=empty)
+        symbol = dims.symbol(self.symbols[display].id)
+        return symbol - 1 if empty else symbol * self.multiples.get(display, 1)
 
     def _node(self, name: str, node: NodeProto) -> None:
         domain = short_domain(node.domain)
@@ -306,7 +316,7 @@ class Builder(Inner):
             self.refused.append(f"node {name!r} ({shown(node)}) {why}")
             return
         few = [self.narrow[v] for v in inputs if v in self.narrow]
-        if few and (domain or node.op_type not in (*OF_NARROW, *MOVES_NARROW)):
+        if few and node.op_type not in (*OF_NARROW, *MOVES_NARROW):
             why = f"elements of type {few[0]} aren't run"
             self.refused.append(f"node {name!r} ({shown(node)}): {why}")
             return
@@ -357,6 +367,8 @@ class Builder(Inner):
             outputs.pop()
         try:
             attributes = {a.name: self.attribute(name, node, a) for a in node.attribute}
+            if domain and any(v in self.narrow for v in inputs if v is not None):
+                attributes["bits"] = 0  # each element is one: none are packed in bytes
             made, values = self.applied(name, node.op_type, inputs, attributes, outputs, domain)
         except UnsupportedOpError as error:
             self.refused.append(str(error))

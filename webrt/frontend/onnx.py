@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from webrt import ops
 from webrt.errors import ModelError, WebrtError
 from webrt.frontend import nodes, structure
+from webrt.frontend.caches import empty_dims
 from webrt.frontend.functions import Functions
 from webrt.frontend.tensors import Reader
 from webrt.graph.ir import Graph
@@ -90,9 +91,12 @@ def _convert(model: onnx.ModelProto, file: str, folder: Path | None) -> Graph:
     nodes.refuse_unsupported(ordered, opsets, file, functions)
     same: dict[str, str | int] = {}
     multiples: dict[str, int] = {}
+    empty = empty_dims(model.graph)
     while True:  # each turn takes one dynamic dim for another, until all shapes fit
         reader = Reader(file, folder)
-        builder = nodes.Builder(model.graph, opsets, reader, file, same, functions, multiples)
+        builder = nodes.Builder(
+            model.graph, opsets, reader, file, same, functions, multiples, empty
+        )
         try:
             return builder.build(ordered)
         except DimsDiffer as error:

@@ -27,9 +27,10 @@ def bind(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, int]:
                 f"input {value.name!r}: expected {len(value.shape)} dims, found {shape}"
             )
         for dim, size in zip(value.shape, shape, strict=True):
-            name, factor = dims.scaled_symbol(dim) or (str(dim), 1)
-            known = dim if isinstance(dim, int) else found.setdefault(name, size // factor)
-            wanted = known * factor
+            name, factor, less = dims.scaled_symbol(dim) or (str(dim), 1, 0)
+            own = (size + less) // factor
+            known = dim if isinstance(dim, int) else found.setdefault(name, own)
+            wanted = known * factor - less
             if wanted != size:
                 raise ShapeError(f"input {value.name!r}: expected {dim} = {wanted}, found {size}")
     return found

@@ -8,6 +8,7 @@ from webrt.ops import (
     blocks,
     contrib,
     contrib_attention,
+    contrib_quantised,
     control,
     conv,
     deform,
@@ -49,6 +50,6 @@ FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
     attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, sort,
     scan, einsum, fourier, spectral, bitwise, angles, rescale, heads, losses, rotary, quantise,
-    qlinear, control, dynamic, recurrent, flow, contrib, nbits, contrib_attention, training,
-    features,
+    qlinear, control, dynamic, recurrent, flow, contrib, nbits, contrib_attention,
+    contrib_quantised, training, features,
 )  # fmt: skip

@@ -24,6 +24,7 @@ class Attention:
 
     query [B…, Q, D], key [B…, T, D], value [B…, T, E] -> [B…, Q, E]; key and value may have batch
     dims of 1, and the mask broadcasts to [B…, Q, T]. A softcap of c > 0: cap(x) = c·tanh(x / c).
+    A sink, of a shape that broadcasts to [B…], is one more score, whose value is 0.
     """
 
     @staticmethod
@@ -50,20 +51,32 @@ class Attention:
                 raise site.shape_error(
                     f"a mask that broadcasts to {shape_text(scores)}", shape_text(mask.shape)
                 )
+        sink = site.optional(4)
+        if sink is not None and broadcast(site, sink.shape, batch) != batch:
+            raise site.shape_error(
+                f"a sink that broadcasts to {shape_text(batch)}", shape_text(sink.shape)
+            )
         return (Inferred(query.dtype, (*query.shape[:-1], value.shape[-1])),)
 
     @staticmethod
     def reference(
-        site: Site, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
+        site: Site, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None,
+        sink: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
         score = np.matmul(query, np.swapaxes(key, -1, -2)) * np.float32(site.number("scale"))
         softcap = np.float32(site.number("softcap"))
         if softcap > 0:
             score = softcap * np.tanh(score / softcap)
         if mask is not None:
             score = np.where(mask, score, MASKED) if mask.dtype == bool else score + mask
-        weight = np.exp(score - score.max(axis=-1, keepdims=True))
-        return (np.matmul(weight / weight.sum(axis=-1, keepdims=True), value),)
+        most = score.max(axis=-1, keepdims=True)
+        if sink is not None:
+            most = np.maximum(most, sink[..., None, None])
+        weight = np.exp(score - most)
+        total = weight.sum(axis=-1, keepdims=True)
+        if sink is not None:
+            total = total + np.exp(sink[..., None, None] - most)
+        return (np.matmul(weight / total, value),)
 
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
@@ -73,8 +86,10 @@ class Attention:
         q, t, d, e = (dims.symbol(name) for name in "qtde")
         operands = emit.operands()
         x = operands.load(query, flat((*b, q, d), query.shape))
-        y = operands.load(key, _offset(b, (t, d), key.shape))
-        z = operands.load(value, _offset(b, (t, e), value.shape))
+        sink, columns = site.optional(4), key.shape[-2]
+        row = t if sink is None else dims.dim_min(t, columns - 1)
+        y = operands.load(key, _offset(b, (row, d), key.shape))
+        z = operands.load(value, _offset(b, (row, e), value.shape))
         score: ex.Expr = Ref("score", DType.F32)
         if site.number("scale") != 1:
             score = call("mul", score, f32(site.number("scale")))
@@ -84,15 +99,20 @@ class Attention:
             score = call("mul", bent, f32(softcap))
         mask = site.optional(3)
         if mask is not None:
-            term = operands.load(mask, spread((*b, q, t), mask.shape))
+            term = operands.load(mask, spread((*b, q, row), mask.shape))
             if mask.dtype is DType.BOOL:
                 score = ex.select(term, score, f32(MASKED))
             else:
                 score = call("add", score, term)
+        if sink is not None:
+            is_key = call("lt", ex.as_index(t), ex.as_index(columns))
+            score = ex.select(is_key, score, operands.at(sink, b))
+            z = ex.select(is_key, z, f32(0))
+            columns = columns + 1
         output = emit.outputs[0]
         stored = emit.stored(output, flat((*b, q, e), output.shape), Ref("acc", DType.F32))
         problem = AttentionProblem(
-            batch, query.shape[-2], key.shape[-2], query.shape[-1], value.shape[-1],
+            batch, query.shape[-2], columns, query.shape[-1], value.shape[-1],
             operands.declared(), x, y, z, score, (stored,),
         )  # fmt: skip
         emit.problem(problem, operands, emit.outputs)

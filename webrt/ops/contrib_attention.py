@@ -176,8 +176,9 @@ def _picked(make: Make, packed: Value, position: int) -> Value:
 def group_query_attention(site: Site, make: Make) -> tuple[Value, ...]:
     """New keys and values go into the cache behind what each sample holds already."""
     heads, kept = site.positive("num_heads"), site.positive("kv_num_heads")
-    if _flag(site, "smooth_softmax") or site.optional(11) is not None:
-        raise site.unsupported("a softmax with a sink isn't run")
+    sink = site.optional(11)
+    if sink is None and _flag(site, "smooth_softmax"):
+        sink = make.number(0, site.input(0))
     if site.outputs > 3:
         raise site.unsupported("its scores as an output aren't run")
     query, key, value = _grouped(site, make, heads, kept)
@@ -201,8 +202,8 @@ def group_query_attention(site: Site, make: Make) -> tuple[Value, ...]:
     add_windows(make, masks, rows, columns, before, True, left)
     _biased(make, masks, site.optional(10))
     result = attend(
-        site, make, query, key, value, masks, _scale(site), site.number("softcap")
-    )  # fmt: skip
+        site, make, query, key, value, masks, _scale(site), site.number("softcap"), sink
+    )
     return join_heads(make, result), key, value
 
 

@@ -80,22 +80,29 @@ def attend(
     masks: Masks,
     scale: float | None = None,
     softcap: float = 0.0,
+    sink: Value | None = None,
 ) -> Value:
-    """[B, H, Q, D], [B, K, T, D], [B, K, T, E] -> [B, H, Q, E]; H / K query heads share a key's."""
+    """[B, H, Q, D], [B, K, T, D], [B, K, T, E] -> [B, H, Q, E]; H / K query heads share a key's.
+
+    A sink is a number for each head, or one for all.
+    """
     query, scale = with_scale(make, query, scale)
     mask = masks.one(make)
     heads, kept = query.shape[1], key.shape[1]
     if same_dim(heads, kept) is True:
         result = make(
-            "Attention", query, key, value, mask, domain="webrt", scale=scale, softcap=softcap
-        )
+            "Attention", query, key, value, mask, sink, domain="webrt", scale=scale,
+            softcap=softcap,
+        )  # fmt: skip
     else:
         group = group_size(site, query, key)
         batch, _, rows, width = query.shape
         spread = [make.reshape(x, x.shape[0], kept, 1, *x.shape[2:]) for x in (key, value)]
+        if sink is not None and dims.product(sink.shape) != 1:
+            sink = make.reshape(sink, kept, group)
         result = make(
             "Attention", make.reshape(query, batch, kept, group, rows, width), *spread,
-            _grouped(make, mask, kept, group), domain="webrt", scale=scale, softcap=softcap,
+            _grouped(make, mask, kept, group), sink, domain="webrt", scale=scale, softcap=softcap,
         )  # fmt: skip
         result = make.reshape(result, batch, heads, rows, value.shape[-1])
     some = masks.some_allowed(make)

@@ -47,7 +47,7 @@ def _point_stride(bits: int, blocks: int) -> int:
     return -(-blocks * bits // 8) * (8 // bits)
 
 
-def _fields(raw: Tensor, bits: int) -> Tensor:
+def fields(raw: Tensor, bits: int) -> Tensor:
     """Bytes as numbers, the first ones in the lowest bits."""
     shifts = np.arange(0, 8, bits, dtype=np.uint8)
     return (raw[:, None] >> shifts & np.uint8((1 << bits) - 1)).reshape(-1)
@@ -88,11 +88,11 @@ class MatMulNBits:
         _: Tensor | None = None, bias: Tensor | None = None,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         k, n, bits, block, blocks = _sizes(site)
-        numbers = _fields(raw.reshape(-1), bits).reshape(n, blocks, block).astype(np.float32)
+        numbers = fields(raw.reshape(-1), bits).reshape(n, blocks, block).astype(np.float32)
         zero: Tensor = np.full((n, blocks), 1 << bits - 1, np.float32)
         if points is not None and points.dtype == np.uint8:
             stride = _point_stride(bits, blocks)
-            zero = _fields(points.reshape(-1), bits).reshape(n, stride)[:, :blocks]
+            zero = fields(points.reshape(-1), bits).reshape(n, stride)[:, :blocks]
         elif points is not None:
             zero = points.reshape(n, blocks)
         step = scales.reshape(n, blocks, 1).astype(np.float32)
@@ -142,7 +142,7 @@ def _words(source: Array, n: int, k: int, bits: int) -> Array:
     raw = np.ascontiguousarray(source).reshape(n, -1)
     for column in range(n):
         numbers = np.zeros(total.shape[0] * rows, np.uint32)
-        numbers[:k] = _fields(raw[column], bits)[:k]
+        numbers[:k] = fields(raw[column], bits)[:k]
         for row in range(rows):
             place = np.uint32((column % 4 + 4 * row) * bits)
             total[:, column // 4] |= numbers[row::rows] << place
@@ -186,7 +186,7 @@ def _point(site: Site, operands: Operands, place: Dim) -> Expr:
 
     def make() -> Array:
         stride = _point_stride(bits, blocks)
-        numbers = _fields(source.reshape(-1), bits).reshape(n, stride)[:, :blocks]
+        numbers = fields(source.reshape(-1), bits).reshape(n, stride)[:, :blocks]
         return np.ascontiguousarray(numbers.T).astype(np.float32)
 
     made = _kept(source, "points", make)

@@ -254,10 +254,16 @@ def mismatch(error: ShapeError, left: Dim, right: Dim) -> ShapeError:
     found = None if same_dim(left, right) is False else _multiple(left, right)
     if found is not None:
         return NeedsMultiple(str(error), *found)
-    plain = all(isinstance(d, int) or dims.lone_symbol(d) for d in (left, right))
+    plain = all(isinstance(d, int) or _own_dim(d) for d in (left, right))
     if not plain or same_dim(left, right) is False:
         return error
     return DimsDiffer(str(error), left, right)
+
+
+def _own_dim(dim: Dim) -> bool:
+    """Whether it is a dim of an input as it stands."""
+    found = dims.scaled_symbol(dim)
+    return found is not None and found[1] == 1
 
 
 def hold_equal(site: Site, error: ShapeError, left: Dim, right: Dim) -> None:

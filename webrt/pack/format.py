@@ -12,7 +12,8 @@ manifest.json is one JSON object, UTF-8:
     format      "webrt"
     version     1
     generator   "webrt 0.1.0"
-    symbols     [{"id": "s0", "name": "batch_size", "most"?: the largest value}, …]
+    symbols     [{"id": "s0", "name": "batch_size", "most"?: the largest value,
+                  "empty"?: true where the dim is one less, and may be 0}, …]
     inputs      [{"name", "dtype": "int64", "shape": [Dim…], "tensor": 0, "low"?, "high"?}, …]
     outputs     the same, without low and high
     tensors     [{"dtype": "f32", "shape": [Dim…], "home": "input|output|arena|constant|window",

@@ -158,7 +158,8 @@ def _symbols(field: Field) -> tuple[ModelSymbol, ...]:
         most = dims.MAX_SYMBOL
         if item.has("most"):
             most = item.member("most").integer(1, dims.MAX_SYMBOL)
-        symbols.append(ModelSymbol(f"s{index}", name, most))
+        empty = item.has("empty") and item.member("empty").boolean()
+        symbols.append(ModelSymbol(f"s{index}", name, most, empty))
     return tuple(symbols)
 
 

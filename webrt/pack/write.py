@@ -311,7 +311,9 @@ def _dims(shape: Sequence[dims.Dim]) -> list[dims.Json]:
 
 def _symbol(symbol: ModelSymbol) -> dict[str, object]:
     entry: dict[str, object] = {"id": symbol.id, "name": symbol.name}
-    return entry if symbol.most == dims.MAX_SYMBOL else entry | {"most": symbol.most}
+    if symbol.most != dims.MAX_SYMBOL:
+        entry["most"] = symbol.most
+    return entry | {"empty": True} if symbol.empty else entry
 
 
 def _port(port: Port) -> dict[str, object]:

@@ -21,7 +21,8 @@ def bind(shapes: Sequence[tuple[Dim, ...]], arrays: Sequence[Array]) -> dict[str
         for dim, found in zip(shape, array.shape, strict=True):
             scaled = dims.scaled_symbol(dim)
             if scaled is not None:
-                bindings[scaled[0]] = found // scaled[1]
+                name, factor, less = scaled
+                bindings[name] = (found + less) // factor
     return bindings
 
 

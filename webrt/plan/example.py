@@ -13,8 +13,9 @@ _LENGTHS = ("seq", "len", "time", "token")
 
 
 def example_bindings(plan: Plan, given: Mapping[str, int] | None = None) -> dict[str, int]:
-    """A value for every symbol by its id: those of `given` (by name), else 1 for what stands first
-    in a shape and doesn't look like a length, and what makes a dim of 128 for the rest.
+    """A value for every symbol by its id: those of `given` (by name), else 0 for what a cache
+    holds, 1 for what stands first in a shape and doesn't look like a length, and what makes a dim
+    of 128 for the rest.
 
     Raises UsageError for a name that the model doesn't have.
     """
@@ -24,14 +25,17 @@ def example_bindings(plan: Plan, given: Mapping[str, int] | None = None) -> dict
         if name not in names:
             raise UsageError(f"unknown dim {name!r}: this model's are {', '.join(names) or 'none'}")
     shown = [dims.scaled_symbol(d) for p in plan.inputs for d in p.shape]
-    factors = dict(pair for pair in shown if pair is not None)
+    factors = {found[0]: found[1] for found in shown if found is not None}
     first = {str(p.shape[0]) for p in plan.inputs if p.shape and not isinstance(p.shape[0], int)}
     values: dict[str, int] = {}
     for symbol in plan.symbols:
         long = symbol.id not in first or any(part in symbol.name.lower() for part in _LENGTHS)
         length = max(1, LENGTH // factors.get(symbol.id, 1))
-        value = given.get(symbol.name, min(length, symbol.most) if long else BATCH)
-        if not 1 <= value <= symbol.most:
-            raise UsageError(f"{symbol.name} = {value}: expected 1 to {symbol.most}")
-        values[symbol.id] = value
+        most = symbol.size(symbol.most)
+        usual = min(length, most) if long else BATCH
+        value = given.get(symbol.name, 0 if symbol.empty else usual)
+        least = symbol.size(1)
+        if not least <= value <= most:
+            raise UsageError(f"{symbol.name} = {value}: expected {least} to {most}")
+        values[symbol.id] = value + 1 - least
     return values

@@ -60,12 +60,23 @@ class Tensor:
 class ModelSymbol:
     """A dynamic dim: `id` is `s0`, `s1` … and is what kernels use; `name` is the model's.
 
-    A run that binds it to more than `most` is refused: a table of positions ends there.
+    A run that binds it to more than `most` is refused: a table of positions ends there. Where the
+    dim may be 0 (`empty`: a cache before the first token) it is one less than the symbol.
     """
 
     id: str
     name: str
     most: int = dims.MAX_SYMBOL
+    empty: bool = False
+
+    @property
+    def shown(self) -> Dim:
+        """The symbol by the name of the model's dim."""
+        return dims.symbol(self.name) + int(self.empty)
+
+    def size(self, value: int) -> int:
+        """The size of the model's dim where the symbol has that value."""
+        return value - int(self.empty)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class TensorInfo:
 
 def describe(plan: Plan, port: Port) -> TensorInfo:
     """The port as users see it: `s0` by the model's own name."""
-    names: dict[str, Dim] = {s.id: dims.symbol(s.name) for s in plan.symbols}
+    names: dict[str, Dim] = {s.id: s.shown for s in plan.symbols}
     shape = tuple(d if isinstance(d, int) else str(dims.substitute(d, names)) for d in port.shape)
     return TensorInfo(port.name, port.dtype.onnx_name, shape)
 
@@ -88,17 +88,17 @@ def _read_symbols(
     origins: dict[str, str] = {}
     for port in plan.inputs:
         for axis, (dim, size) in enumerate(zip(port.shape, given[port.name].shape, strict=True)):
-            name, factor = dims.scaled_symbol(dim) or ("", 1)
+            name, factor, less = dims.scaled_symbol(dim) or ("", 1, 0)
             if not name or name in bindings:
                 continue
-            most = symbols[name].most
-            if not factor <= size <= factor * most:
-                shown = dims.symbol(symbols[name].name) * factor
+            least, most = factor - less, factor * symbols[name].most - less
+            if not least <= size <= most:
+                shown = dims.substitute(dim, {name: symbols[name].shown})
                 raise ShapeError(
                     f"input {port.name!r}: {shown} at axis {axis} is {size},"
-                    f" expected {factor} to {factor * most}"
+                    f" expected {least} to {most}"
                 )
-            bindings[name], origins[name] = size // factor, port.name
+            bindings[name], origins[name] = (size + less) // factor, port.name
     return bindings, origins
 
 

@@ -220,8 +220,8 @@ def tuned_kernels(
     origins: Mapping[tuple[tuple[int, ...], int], Origin],
 ) -> tuple[TunedKernel, ...]:
     """Every kernel that was swapped in, by the values of the symbols that it serves at."""
-    names = {s.id: s.name for s in pack.plan.symbols}
-    given = [names[name] for name in pack.plan.given]
+    symbols = {s.id: s for s in pack.plan.symbols}
+    given = [symbols[i] for i in pack.plan.given]
     found = []
     for values, kernels in tuned.items():
         for problem, kernel in kernels.items():
@@ -229,7 +229,7 @@ def tuned_kernels(
             found.append(
                 TunedKernel(
                     name=pack.kernels[problem].name,
-                    dims=dict(zip(given, values, strict=True)),
+                    dims={s.name: s.size(value) for s, value in zip(given, values, strict=True)},
                     schedule=kernel.schedule,
                     ms=origin.ms,
                     default_ms=origin.default_ms,

@@ -118,8 +118,8 @@ async def _outputs(
     subject: Subject, vector: Vector
 ) -> tuple[Mapping[str, HostTensor], VectorVerdict]:
     plan = subject.pack.plan
-    names = {s.id: s.name for s in plan.symbols}
-    shown = {names[name]: value for name, value in vector.dims.items()}
+    symbols = {s.id: s for s in plan.symbols}
+    shown = {symbols[i].name: symbols[i].size(value) for i, value in vector.dims.items()}
     tuned = len(subject.tuned_at(_values(plan, vector)))
     try:
         outputs = await subject.run(feeds_of(plan, vector))
