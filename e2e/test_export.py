@@ -54,7 +54,7 @@ def test_the_snippet_runs_and_holds_scripts_to_their_hashes(
     page.goto(f"{site.url}/page.html")
     page.wait_for_function("document.title !== ''", timeout=60_000)
     assert json.loads(page.title()) == expected([[1, 2]])["pooled"]["data"]
-    script = folder / "webrt" / "tensor.js"
+    script = folder / "webrt" / "session.js"
     script.write_text(script.read_text() + "\n// changed")
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +17,7 @@ from browsers import Chromium, Performer
 from sample_pack import TABLE_VALUES
 from site_server import ROOT, STRICT_CSP, JobError, Site
 
+from webrt.cli.join import joined_player
 from webrt.pack.format import SEAL
 from webrt.resources import shipped
 
@@ -272,6 +275,35 @@ def test_pages_load_the_player_without_its_comments() -> None:
     )
     assert done.stdout == "same\n", done.stderr
     assert all(b"@param" not in shipped(p) for p in names)
+
+
+def test_joined_files_export_what_modules_do(tmp_path: Path) -> None:
+    """And the same things, whichever file they are had from."""
+    files = joined_player()
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    names = ["webrt.js", *re.findall(rb'\$joined\["([\w-]+\.js)"\] = ', b"".join(files.values()))]
+    program = """
+      const [web, joined, ...names] = process.argv.slice(1);
+      const errors = await import(`${joined}/errors.js`);
+      for (const name of names) {
+        const source = await import(`${web}/${name}`), own = await import(`${joined}/${name}`);
+        const missing = Object.keys(source).filter((key) => !(key in own));
+        if (missing.length) throw new Error(`${name} lacks ${missing}`);
+        for (const key of Object.keys(errors)) {
+          if (key in own && own[key] !== errors[key]) throw new Error(`${name} has another ${key}`);
+        }
+      }
+      console.log(names.length);
+    """
+    given = [str(ROOT / "web"), str(tmp_path), *(os.fsdecode(n) for n in names)]
+    command = ["node", "--input-type=module", "-e", program, *given]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{len(names)}\n", done.stderr
+    assert len(names) > 25
+    lines = b"\n".join(files.values()).decode()
+    assert {home for home in re.findall(r'from "\./([\w-]+\.js)"', lines)} <= set(files)
 
 
 def test_node_tests() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from webrt.cli.hints import hinted, hints
+from webrt.cli.join import joined_player
 from webrt.errors import UsageError
 from webrt.pack.archive import unpacked
 from webrt.pack.read import read_pack
@@ -101,9 +102,12 @@ def _write(site: Path, pack: Path, pyodide: Path | None, wheel: bool) -> str | N
 
 
 def copy_player(target: Path, *more: str) -> None:
-    """The player, the demo page's files, and what else matches patterns beneath `web/`."""
+    """The player, joined; the demo page's files, and what else matches patterns beneath `web/`."""
     web = web_dir()
-    for pattern in ("*.js", "demo/*", *more):
+    target.mkdir(parents=True, exist_ok=True)
+    for name, data in joined_player().items():
+        (target / name).write_bytes(data)
+    for pattern in ("demo/*", *more):
         for path in web.glob(pattern):
             to = target / path.relative_to(web)
             to.parent.mkdir(parents=True, exist_ok=True)
