@@ -82,24 +82,35 @@ LOST = """
 import json
 import js
 import webrt
+from webrt.runtime.load import Opening
 
 args = json.loads(args)
 feeds = {"ids": [[1, 2]], "scale": [1.0, 2.0, 3.0, 4.0]}
 session = await webrt.load_async(args["url"], device=args["device"])
-before = (await session.run_async(feeds))["pooled"].tolist()
-if args["device"] == "webgpu":
-    js.devices[0].destroy()
-else:
-    worker = session.device.raw.threads.threads[0].worker
-    worker.dispatchEvent(js.ErrorEvent.new("error"))
+wanted = (await session.run_async(feeds))["pooled"].tolist()
+found = []
+for blocking in (False, True):
+    if args["device"] == "webgpu":
+        js.devices[-1].destroy()
+    else:
+        worker = session.device.raw.threads.threads[0].worker
+        worker.dispatchEvent(js.ErrorEvent.new("error"))
+    outputs = session.run(feeds) if blocking else await session.run_async(feeds)
+    found.append(outputs["pooled"].tolist() == wanted)
+recovered = session.recovered
+
+async def none(kind):
+    raise webrt.DeviceError("none today")
+session._opening, opening = Opening(args["device"], none), session._opening
+session.device.raw.close()
 try:
     await session.run_async(feeds)
-    said = "nothing"
-except webrt.WebrtError as error:
-    said = type(error).__name__
+except webrt.DeviceLostError as error:
+    said = str(error)
+session._opening = opening
+found.append((await session.run_async(feeds))["pooled"].tolist() == wanted)
 session.close()
-session = await webrt.load_async(args["url"], device=args["device"])
-json.dumps([said, before == (await session.run_async(feeds))["pooled"].tolist()])
+json.dumps([found, recovered, said])
 """
 
 CANCELLED = """
@@ -211,11 +222,16 @@ def test_errors_are_the_same_as_natively(chromium: Chromium, wheel: str, sample:
 
 
 @pytest.mark.parametrize("device", ["webgpu", "wasm"])
-def test_a_lost_device_is_said_and_another_one_serves(
+def test_a_lost_device_is_had_again(
     chromium: Chromium, wheel: str, sample: str, device: str
 ) -> None:
     args = {"url": sample, "device": device}
-    assert python(chromium, wheel, LOST, args)["found"] == ["DeviceLostError", True]
+    found, recovered, said = python(chromium, wheel, LOST, args)["found"]
+    assert found == [True] * 3
+    assert recovered == 2
+    what = {"webgpu": "the GPU device is lost: ", "wasm": "the wasm workers stopped: "}[device]
+    assert said.startswith(what)
+    assert said.endswith("; it can't be had again: none today")
 
 
 def test_a_cancelled_task_gives_the_device_back(

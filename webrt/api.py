@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,14 +139,15 @@ async def _load(
     records: str | os.PathLike[str] | None,
 ) -> tuple[Session, Records]:
     """The session, and all records that there are."""
+    from webrt.runtime.load import Opening
     from webrt.runtime.session import Session
 
     if device not in DEVICES:
         raise DeviceError(f"unknown device {device!r}: expected auto, webgpu or wasm")
     if threads is not None and device == "webgpu":
         raise UsageError("threads are for the wasm device, not for webgpu")
-    place, opened = await _open(source, device, threads)
-    session = await Session.open(place, opened, progress)
+    place, opening = await _place(source, threads)
+    session = await Session.open(place, await opening(device), progress, Opening(device, opening))
     session.asked = device
     try:
         if sys.platform == "emscripten":
@@ -179,19 +180,19 @@ async def _page_records(
     return await live.serve(session, (await live.shipped(session, source), *known))
 
 
-async def _open(
-    source: str | os.PathLike[str], device: str, threads: int | None
-) -> tuple[Source, Device]:
-    """The pack's source and the device of this platform."""
+async def _place(
+    source: str | os.PathLike[str], threads: int | None
+) -> tuple[Source, Callable[[str], Awaitable[Device]]]:
+    """The pack's source, and what opens this platform's devices by their names."""
     if sys.platform == "emscripten":
         from webrt.runtime.devices import browser
 
-        return browser.UrlSource(os.fspath(source)), await browser.open_device(device, threads)
+        return browser.UrlSource(os.fspath(source)), lambda kind: browser.open_device(kind, threads)
     from webrt.runtime.source import source_at
 
     folder = source_at(Path(source))
     await folder.manifest()  # a missing pack is said before a device is looked for
-    return folder, await _native_device(device, threads)
+    return folder, lambda kind: _native_device(kind, threads)
 
 
 def open_device(kind: str = "auto", threads: int | None = None) -> Device:

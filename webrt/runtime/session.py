@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from webrt.errors import DeviceError, UsageError
+from webrt.errors import CompileError, DeviceError, DeviceLostError, UsageError
 from webrt.pack.checks import read_checks
-from webrt.pack.format import MANIFEST, Pack
+from webrt.pack.format import Pack
 from webrt.pack.modules import check_file
-from webrt.pack.read import check_shard, parse_manifest
-from webrt.pack.widen import for_device
+from webrt.pack.read import check_shard
 from webrt.plan.example import example_bindings
-from webrt.plan.plan import Home, Port
+from webrt.plan.plan import Home, Plan
 from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor
-from webrt.runtime.bind import TensorInfo, bind, check_symbols, describe, evaluate_shape
+from webrt.runtime.bind import TensorInfo, bind, describe, evaluate_shape
 from webrt.runtime.device import Device, DeviceInfo, Pipeline
 from webrt.runtime.explain import Explanation, Origin, explain, held, tuned_kernels
 from webrt.runtime.flow import Runner
-from webrt.runtime.kernels import Candidate, Kernel, Kernels, compile_kernels
-from webrt.runtime.memory import Weights, stored_bytes
+from webrt.runtime.kernels import Candidate, Kernel, Kernels
+from webrt.runtime.load import Loaded, Opening, load, load_again
+from webrt.runtime.memory import stored_bytes
 from webrt.runtime.profile import KernelTime, measure
 from webrt.runtime.shape import Placed
 from webrt.runtime.source import Source
 from webrt.runtime.sync import run_sync
 from webrt.runtime.verify import Subject, Verdict, verify
 from webrt.schedule import to_json
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,43 +52,48 @@ class Attendant(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Swapped:
+    """A kernel that was swapped in, and what `explain` says of it."""
+
+    bindings: Mapping[str, int]
+    candidate: Candidate
+    origin: Origin
+
+
 class Session:
     """Runs one model. Made by `webrt.load` or `await webrt.load_async`; close it, or use `with`.
 
-    `compiled_kernels` counts the kernels that were ever compiled: after loading it grows only by
-    those that tuning swaps in.
+    Where its device is lost, it is loaded onto another one and the run under way is repeated, once:
+    `recovered` counts that. `compiled_kernels` counts the kernels that were ever compiled: after
+    loading it grows only by those that tuning swaps in, and by recovery.
     """
 
-    def __init__(
-        self,
-        pack: Pack,
-        source: Source,
-        device: Device,
-        weights: Weights,
-        kernels: Kernels,
-        float16: str | None = None,
-    ) -> None:
-        self._pack = pack
+    def __init__(self, source: Source, loaded: Loaded, opening: Opening | None = None) -> None:
         self._source = source
-        self._device = device
-        self._weights = weights
-        self._kernels = kernels
-        self._float16 = float16
-        self._runner = Runner(pack, device, weights)
-        self._tuned: dict[tuple[int, ...], dict[int, Kernel]] = {}
-        self._origins: dict[tuple[tuple[int, ...], int], Origin] = {}
+        self._opening = opening
+        self._lost: DeviceLostError | None = None  # why there is no device now
+        self._recovering = asyncio.Lock()
+        self.recovered = 0
+        self.compiled_kernels = 0
         self.asked: str | None = None  # the device that `webrt.load` was asked for
-        self._packers = len(kernels.packers)
         self._lock = threading.Lock()
         self._closed = False
         self.tuning: Attendant | None = None
-        self.compiled_kernels = kernels.compiled
-        self.inputs: tuple[TensorInfo, ...] = tuple(
-            describe(pack.plan, p) for p in pack.plan.inputs
-        )
-        self.outputs: tuple[TensorInfo, ...] = tuple(
-            describe(pack.plan, p) for p in pack.plan.outputs
-        )
+        self._swapped: dict[tuple[tuple[int, ...], int], _Swapped] = {}
+        self._take(loaded)
+        plan = self._pack.plan
+        self.inputs: tuple[TensorInfo, ...] = tuple(describe(plan, p) for p in plan.inputs)
+        self.outputs: tuple[TensorInfo, ...] = tuple(describe(plan, p) for p in plan.outputs)
+
+    def _take(self, loaded: Loaded) -> None:
+        """Go on on a device, with the pack's own kernels."""
+        self._pack, self._device, self._kernels = loaded.pack, loaded.device, loaded.kernels
+        self._weights, self._float16 = loaded.weights, loaded.float16
+        self._runner = Runner(loaded.pack, loaded.device, loaded.weights)
+        self._tuned: dict[tuple[int, ...], dict[int, Kernel]] = {}
+        self._packers = len(loaded.kernels.packers)
+        self.compiled_kernels += loaded.kernels.compiled
 
     @classmethod
     async def open(
@@ -93,30 +101,16 @@ class Session:
         source: Source,
         device: Device,
         progress: Callable[[Progress], None] | None = None,
+        opening: Opening | None = None,
     ) -> Session:
         """Load a pack onto `device`, which the session then owns; everything is checked first.
 
-        Raises PackError for a pack that is not whole, DeviceError where the device can't hold it.
+        `opening` is where another one comes from. Raises PackError for a pack that is not whole,
+        DeviceError where the device can't hold it.
         """
-        try:
-            report = progress or (lambda _: None)
-            pack = parse_manifest(await source.manifest(), f"{source.where}/{MANIFEST}")
-            check_symbols(pack.plan)
-            pack, float16 = for_device(pack, device.info.features)
-            kernels = await compile_kernels(
-                pack, source, device, lambda done, total: report(Progress("kernels", done, total))
-            )
-            weights = Weights(pack, device, kernels)
-            for index, shard in enumerate(pack.shards):
-                data = await source.file(shard)
-                check_shard(pack, index, data, source.where)
-                weights.upload(index, data)
-                report(Progress("weights", index + 1, len(pack.shards)))
-            await device.read_many(())  # a page's GPU says only now what it refused of them
-            return cls(pack, source, device, weights, kernels, float16)
-        except BaseException:
-            device.close()
-            raise
+        report = progress or (lambda _: None)
+        loaded = await load(source, device, lambda *stands: report(Progress(*stands)))
+        return cls(source, loaded, opening)
 
     @property
     def device_info(self) -> DeviceInfo:
@@ -164,74 +158,86 @@ class Session:
         return {name: arrays.as_result(tensor) for name, tensor in outputs.items()}
 
     async def _tensors(self, feeds: Mapping[str, object]) -> dict[str, HostTensor]:
+        return await self._execute(lambda: self._once(feeds))
+
+    async def _execute(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do something on the device, once more on another one where it is lost."""
         self._check_open()
-        plan = self._pack.plan
+        device, lost = self._device, self._lost
+        if lost is None:
+            try:
+                return await work()
+            except DeviceLostError as error:
+                lost = error
+            except DeviceError as error:
+                if device is self._device and self._lost is None:
+                    raise
+                lost = DeviceLostError(str(error))  # another run gave the lost device back
+        await self._recover(device, lost)
+        return await work()
+
+    async def _recover(self, device: Device, lost: DeviceLostError) -> None:
+        """Load the pack once more, on a device that answers; raises DeviceLostError."""
+        async with self._recovering:
+            if self._device is not device:
+                return  # another run has done it
+            if self._opening is None:
+                raise lost
+            self._lost = lost
+            device.close()
+            loaded = await load_again(self._source, self._opening, lost, lambda: not self._closed)
+            if self._closed:
+                loaded.device.close()
+                raise lost
+            self._take(loaded)
+            self._lost = None
+            self.recovered += 1
+            await self._swap_again(same=loaded.device.info == device.info)
+
+    async def _swap_again(self, same: bool) -> None:
+        """What was swapped in serves again where the device is of the `same` make."""
+        if not same:
+            self._swapped.clear()
+        for (values, problem), known in list(self._swapped.items()):
+            try:
+                await self.swap(known.bindings, problem, known.candidate, origin=known.origin)
+            except CompileError:
+                del self._swapped[values, problem]  # the pack's own kernel serves
+
+    async def _once(self, feeds: Mapping[str, object]) -> dict[str, HostTensor]:
+        # What is meant is what there is now: another run may recover while this one waits.
+        plan, device, runner, weights = self._pack.plan, self._device, self._runner, self._weights
         values, given = bind(plan, feeds)
-        inputs = {p.tensor: self._stored(p, given) for p in plan.inputs}
+        inputs = _stored(plan, given)
         wanted = {p.tensor for p in plan.outputs if plan.tensors[p.tensor].home is Home.OUTPUT}
         try:
-            placed = await self._runner.run(values, self._kernels_at(values), inputs)
-            read = await self._read(self._runner, placed, sorted(wanted))
+            placed = await runner.run(values, self._kernels_at(values), inputs)
+            read = await _read(device, runner, placed, sorted(wanted))
         except DeviceError:
-            self._runner.free()  # nothing that was made for a failed run serves another one
+            runner.free()  # nothing that was made for a failed run serves another one
             raise
-        return self._outputs(placed.bindings, inputs, read)
-
-    async def _read(
-        self, runner: Runner, placed: Placed, tensors: Sequence[int]
-    ) -> dict[int, bytes]:
-        """The bytes of tensors that have buffers of their own, with one wait."""
-        sizes = [-(-placed.sizes[t] // 4) * 4 for t in tensors]
-        buffers = [runner.memory.buffers[t] for t in tensors]
-        found = await self._device.read_many(list(zip(buffers, sizes, strict=True)))
-        return dict(zip(tensors, found, strict=True))
-
-    def _outputs(
-        self,
-        bindings: Mapping[str, int],
-        inputs: Mapping[int, memoryview],
-        read: Mapping[int, bytes],
-    ) -> dict[str, HostTensor]:
-        """Outputs in the model's dtypes; those that are inputs or constants are copied here."""
-        plan = self._pack.plan
-        outputs: dict[str, HostTensor] = {}
-        for port in plan.outputs:
-            raw: memoryview | bytes
-            match plan.tensors[port.tensor].home:
-                case Home.INPUT:
-                    raw = inputs[port.tensor]
-                case Home.CONSTANT:
-                    raw = self._weights.kept[port.tensor]
-                case _:
-                    raw = read[port.tensor]
-            storage = plan.tensors[port.tensor].dtype.storage
-            shape = evaluate_shape(port.shape, bindings)
-            outputs[port.name] = arrays.from_storage(port.dtype, shape, raw, storage)
-        return outputs
-
-    def _stored(self, port: Port, given: Mapping[str, HostTensor]) -> memoryview:
-        """An input's elements as the device stores them."""
-        storage = self._pack.plan.tensors[port.tensor].dtype.storage
-        return arrays.to_storage(given[port.name], storage)
+        read |= {p.tensor: weights.kept[p.tensor] for p in plan.outputs if p.tensor in weights.kept}
+        return _outputs(plan, placed.bindings, inputs, read)
 
     def trace(self, feeds: Mapping[str, object]) -> dict[int, Any]:
         """Run once with every tensor in memory of its own, and read them all: for `webrt check`.
 
         The result maps a tensor's index in the plan to its elements in their storage dtype.
         """
-        self._check_open()
+        with self._lock:
+            return run_sync(self._execute(lambda: self._traced(feeds)))
+
+    async def _traced(self, feeds: Mapping[str, object]) -> dict[int, Any]:
         plan = self._pack.plan
         values, given = bind(plan, feeds)
-        inputs = {p.tensor: self._stored(p, given) for p in plan.inputs}
         runner = Runner(self._pack, self._device, self._weights, share=False)
-        with self._lock:
-            try:
-                placed = run_sync(runner.run(values, self._kernels_at(values), inputs))
-                made = [t for s in plan.steps for t in s.outputs if t in runner.memory.buffers]
-                made = [t for t in dict.fromkeys(made) if t in placed.sizes]
-                raw = run_sync(self._read(runner, placed, made))
-            finally:
-                runner.free()
+        try:
+            placed = await runner.run(values, self._kernels_at(values), _stored(plan, given))
+            made = [t for s in plan.steps for t in s.outputs if t in runner.memory.buffers]
+            made = [t for t in dict.fromkeys(made) if t in placed.sizes]
+            raw = await _read(self._device, runner, placed, made)
+        finally:
+            runner.free()
         return {
             tensor: arrays.as_result(
                 arrays.from_storage(plan.tensors[tensor].dtype, placed.shapes[tensor], raw[tensor])
@@ -244,16 +250,16 @@ class Session:
 
         Raises ShapeError for feeds that don't fit, DeviceError and DeviceLostError from the device.
         """
-        self._check_open()
-        values, _ = bind(self._pack.plan, feeds)
-        bindings = example_bindings(self._pack.plan)  # for what only a run tells
-        bindings |= zip(self._pack.plan.given, values, strict=True)
-        kernels = self._kernels_at(values)
-        tuned = self._tuned.get(values, {})
         with self._lock:
-            return run_sync(
-                measure(self._pack, self._device, self._weights, kernels, bindings, tuned)
-            )
+            return run_sync(self._execute(lambda: self._profiled(feeds)))
+
+    async def _profiled(self, feeds: Mapping[str, object]) -> tuple[KernelTime, ...]:
+        plan = self._pack.plan
+        values, _ = bind(plan, feeds)
+        bindings = example_bindings(plan)  # for what only a run tells
+        bindings |= zip(plan.given, values, strict=True)
+        kernels, tuned = self._kernels_at(values), self._tuned.get(values, {})
+        return await measure(self._pack, self._device, self._weights, kernels, bindings, tuned)
 
     def verify(self) -> Verdict:
         """Run the pack's check vectors on this device, with the kernels that serve now.
@@ -266,7 +272,9 @@ class Session:
 
     async def verify_async(self) -> Verdict:
         """`verify` without blocking."""
-        self._check_open()
+        return await self._execute(self._verified)
+
+    async def _verified(self) -> Verdict:
         part = self._pack.checks
         if part is None:
             raise UsageError("this pack has no check vectors: pack with --check-inputs 2")
@@ -279,7 +287,7 @@ class Session:
     def subject(self) -> Subject:
         """This session as check vectors are made of it, and held to it."""
         return Subject(
-            self._pack, self._device, self._weights, self._float16 is not None, self._tensors,
+            self._pack, self._device, self._weights, self._float16 is not None, self._once,
             self._kernels_at, lambda values: tuple(self._tuned.get(values, ())),
         )  # fmt: skip
 
@@ -291,9 +299,10 @@ class Session:
         pack, info = self._pack, self._device.info
         memory = held(pack, self._weights, self._runner.memory, info, self._kernels.scratch)
         changed = frozenset(problem for kernels in self._tuned.values() for problem in kernels)
+        origins = {place: known.origin for place, known in self._swapped.items()}
         return explain(
             pack, info, self.asked, self._float16, memory, self.compiled_kernels,
-            tuned_kernels(pack, self._tuned, self._origins), changed,
+            tuned_kernels(pack, self._tuned, origins), changed,
         )  # fmt: skip
 
     def _kernels_at(self, values: tuple[int, ...]) -> Kernels:
@@ -344,7 +353,8 @@ class Session:
             schedule=to_json(candidate.schedule),
         )  # fmt: skip
         self._tuned.setdefault(values, {})[problem] = made
-        self._origins[values, problem] = origin or Origin("tuned in this session")
+        origin = origin or Origin("tuned in this session")
+        self._swapped[values, problem] = _Swapped(dict(bindings), candidate, origin)
         self._runner.drop(values)
 
     async def _constant(self, index: int) -> memoryview:
@@ -376,3 +386,37 @@ class Session:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _stored(plan: Plan, given: Mapping[str, HostTensor]) -> dict[int, memoryview]:
+    """The inputs' elements as the device stores them, by tensor."""
+    return {
+        p.tensor: arrays.to_storage(given[p.name], plan.tensors[p.tensor].dtype.storage)
+        for p in plan.inputs
+    }
+
+
+async def _read(
+    device: Device, runner: Runner, placed: Placed, tensors: Sequence[int]
+) -> dict[int, bytes]:
+    """The bytes of tensors that have buffers of their own, with one wait."""
+    sizes = [-(-placed.sizes[t] // 4) * 4 for t in tensors]
+    buffers = [runner.memory.buffers[t] for t in tensors]
+    found = await device.read_many(list(zip(buffers, sizes, strict=True)))
+    return dict(zip(tensors, found, strict=True))
+
+
+def _outputs(
+    plan: Plan,
+    bindings: Mapping[str, int],
+    inputs: Mapping[int, memoryview],
+    read: Mapping[int, bytes],
+) -> dict[str, HostTensor]:
+    """Outputs in the model's dtypes; those that are inputs or constants are the host's."""
+    outputs: dict[str, HostTensor] = {}
+    for port in plan.outputs:
+        raw = inputs[port.tensor] if port.tensor in inputs else read[port.tensor]
+        storage = plan.tensors[port.tensor].dtype.storage
+        shape = evaluate_shape(port.shape, bindings)
+        outputs[port.name] = arrays.from_storage(port.dtype, shape, raw, storage)
+    return outputs

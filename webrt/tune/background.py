@@ -63,6 +63,7 @@ class Tuning:
         self.report: TuneProgress | None = None
         self.error: WebrtError | None = None
         self._session = session
+        self._info = session.device_info
         self._bindings = dict(bindings)
         self._seconds = seconds
         self._file = file
@@ -138,6 +139,8 @@ class Tuning:
         if trial.ms is None or trial.ms >= serving * (1 - LEAST_GAIN):
             return
         session = self._session
+        if session.device_info != self._info:
+            return  # it was lost, and another one serves
         here = specialise(session.pack.plan.problems[problem], self._bindings)
         if not may_serve(here, trial.schedule, session.device_info):
             return  # what another process says is checked
@@ -150,12 +153,14 @@ class Tuning:
 
     def _swap(self, problem: int, candidate: Candidate) -> None:
         """Between two runs; what a GPU's driver compiles, it compiles while they go on."""
-        session = self._session
+        session, device = self._session, self._session.device
         compiled: list[Pipeline] = []
         if session.device_info.kind == "webgpu":
             codes = [candidate.code, *(p.code for p in candidate.panels)]
-            compiled = run_sync(session.device.compile(codes))
+            compiled = run_sync(device.compile(codes))
         with session.lock:
+            if session.device is not device:
+                return  # another one serves since the device was lost
             run_sync(session.swap(self._bindings, problem, candidate, compiled))
 
     def _keep(self, seconds: float) -> None:

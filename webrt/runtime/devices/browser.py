@@ -84,7 +84,7 @@ async def open_device(
         player = await _module("devices.js", "webrt_device")
         opening = player.openDevice(_objects(options))
         try:
-            return BrowserDevice(await opening)
+            return BrowserDevice(await _settled(opening))
         except asyncio.CancelledError:
             # Where it fails, there is nothing to give back.
             opening.then(create_once_callable(lambda device: device.close()), js.Object)
@@ -135,10 +135,10 @@ async def _module(file: str, name: str) -> Any:
         sources = {path.name: path.read_text() for path in web_dir().glob("*.js")}
         options = _objects({"type": "text/javascript"})
         blob = js.Blob.new(to_js([sources["link.js"]]), options)
-        linker = await load(js.URL.createObjectURL(blob))
+        linker = await _settled(load(js.URL.createObjectURL(blob)))
         urls = linker.link(_objects(sources), to_js(["devices.js", "records.js"]))
         _linked.update(js.Object.entries(urls).to_py())
-    return await load(_linked[file])
+    return await _settled(load(_linked[file]))
 
 
 @contextmanager
@@ -221,7 +221,8 @@ class BrowserDevice:
         report = create_proxy(progress or (lambda done, total: None))
         try:
             with _translated():
-                return [BrowserPipeline(p) for p in await self.raw.compile(_objects(codes), report)]
+                made = await _settled(self.raw.compile(_objects(codes), report))
+                return [BrowserPipeline(p) for p in made]
         finally:
             report.destroy()
 
@@ -331,14 +332,14 @@ async def _fetch(url: str, most: int) -> memoryview | None:
     """`_file`, or None where the server has none; a task that is cancelled ends the download."""
     controller = js.AbortController.new()
     try:
-        response = await js.fetch(url, _objects({"signal": controller.signal}))
+        response = await _settled(js.fetch(url, _objects({"signal": controller.signal})))
         if response.status == 404:
             return None
         if not response.ok:
             raise PackError(
                 f"{url}: HTTP status {response.status}; the pack is not there or incomplete"
             )
-        data = await response.arrayBuffer()
+        data = await _settled(response.arrayBuffer())
     except JsException as error:
         raise PackError(f"{url}: can't be fetched: {error.message}") from error
     except asyncio.CancelledError:
