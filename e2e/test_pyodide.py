@@ -89,12 +89,15 @@ feeds = {"ids": [[1, 2]], "scale": [1.0, 2.0, 3.0, 4.0]}
 session = await webrt.load_async(args["url"], device=args["device"])
 wanted = (await session.run_async(feeds))["pooled"].tolist()
 found = []
-for blocking in (False, True):
+def lose():
     if args["device"] == "webgpu":
         js.devices[-1].destroy()
     else:
         worker = session.device.raw.threads.threads[0].worker
         worker.dispatchEvent(js.ErrorEvent.new("error"))
+
+for blocking in (False, True):
+    lose()
     outputs = session.run(feeds) if blocking else await session.run_async(feeds)
     found.append(outputs["pooled"].tolist() == wanted)
 recovered = session.recovered
@@ -102,7 +105,7 @@ recovered = session.recovered
 async def none(kind):
     raise webrt.DeviceError("none today")
 session._opening, opening = Opening(args["device"], none), session._opening
-session.device.raw.close()
+lose()
 try:
     await session.run_async(feeds)
 except webrt.DeviceLostError as error:
