@@ -16,6 +16,7 @@ from site_server import CACHE, Site
 from test_player import expected, rows
 
 import webrt
+from webrt.pack.archive import write_archive
 
 PAGE = """<!doctype html><meta charset="utf-8"><title></title>
 <link rel="icon" href="data:,">
@@ -102,15 +103,19 @@ def check(outputs: dict[str, Any], ids: list[list[int]]) -> None:
         assert found.ravel().tolist() == wanted["data"]
 
 
-@pytest.mark.parametrize("kind", ["webgpu", "wasm"])
+@pytest.mark.parametrize(("kind", "form"), [("webgpu", "folder"), ("wasm", "file")])
 def test_a_kernel_without_a_server(
-    page: Page, site: Site, packs: Path, sample: str, kind: str
+    page: Page, site: Site, packs: Path, sample: str, tmp_path: Path, kind: str, form: str
 ) -> None:
     """The player and the pack come as messages; the page asks no server for anything."""
     from webrt.widget import SessionWidget
 
+    pack = packs / "sample"
+    if form == "file":
+        pack = tmp_path / "sample.webrt"
+        write_archive(packs / "sample", pack)
     notebook = Notebook(
-        page, SessionWidget(packs / "sample", device=kind, threads=1 if kind == "wasm" else None)
+        page, SessionWidget(pack, device=kind, threads=1 if kind == "wasm" else None)
     )
     early = notebook.widget.submit({"ids": rows(1, 2), "scale": SCALE})
     site.requests.clear()

@@ -38,6 +38,8 @@ from webrt.resources import shipped, web_dir
 from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor
 from webrt.runtime.bind import bind
+from webrt.runtime.source import File, Source, source_at
+from webrt.runtime.sync import run_sync
 from webrt.wheel import wheel_bytes
 
 try:
@@ -77,18 +79,18 @@ class SessionWidget(anywidget.AnyWidget):  # type: ignore[misc]
         pyodide: str | None = None,
         player: str | None = None,
     ) -> None:
-        """Show the pack in a folder here, or at a URL that the browser reaches.
+        """Show the pack in a folder or file here, or at a URL that the browser reaches.
 
         `player` is the URL of a folder with `webrt.js` where one is served. `tune` and `budget` are
-        those of `webrt.load`; tuning takes Pyodide, at the URL `pyodide`. Raises PackError for a
-        folder that is no pack, UsageError.
+        those of `webrt.load`; tuning takes Pyodide, at the URL `pyodide`. Raises PackError for
+        what is no pack, UsageError.
         """
         if (pack is None) == (url is None):
-            raise UsageError("a widget shows a pack's folder, or url=…: give one of them")
+            raise UsageError("a widget shows a pack's folder or file, or url=…: give one of them")
         if tune != "off" and pyodide is None and player is None:
             raise UsageError(f"tune={tune!r} takes Pyodide: pyodide=… is the URL of its folder")
-        self._folder = None if pack is None else Path(pack)
-        self._pack: Pack | None = None if self._folder is None else read_pack(self._folder)
+        self._source: Source | None = None if pack is None else source_at(Path(pack))
+        self._pack: Pack | None = None if pack is None else read_pack(Path(pack))
         self._wheel: bytes | None = None
         self._numbers = itertools.count()
         self._waiting: dict[int, Answer] = {}
@@ -192,20 +194,21 @@ class SessionWidget(anywidget.AnyWidget):  # type: ignore[misc]
         if name == WHEEL:
             self._wheel = self._wheel or wheel_bytes()
             return len(self._wheel), self._wheel[start : start + count]
-        if self._folder is None or self._pack is None or name not in _files_of(self._pack):
+        files = {} if self._pack is None else _files_of(self._pack)
+        if self._source is None or name not in files:
             return None, b""
+        part = files[name]
         try:
-            with (self._folder / name).open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(start)
-                return size, file.read(count)
-        except OSError:
+            data = run_sync(self._source.manifest() if part is None else self._source.file(part))
+        except PackError:
             return None, b""
+        return len(data), bytes(data[start : start + count])
 
 
-def _files_of(pack: Pack) -> set[str]:
+def _files_of(pack: Pack) -> dict[str, File | None]:
+    """The pack's files by name; None is the manifest."""
     parts = (*pack.shards, *pack.wasm.modules, pack.records, pack.checks)
-    return {MANIFEST, *(part.file for part in parts if part is not None)}
+    return {MANIFEST: None} | {part.file: part for part in parts if part is not None}
 
 
 def _outputs(headers: Sequence[Any], buffers: Sequence[Any]) -> dict[str, Any]:
