@@ -1,11 +1,11 @@
 // A session loses its device, once or again and again, while this and that is going on.
 
-/** What a scene is given: the job's tools, its device, and the workers that were started.
- * Each scene answers with the answers to runs of 1, 2, …, and the errors that there were. */
-export function play(scene, { InferenceSession, Tensor, devices, rejection, clearCache },
+/** What scenes are given: the job's tools, their device, and the workers that were started.
+ * Each answers with the answers to runs of 1, 2, …, and the errors that there were. */
+export async function play({ InferenceSession, Tensor, devices, rejection, clearCache },
   { url, device }, workers) {
-  const events = [];
-  const tell = (e) => e.status === "recover" && events.push([e.state, e.device]);
+  let events = [];
+  const tell = (e) => e.status === "recover" && events.push([e.state, e.device, e.recovered, e.reason]);
   const create = (options) => (
     InferenceSession.create(url, { device, threads: 1, onProgress: tell, ...options }));
   const feeds = (n) => ({
@@ -13,6 +13,20 @@ export function play(scene, { InferenceSession, Tensor, devices, rejection, clea
   const lose = () => (device === "webgpu" ? devices.at(-1).destroy() : workers.at(-1).terminate());
   const answer = async (session, n) => [...(await session.run(feeds(n))).pooled.data];
   const scenes = {
+    async stages() {
+      const session = await create();
+      const answers = [await answer(session, 1)];
+      const running = answer(session, 2);
+      lose(); // while it runs
+      answers.push(await running);
+      lose(); // right before a run
+      answers.push(await answer(session, 3));
+      lose(); // while nothing runs
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      answers.push(await answer(session, 4));
+      await session.release();
+      return {answers};
+    },
     async queue() {
       const session = await create();
       const runs = [1, 2, 3, 4, 5].map((n) => answer(session, n));
@@ -60,7 +74,7 @@ export function play(scene, { InferenceSession, Tensor, devices, rejection, clea
         return made;
       };
       lose();
-      const errors = [await rejection(answer(session, 2)), await rejection(answer(session, 2))];
+      const errors = [await rejection(answer(session, 2))];
       target[name] = original;
       const second = await answer(session, 2);
       await session.release();
@@ -85,12 +99,16 @@ export function play(scene, { InferenceSession, Tensor, devices, rejection, clea
       const providers = [device, device === "webgpu" ? "wasm" : "webgpu"];
       const session = await create({device: undefined, executionProviders: providers});
       const first = await answer(session, 1);
+      const {Worker: Hooked} = globalThis;
+      const {requestAdapter} = globalThis.GPU?.prototype ?? {};
       if (device === "webgpu") GPU.prototype.requestAdapter = async () => null;
       else globalThis.Worker = undefined;
       lose();
       const second = await answer(session, 2);
       const {kind} = session.deviceInfo;
       await session.release();
+      if (requestAdapter) GPU.prototype.requestAdapter = requestAdapter;
+      globalThis.Worker = Hooked;
       return {answers: [first, second], kind};
     },
     async released() { // while it recovers
@@ -129,5 +147,10 @@ export function play(scene, { InferenceSession, Tensor, devices, rejection, clea
       return {answers: [first, second, third, fourth], errors};
     },
   };
-  return scenes[scene]().then((found) => ({ ...found, events }));
+  const found = {};
+  for (const [name, scene] of Object.entries(scenes)) {
+    events = [];
+    found[name] = { ...await scene(), events };
+  }
+  return found;
 }
