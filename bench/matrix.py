@@ -33,7 +33,7 @@ from webrt.schedule import Schedule, explain, space
 from webrt.tune.order import Order, order, shape_of
 from webrt.tune.records import Key, Record, Trial
 
-GROUPS = (("lavapipe", "swiftshader", "gpu"), ("wasm", "wasm-plain"))
+GROUPS = (("lavapipe", "swiftshader", "gpu"), ("wasm", "wasm-plain", "chromium"))
 CLOSE = 1.05
 
 

@@ -30,13 +30,13 @@ from sweep import (
     CLOCKS,
     DEVICES,
     RESULTS,
-    Sweep,
     Table,
     Time,
     Work,
     best_of,
     bindings,
     open_device,
+    open_sweep,
     problems,
     sample,
     save_json,
@@ -159,7 +159,7 @@ def run_finals(name: str, folders: Sequence[Path], clock: str, most: int = 4) ->
             for j, (s, t) in enumerate(rows.items())
             if t.ms is not None and not t.rough
         )
-        made = Sweep(device, work.problem, CLOCKS[clock])
+        made = open_sweep(device, work.problem, CLOCKS[clock])
         try:
             for ms, _, schedule in ranked[:most]:
                 again = made.time(schedule, ms)
@@ -218,7 +218,7 @@ def limits_from(name: str) -> Any:
     """What prunes a device's spaces: of the bench's software adapters known without opening one."""
     from webrt.schedule import CpuLimits, Limits
 
-    if name.startswith("wasm"):
+    if name.startswith(("wasm", "chromium")):
         return CpuLimits()
     if name == "gpu":
         return limits_of(open_device(name).info)

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webrt.kernel.problem import Problem, specialise
 from webrt.pack.read import read_pack
@@ -31,14 +31,17 @@ from webrt.tune.candidate import generate
 from webrt.tune.records import problem_key
 from webrt.tune.trial import Ready, RejectedError, Trials
 
+if TYPE_CHECKING:
+    from engine import Engine, EngineSweep
+
 RESULTS = Path(__file__).parent / "results"
 
 DRIVERS = {
     "lavapipe": "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json",
     "swiftshader": "/usr/lib/chromium/vk_swiftshader_icd.json",
 }
-DEVICES = (*DRIVERS, "wasm", "wasm-plain", "gpu")
-"""`gpu` is the best adapter that the machine has."""
+DEVICES = (*DRIVERS, "wasm", "wasm-plain", "chromium", "gpu")
+"""Wasm runs natively, with relaxed SIMD or not, and in Chromium; `gpu` is the machine's best."""
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -54,8 +57,12 @@ SMALL_MS = 2.0
 PASS_MS = 8.0
 
 
-def open_device(name: str) -> Device:
+def open_device(name: str) -> Device | Engine:
     """A device of `DEVICES`; one of a software driver must be the process's first."""
+    if name == "chromium":
+        from engine import Engine
+
+        return Engine()
     if name.startswith("wasm"):
         from webrt.runtime.devices import wasmtime
 
@@ -203,6 +210,17 @@ class Sweep:
         return max(1e-4, min(self._pass(many) - self.empty for _ in range(passes))) / repeats
 
 
+def open_sweep(
+    device: Device | Engine, problem: Problem, clock: Callable[[], float]
+) -> Sweep | EngineSweep:
+    """What times schedules of a problem on a device; `clock` is not what a browser is timed by."""
+    if hasattr(device, "page"):
+        from engine import EngineSweep
+
+        return EngineSweep(device, problem)
+    return Sweep(device, problem, clock)
+
+
 def partly(dispatch: Dispatch) -> tuple[Dispatch, float]:
     """About a sixth of a dispatch's workgroups, and how much of the grid that is."""
     grid = list(dispatch.grid)
@@ -214,7 +232,7 @@ def partly(dispatch: Dispatch) -> tuple[Dispatch, float]:
 
 
 def sweep(
-    device: Device,
+    device: Device | Engine,
     table: Table,
     work: Work,
     schedules: Sequence[Schedule],
@@ -226,7 +244,7 @@ def sweep(
     waiting = [s for s in schedules if s not in rows]
     if not waiting:
         return True
-    made = Sweep(device, work.problem, clock)
+    made = open_sweep(device, work.problem, clock)
     try:
         for schedule in waiting:
             if time.monotonic() > until:

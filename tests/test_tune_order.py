@@ -89,3 +89,22 @@ def test_every_candidate_has_a_place() -> None:
     made = order(found, KEY, shape_of(problem), [])
     assert made.best(found) == found[0]
     assert [made.best(found[j:]) for j in range(len(found))] == list(found)
+
+
+def test_a_problem_whose_next_candidate_is_known_to_be_slow_promises_little() -> None:
+    nothing, bad, good = (order(SPACE, KEY, SHAPE, r) for r in ([], [_all(4.0)], [_all(1.0)]))
+    waiting = (OTHER, FAST)
+    promised = [made.promise(waiting, 1.0, 0) for made in (bad, nothing, good)]
+    assert promised == sorted(promised)
+    assert promised[2] > 0.4 > promised[1] > 2 * promised[0]
+
+
+def test_trials_that_brought_nothing_lower_what_is_promised() -> None:
+    made = order(SPACE, KEY, SHAPE, [])
+    promised = [made.promise((FAST,), 1.0, idle) for idle in range(4)]
+    assert promised == sorted(promised, reverse=True)
+    assert promised[3] > 0
+
+
+def _all(ms: float) -> Record:
+    return record("other", Trial(SLOW, 2.0), Trial(OTHER, ms), Trial(FAST, ms))

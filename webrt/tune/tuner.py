@@ -1,9 +1,9 @@
 """The tuner: which problem gets the next trial, of which candidate, until the time is up.
 
 Time goes where the run spends it: the problem whose remaining candidates may still save most is
-tried next. Its share of a run is its time (times how often the plan dispatches it); what is left to
-gain is taken to shrink with every trial that brought nothing. Which candidate is next, trials of
-the other problems and of other devices say too (`order.py`).
+tried next. Its share of a run is its time (times how often the plan dispatches it). Which candidate
+is next and what it may gain, trials of the other problems and of other devices say too
+(`order.py`); what isn't known is taken to shrink with every trial that brought nothing.
 """
 
 from __future__ import annotations
@@ -86,8 +86,11 @@ class Work:
 
     @property
     def promise(self) -> float:
-        """What further trials may be worth, in milliseconds of a run."""
-        return self.best_ms * self.count / (1 + self.idle) if self.waiting else 0.0
+        """What the next trial may be worth, in milliseconds of a run."""
+        if not self.waiting:
+            return 0.0
+        ratio = self.best_ms / self.default_ms
+        return self.best_ms * self.count * self.order.promise(self.waiting, ratio, self.idle)
 
 
 Found = Callable[[int, Candidate], Awaitable[None]]
