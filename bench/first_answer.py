@@ -88,9 +88,9 @@ def visits(chromium: BrowserType, url: str, count: int = 2) -> list[dict[str, An
             for _ in range(count):
                 page = context.new_page()
                 page.goto(url)
-                page.wait_for_function("globalThis.answer", timeout=240_000)
+                page.wait_for_function("globalThis.answer", timeout=240_000, polling=100)
                 found.append(page.evaluate("globalThis.answer"))
-                page.wait_for_timeout(500)  # what is still being written to caches
+                page.wait_for_timeout(2000)  # what is still being written to caches
                 page.close()
         finally:
             context.close()

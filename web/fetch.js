@@ -184,11 +184,13 @@ export class Files {
   }
 
   /** A file's bytes, not verified; `progress` gets how many more of them are there, a negative number
-   * where they must be had again. @param {Entry} entry @param {(bytes: number) => void} progress
+   * where they must be had again. What goes into our own cache isn't put into the browser's too.
+   * @param {Entry} entry @param {(bytes: number) => void} progress
    * @param {boolean} anew past every cache @returns {Promise<Uint8Array<ArrayBuffer>>} */
-  bytes(entry, progress, anew) {
+  async bytes(entry, progress, anew) {
     const url = new URL(entry.file, this.base);
-    return this.#download(url, entry.bytes, progress, anew ? "reload" : "default");
+    const cache = anew ? "reload" : await this.cache ? "no-store" : "default";
+    return this.#download(url, entry.bytes, progress, cache);
   }
 
   /** The bytes of a file that should have `bytes` of them (null: at most a manifest's).

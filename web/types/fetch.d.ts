@@ -79,7 +79,8 @@ export declare class Files {
      * @param {Entry} entry @param {Verify} verify @returns {Promise<Uint8Array<ArrayBuffer>>} */
     take(entry: Entry, verify: Verify): Promise<Uint8Array<ArrayBuffer>>;
     /** A file's bytes, not verified; `progress` gets how many more of them are there, a negative number
-     * where they must be had again. @param {Entry} entry @param {(bytes: number) => void} progress
+     * where they must be had again. What goes into our own cache isn't put into the browser's too.
+     * @param {Entry} entry @param {(bytes: number) => void} progress
      * @param {boolean} anew past every cache @returns {Promise<Uint8Array<ArrayBuffer>>} */
     bytes(entry: Entry, progress: (bytes: number) => void, anew: boolean): Promise<Uint8Array<ArrayBuffer>>;
 }
