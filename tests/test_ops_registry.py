@@ -63,7 +63,7 @@ REGISTERED = {
         "com.microsoft.QGemm com.microsoft.QLinearAdd com.microsoft.QLinearAveragePool "
         "com.microsoft.QLinearConcat com.microsoft.QLinearGlobalAveragePool "
         "com.microsoft.QLinearLeakyRelu com.microsoft.QLinearMul "
-        "com.microsoft.QLinearSigmoid com.microsoft.QLinearSoftmax "
+        "com.microsoft.QLinearReduceMean com.microsoft.QLinearSigmoid com.microsoft.QLinearSoftmax "
         "com.microsoft.QLinearWhere com.microsoft.QuantizeLinear",
     "control": "If Loop Scan",
     "dynamic": "Compress NonMaxSuppression NonZero Unique",
@@ -78,9 +78,27 @@ REGISTERED = {
         "com.microsoft.SkipSimplifiedLayerNormalization",
     "nbits": "com.microsoft.MatMulNBits",
     "contrib_attention":
-        "com.microsoft.Attention com.microsoft.GroupQueryAttention "
-        "com.microsoft.MultiHeadAttention com.microsoft.RotaryEmbedding",
-    "contrib_quantised": "com.microsoft.GatherBlockQuantized",
+        "com.microsoft.Attention com.microsoft.DecoderMaskedMultiHeadAttention "
+        "com.microsoft.GroupQueryAttention com.microsoft.MultiHeadAttention "
+        "com.microsoft.RotaryEmbedding",
+    "contrib_quantised":
+        "com.microsoft.GatherBlockQuantized com.microsoft.MatMulBnb4 com.microsoft.QAttention "
+        "com.microsoft.QEmbedLayerNormalization",
+    "contrib_norm":
+        "com.microsoft.BiasDropout com.microsoft.BiasSoftmax com.microsoft.FusedMatMulActivation "
+        "com.microsoft.GatedAdd com.microsoft.GatedRMSNorm com.microsoft.GemmFastGelu "
+        "com.microsoft.GroupNorm com.microsoft.ScaledSiLU com.microsoft.SkipGroupNorm "
+        "com.microsoft.TransposeMatMul",
+    "contrib_moe": "com.microsoft.MoE com.microsoft.QMoE",
+    "contrib_positions":
+        "com.microsoft.CausalConvWithState com.microsoft.GatedRelativePositionBias "
+        "com.microsoft.GemmaRotaryEmbedding com.microsoft.MRotaryEmbedding "
+        "com.microsoft.RelativePositionBias",
+    "contrib_tensors":
+        "com.microsoft.CDist com.microsoft.CropAndResize com.microsoft.ExpandDims "
+        "com.microsoft.GatherND com.microsoft.GridSample com.microsoft.Irfft com.microsoft.Pad "
+        "com.microsoft.Range com.microsoft.Rfft com.microsoft.Trilu com.microsoft.UnfoldTensor "
+        "com.microsoft.Unique",
     "training":
         "ai.onnx.preview.training.Adagrad ai.onnx.preview.training.Adam "
         "ai.onnx.preview.training.Momentum",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from webrt import dims
@@ -229,16 +231,27 @@ _simplified(MICROSOFT)
 )  # fmt: skip
 def embed_layer_normalization(site: Site, make: Make) -> tuple[Value, ...]:
     """The sum of a word's, a position's and a segment's embedding; masks are counted."""
+
+    def rows(position: int, at: Value) -> Value:
+        return make("Gather", site.input(position), at, axis=0)
+
+    scales = site.input(5), site.input(6)
+    return embedded(site, make, rows, scales, site.optional(8))
+
+
+def embedded(
+    site: Site, make: Make, rows: Callable[[int, Value], Value], scales: tuple[Value, Value],
+    positions: Value | None = None,
+) -> tuple[Value, ...]:  # fmt: skip
+    """The normalised sum, the masks' counts, the sum; `rows` looks the tables 2, 3 and 4 up."""
     batch, length = site.ranked(0, 2)
-    positions = site.optional(8)
-    table = site.input(3)
     if positions is None:
         positions = make.range(length)
-    total = make("Gather", site.input(2), site.input(0), axis=0)
-    total = make("Add", total, make("Gather", table, positions, axis=0))
-    if site.optional(1) is not None and site.optional(4) is not None:
-        total = make("Add", total, make("Gather", site.input(4), site.input(1), axis=0))
-    result = _normalised(site, make, total, site.input(5), site.input(6))
+    total = make("Add", rows(2, site.input(0)), rows(3, positions))
+    segments = site.optional(1)
+    if segments is not None and site.optional(4) is not None:
+        total = make("Add", total, rows(4, segments))
+    result = _normalised(site, make, total, *scales)
     mask = site.optional(7)
     if mask is None:
         empty = make("ConstantOfShape", make.integers(batch), value=_ZERO)

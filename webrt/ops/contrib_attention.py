@@ -79,29 +79,37 @@ _MASKED = Attr("mask_filter_value", -10000.0)
 )  # fmt: skip
 def attention(site: Site, make: Make) -> tuple[Value, ...]:
     """One product projects to queries, keys and values: input, weights, bias, mask, past, bias."""
+    x, weights = site.input(0), site.input(1)
+    mask, past, added = (site.optional(j) for j in (3, 4, 5))
+    return attention_of(site, make, x, weights, site.optional(2), mask, past, added)
+
+
+def attention_of(
+    site: Site, make: Make, x: Value, weights: Value, bias: Value | None, mask: Value | None,
+    past: Value | None, added: Value | None = None,
+) -> tuple[Value, ...]:  # fmt: skip
+    """The attention of what x is projected to, and the past with it where that is asked for."""
     if _flag(site, "do_rotary") or _flag(site, "past_present_share_buffer"):
         raise site.unsupported("rotary embeddings or a shared buffer of the past aren't run")
     batch, rows, _ = site.ranked(0, 3)
-    heads, weights = site.positive("num_heads"), site.input(1)
-    width = site.ranked(1, 2)[1]
+    heads, width = site.positive("num_heads"), site.ranked(1, 2)[1]
     third = dims.floor_div(width, 3)
     sizes: tuple[Dim, ...] = (third, third, third)
     if site.attributes.get("qkv_hidden_sizes"):
         sizes = site.integers("qkv_hidden_sizes")
-    projected = make("MatMul", site.input(0), weights)
-    if site.optional(2) is not None:
-        projected = make("Add", projected, site.input(2))
+    projected = make("MatMul", x, weights)
+    if bias is not None:
+        projected = make("Add", projected, bias)
     starts: list[Dim] = [0, sizes[0], sizes[0] + sizes[1], width]
     parts = [make.part(projected, 2, starts[j], starts[j + 1]) for j in range(3)]
     query, key, value = (split_heads(make, part, heads) for part in parts)
-    past = site.optional(4)
     pasts: list[Value | None] = [None, None]
     if past is not None:
         pasts = [make("Gather", past, make.scalar(j), axis=0) for j in (0, 1)]
     key, value = (_with_past(make, p, x) for p, x in zip(pasts, (key, value), strict=True))
     masks, columns = Masks(), key.shape[2]
-    _padding(site, make, masks, site.optional(3), batch, columns)
-    _biased(make, masks, site.optional(5))
+    _padding(site, make, masks, mask, batch, columns)
+    _biased(make, masks, added)
     offset: Dim = 0 if pasts[0] is None else pasts[0].shape[2]
     add_windows(make, masks, rows, columns, offset, _flag(site, "unidirectional"))
     result = join_heads(make, attend(site, make, query, key, value, masks, _scale(site)))
@@ -120,7 +128,7 @@ def multi_head_attention(site: Site, make: Make) -> tuple[Value, ...]:
     heads = site.positive("num_heads")
     if site.optional(8) is not None or site.optional(9) is not None:
         raise site.unsupported("a shared buffer of the past isn't run")
-    query, key, value = _projected(site, make, heads)
+    query, key, value = _projected(site, make, heads, site.optional(3))
     batch, _, rows, _ = query.shape
     offset: Dim = 0
     if site.optional(6) is not None and site.optional(7) is not None:
@@ -135,10 +143,11 @@ def multi_head_attention(site: Site, make: Make) -> tuple[Value, ...]:
     return join_heads(make, result), key, value
 
 
-def _projected(site: Site, make: Make, heads: int) -> tuple[Value, Value, Value]:
+def _projected(
+    site: Site, make: Make, heads: int, bias: Value | None
+) -> tuple[Value, Value, Value]:
     """Queries, keys and values with heads, from the shapes that they may come in."""
     query, key, value = site.input(0), site.optional(1), site.optional(2)
-    bias = site.optional(3)
     if len(query.shape) == 5:  # [B, S, heads, 3, D]
         q, k, v = (_picked(make, query, j) for j in range(3))
         return q, k, v
@@ -165,6 +174,33 @@ def _projected(site: Site, make: Make, heads: int) -> tuple[Value, Value, Value]
 def _picked(make: Make, packed: Value, position: int) -> Value:
     """[B, heads, S, D], of [B, S, heads, parts, D]."""
     return make.transpose(make("Gather", packed, make.scalar(position), axis=3), 0, 2, 1, 3)
+
+
+@composite(
+    "DecoderMaskedMultiHeadAttention", Attr("num_heads"), Attr("scale", 0.0), _MASKED,
+    Attr("past_present_share_buffer", 0), Attr("output_qk", 0), domain=MICROSOFT,
+)  # fmt: skip
+def decoder_masked_attention(site: Site, make: Make) -> tuple[Value, ...]:
+    """One query: query, key, value, padding, bias of scores, past key and value, … bias."""
+    if site.optional(9) is not None or site.outputs > 3:
+        raise site.unsupported("beams or its scores as an output aren't run")
+    heads = site.positive("num_heads")
+    query, key, value = _projected(site, make, heads, site.optional(10))
+    past, masks = site.optional(5), Masks()
+    batch = query.shape[0]
+    if past is not None and _flag(site, "past_present_share_buffer"):
+        start = make("Expand", make.cast(site.input(7), DType.I64), make.integers(batch))
+        key, value = (
+            make("TensorScatter", site.input(j), x, start, axis=2)
+            for j, x in ((5, key), (6, value))
+        )
+        add_windows(make, masks, 1, key.shape[2], start, True)
+    elif past is not None:
+        key, value = (_with_past(make, site.input(j), x) for j, x in ((5, key), (6, value)))
+    _padding(site, make, masks, site.optional(3), batch, key.shape[2])
+    _biased(make, masks, site.optional(4))
+    result = attend(site, make, query, key, value, masks, _scale(site))
+    return join_heads(make, result), key, value
 
 
 @composite(

@@ -150,6 +150,15 @@ _alone(
 )  # fmt: skip
 
 
+@composite("QLinearReduceMean", Attr("axes"), Attr("keepdims", 1), domain=MICROSOFT)
+def qlinear_reduce_mean(site: Site, make: Make) -> tuple[Value, ...]:
+    """The mean along axes, between two quantisations."""
+    axes = site.attributes.get("axes")
+    along = make.integers(*site.integers("axes")) if axes else None
+    mean = make("ReduceMean", _number(make, site, 0), along, keepdims=site.integer("keepdims"))
+    return (_narrow(make, site, mean, 3, site.input(0)),)
+
+
 @composite("QLinearSoftmax", Attr("axis", -1), Attr("opset"), domain=MICROSOFT)
 def qlinear_softmax(site: Site, make: Make) -> tuple[Value, ...]:
     """Before opset 13, all axes from `axis` on are one."""
