@@ -7,10 +7,14 @@ from pathlib import Path
 
 import drivers
 import pytest
+from hypothesis import settings
 
 GOLDENS = Path(__file__).parent / "goldens"
 
 assert drivers.DRIVERS  # imported for what it does
+
+settings.register_profile("any machine", deadline=None)  # a busy one takes its time
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

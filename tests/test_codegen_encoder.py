@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import wasmtime
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wat import disassemble
 
@@ -362,7 +362,6 @@ def read(data: bytes, is_signed: bool) -> int:
 
 
 @given(st.integers(0, 2**64))
-@settings(deadline=None)
 def test_unsigned_leb128(value: int) -> None:
     data = unsigned(value)
     assert read(data, False) == value
@@ -371,7 +370,6 @@ def test_unsigned_leb128(value: int) -> None:
 
 
 @given(st.integers(-(2**63), 2**63))
-@settings(deadline=None)
 def test_signed_leb128(value: int) -> None:
     data = signed(value)
     assert read(data, True) == value

@@ -328,7 +328,7 @@ def same_bits(x: np.ndarray, y: np.ndarray) -> bool:
     return x.dtype == y.dtype and bool(((x == y) | ((x != x) & (y != y))).all())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(kernel=kernels(), s0=st.integers(1, 5), s1=st.integers(1, 5), seed=st.integers(0, 9))
 def test_random_kernels_validate_and_agree(
     kernel: loop.Kernel, s0: int, s1: int, seed: int

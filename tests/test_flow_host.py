@@ -41,7 +41,7 @@ def test_vectors(case: dict[str, Any]) -> None:
 
 
 @given(st.lists(st.integers(-3, 3), max_size=24), st.integers(1, 3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_numpy_agrees(values: list[int], rows: int) -> None:
     matrix = np.array(values[: len(values) // rows * rows], np.int32).reshape(rows, -1)
     tensor = Given(DType.I32, matrix.shape, memoryview(matrix.tobytes()))

@@ -52,7 +52,7 @@ def layouts(draw: st.DrawFn) -> tuple[Dim, dict[str, Dim]]:
 
 
 @given(layouts(), st.integers(1, 4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_an_inverse_finds_every_point(layout: tuple[Dim, dict[str, Dim]], s0: int) -> None:
     offset, space = layout
     offset = dims.simplify(offset, space)

@@ -96,7 +96,7 @@ def attentions(draw: st.DrawFn) -> tuple[Attention, dict[str, int]]:
     return attention(sizes, heads, d, e, mask=mask, turn_key=draw(st.booleans())), bindings
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(attentions(), st.data())
 def test_random_problems_and_schedules(
     problem: tuple[Attention, dict[str, int]], data: st.DataObject
@@ -105,7 +105,7 @@ def test_random_problems_and_schedules(
     check(attention, data.draw(st.sampled_from(space(attention))), bindings)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(attentions())
 def test_random_problems_on_a_device(problem: tuple[Attention, dict[str, int]]) -> None:
     attention, bindings = problem

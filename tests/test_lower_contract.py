@@ -133,7 +133,7 @@ def test_every_extent_may_be_a_symbol(size: int) -> None:
     check(problem, default(problem), bindings, ("lavapipe",))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(contracts(), st.data())
 def test_random_problems_and_schedules(
     problem: tuple[Contract, dict[str, int]], data: st.DataObject
@@ -143,7 +143,7 @@ def test_random_problems_and_schedules(
     check(contract, schedule, bindings, ())
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(contracts(), st.data())
 def test_random_problems_on_a_device(
     problem: tuple[Contract, dict[str, int]], data: st.DataObject

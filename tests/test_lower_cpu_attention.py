@@ -71,7 +71,7 @@ def attentions(draw: st.DrawFn, longest: int) -> tuple[Attention, dict[str, int]
     return attention(sizes, heads, d, e, mask=mask, turn_key=draw(st.booleans())), bindings
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(attentions(longest=150), st.data())
 def test_random_problems_and_schedules(
     problem: tuple[Attention, dict[str, int]], data: st.DataObject
@@ -80,7 +80,7 @@ def test_random_problems_and_schedules(
     check(attention, data.draw(st.sampled_from(space(attention, CPU))), bindings)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(attentions(longest=12), st.data())
 def test_random_problems_in_the_interpreter(
     problem: tuple[Attention, dict[str, int]], data: st.DataObject
@@ -90,7 +90,7 @@ def test_random_problems_in_the_interpreter(
     check(attention, schedule, bindings, interpret=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(strategies.attentions(), st.integers(1, 3), st.integers(1, 5), st.data())
 def test_any_legal_problem(
     problem: Attention, first: int, second: int, data: st.DataObject

@@ -105,7 +105,7 @@ def schedules(draw: st.DrawFn, problem: Contract) -> CpuContractSchedule:
     return CpuContractSchedule(rows, columns, unroll, *blocks, depth, *flags)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(contracts(), st.data())
 def test_random_problems_and_schedules(
     problem: tuple[Contract, dict[str, int]], data: st.DataObject
@@ -114,7 +114,7 @@ def test_random_problems_and_schedules(
     check(one, data.draw(schedules(one)), bindings)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(contracts(), st.data())
 def test_random_problems_in_wasm(
     problem: tuple[Contract, dict[str, int]], data: st.DataObject
@@ -124,7 +124,7 @@ def test_random_problems_in_wasm(
     check(one, data.draw(schedules(one)), bindings, machines)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(strategies.contracts(), st.sampled_from(["interpreter", "wasm"]), st.data())
 def test_random_expressions(problem: Contract, machine: str, data: st.DataObject) -> None:
     bindings = strategies.SYMBOLS

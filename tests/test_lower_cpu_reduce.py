@@ -55,7 +55,7 @@ def test_every_schedule_as_wasm(name: str) -> None:
 
 
 @given(reduces(), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_random_reduces(problem: Reduce, data: st.DataObject) -> None:
     schedule = data.draw(st.sampled_from(space(problem, CpuLimits())))
     operands = random_operands(problem, SYMBOLS)

@@ -51,7 +51,7 @@ def test_some_schedules_on_an_adapter(name: str, bindings: dict[str, int]) -> No
 
 
 @given(maps(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_random_maps(problem: Map, data: st.DataObject) -> None:
     schedule = data.draw(st.sampled_from(space(problem, Limits())))
     operands = random_operands(problem, SYMBOLS)
@@ -62,7 +62,7 @@ def test_random_maps(problem: Map, data: st.DataObject) -> None:
 
 
 @given(maps())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_random_maps_on_an_adapter(problem: Map) -> None:
     operands = random_operands(problem, SYMBOLS)
     expected = evaluate_problem(problem, operands, SYMBOLS)
@@ -71,7 +71,7 @@ def test_random_maps_on_an_adapter(problem: Map) -> None:
 
 
 @given(maps())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_collapsing_axes_changes_nothing(problem: Map) -> None:
     operands = random_operands(problem, SYMBOLS)
     merged = collapse_map(problem)

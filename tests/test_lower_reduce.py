@@ -52,7 +52,7 @@ def test_some_schedules_on_an_adapter(name: str, bindings: dict[str, int]) -> No
 
 
 @given(reduces(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_random_reduces(problem: Reduce, data: st.DataObject) -> None:
     schedule = data.draw(st.sampled_from(space(problem, Limits())))
     operands = random_operands(problem, SYMBOLS)
@@ -63,7 +63,7 @@ def test_random_reduces(problem: Reduce, data: st.DataObject) -> None:
 
 
 @given(reduces())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_random_reduces_on_an_adapter(problem: Reduce) -> None:
     operands = random_operands(problem, SYMBOLS)
     expected = evaluate_problem(problem, operands, SYMBOLS)
@@ -72,7 +72,7 @@ def test_random_reduces_on_an_adapter(problem: Reduce) -> None:
 
 
 @given(reduces())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_collapsing_axes_changes_nothing(problem: Reduce) -> None:
     operands = random_operands(problem, SYMBOLS)
     expected = evaluate_problem(problem, operands, SYMBOLS)

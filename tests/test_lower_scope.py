@@ -123,7 +123,7 @@ def test_alignment() -> None:
     assert not is_aligned(S0 * 4 + 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.sampled_from([90, 65535]), st.data())
 def test_a_grid_visits_every_block_once(extents: list[int], most: int, data: st.DataObject) -> None:
     """Also where it has to fold, and where extents are symbols."""

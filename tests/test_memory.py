@@ -60,7 +60,7 @@ def plans(draw: st.DrawFn) -> Plan:
 
 
 @given(plans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_tensors_alive_together_never_overlap(plan: Plan) -> None:
     placed = place(plan, {})
     lives = lifetimes(plan)[0]

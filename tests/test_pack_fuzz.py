@@ -75,7 +75,7 @@ def attempt(body: Any) -> None:
     assert "\n" not in message
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(PATHS), VALUES), min_size=1, max_size=3))
 def test_anything_anywhere(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     body = copy.deepcopy(BASE)
@@ -84,7 +84,7 @@ def test_anything_anywhere(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     attempt(body)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(SHAPES), DIMS), min_size=1, max_size=3))
 def test_any_dims(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     body = copy.deepcopy(BASE)
@@ -93,7 +93,7 @@ def test_any_dims(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     attempt(body)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.sampled_from(FLOW_PATHS), FLOW_LEAVES | VALUES), min_size=1, max_size=3)
 )
@@ -104,7 +104,7 @@ def test_anything_in_a_flow(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     attempt(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(FLOW_PATHS), st.sampled_from(FLOW_PATHS))
 def test_a_part_of_a_flow_in_place_of_another(source: Any, target: Any) -> None:
     body = copy.deepcopy(FLOW_BASE)
@@ -115,7 +115,7 @@ def test_a_part_of_a_flow_in_place_of_another(source: Any, target: Any) -> None:
     attempt(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 3), st.data())
 def test_any_problem_text(number: int, data: st.DataObject) -> None:
     body = copy.deepcopy(BASE)

@@ -131,7 +131,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 @given(graphs(), st.integers(1, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_plan_computes_what_its_graph_says(graph: Graph, s0: int) -> None:
     feeds = {"x": np.random.default_rng(s0).standard_normal((s0, 4, 6)).astype(np.float32)}
     expected = evaluate_program(lower(graph), feeds)

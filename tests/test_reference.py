@@ -116,7 +116,7 @@ def test_large_spaces_are_cut_into_windows(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @given(problems())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_windows_and_strictness_change_nothing(problem: Problem) -> None:
     arrays = random_operands(problem, SYMBOLS)
     expected = evaluate_problem(problem, arrays, SYMBOLS, strict=True)

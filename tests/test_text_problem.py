@@ -47,7 +47,7 @@ def test_problems_round_trip(problem: Problem) -> None:
 
 
 @given(kernels())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_kernels_round_trip(kernel: Kernel) -> None:
     assert parse_kernel(print_kernel(kernel)) == kernel
 

@@ -220,6 +220,12 @@ def terms_of(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
     return dim.terms
 
 
+def split_literal(dim: Symbolic) -> tuple[Symbolic, int]:
+    """`dim` without its literal term, and that term."""
+    atoms, coefficient = dim.terms[-1]  # a literal is last
+    return (dim, 0) if atoms else (Symbolic(dim.terms[:-1]), coefficient)
+
+
 def total(parts: Iterable[Dim]) -> Dim:
     """The sum of many dims, brought to its normal form once."""
     return sum_terms([term for part in parts for term in terms_of(part)])
@@ -400,10 +406,11 @@ def rebuild(dim: Dim, atom_change: Callable[[Atom], Dim | None]) -> Dim:
         return dim
     terms: list[tuple[Monomial, int]] = []
     same = True
-    for atoms, coefficient in dim.terms:
+    for term in dim.terms:
+        atoms, coefficient = term
         factors = [_rebuilt(atom, atom_change) for atom in atoms]
-        if all(factor is None for factor in factors):
-            terms.append((atoms, coefficient))
+        if factors.count(None) == len(factors):
+            terms.append(term)
             continue
         same = False
         product: Dim = coefficient

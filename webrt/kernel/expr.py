@@ -7,7 +7,7 @@ meet in both directions: `Index(dim)` is an integer expression, `Value(expr)` an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import copysign
 from typing import Union
 
@@ -117,6 +117,13 @@ class Call:
     args: tuple[Expr, ...]
     dtype: DType
     lanes: int = 1
+    _hash: int | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        if self._hash is None:  # once a call: it is that of all that stands in it
+            object.__setattr__(self, "_hash", hash((self.op, self.args, self.dtype, self.lanes)))
+        assert self._hash is not None
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +143,15 @@ class Value(dims.Atom):
     """An i32 expression as an atom of a dim: how a loaded index enters an address."""
 
     expr: Expr
+    _text: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
-        from webrt.kernel.text import print_expr
+        if self._text is None:  # terms are sorted by it, so it is asked for often
+            from webrt.kernel.text import print_expr
 
-        return f"[{print_expr(self.expr)}]"
+            object.__setattr__(self, "_text", f"[{print_expr(self.expr)}]")
+        assert self._text is not None
+        return self._text
 
     def evaluate(self, bindings: Mapping[str, int]) -> int:
         raise KeyError(str(self))
@@ -274,8 +285,10 @@ def own_dims(expr: Expr) -> tuple[Dim, ...]:
 def walk(expr: Expr) -> Iterator[Expr]:
     """`expr` and everything in it, expressions inside its indices included."""
     yield expr
-    for child in children(expr):
-        yield from walk(child)
+    if isinstance(expr, Call):
+        for child in expr.args:
+            yield from walk(child)
+        return
     for dim in own_dims(expr):
         for value in _values(dim):
             yield from walk(value.expr)
@@ -294,7 +307,7 @@ def _values(dim: Dim) -> Iterator[Value]:
         for atom in monomial:
             if isinstance(atom, Value):
                 yield atom
-            else:
+            elif not isinstance(atom, dims.Symbol):
                 for part in atom.parts():
                     yield from _values(part)
 

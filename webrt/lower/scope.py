@@ -144,25 +144,34 @@ class Scope:
 
     # Index arithmetic
 
-    def expr(self, expr: Expr) -> Expr:
-        """`expr` with the arithmetic of its indices named, each part as far out as it can be."""
+    def expr(self, expr: Expr, known: dict[Dim, Dim] | None = None) -> Expr:
+        """`expr` with the arithmetic of its indices named, each part as far out as it can be.
+
+        `known` remembers indices of expressions that follow one another.
+        """
         match expr:
             case Load(memory, offset, dtype, lanes):
-                address = self._address(offset, lanes)
+                address = self._address(offset, lanes, known)
                 return Load(memory, address, dtype, lanes)
             case Index(dim):
-                return as_index(self.index(dim))
+                return as_index(self.index(dim, known))
             case Call(op, args, dtype, lanes):
-                found = [self.expr(a) for a in args]
+                found = [self.expr(a, known) for a in args]
                 if all(new is old for new, old in zip(found, args, strict=True)):
                     return expr
                 return Call(op, tuple(found), dtype, lanes)
         return expr
 
-    def index(self, dim: Dim) -> Dim:
+    def index(self, dim: Dim, known: dict[Dim, Dim] | None = None) -> Dim:
         """`dim` with every part that is known in a block further out named there."""
         if isinstance(dim, int):
             return dim
+        if known is not None:  # elements of a vector's neighbours differ in their literals
+            rest, literal = dims.split_literal(dim)
+            found = known.get(rest)
+            if found is None:
+                found = known[rest] = self.index(rest)
+            return found + literal
         dim = dims.rebuild(dim, self._named_atom)
         if isinstance(dim, int):
             return dim
@@ -180,11 +189,11 @@ class Scope:
             base = home._named(dims.total([base, *terms]), "at")
         return dims.total([base, *inner]) if inner else base
 
-    def _address(self, offset: Dim, lanes: int) -> Dim:
+    def _address(self, offset: Dim, lanes: int, known: dict[Dim, Dim] | None = None) -> Dim:
         """An address; one that must be divisible by 4 is kept so by naming its quarter."""
         if lanes == 1 or not self.aligned:
-            return self.index(offset)
-        return self.index(dims.floor_div(offset, 4)) * 4
+            return self.index(offset, known)
+        return self.index(dims.floor_div(offset, 4), known) * 4
 
     def _named_atom(self, atom: dims.Atom) -> Dim | None:
         """Divisions, modulos, minima and loaded indices get names of their own."""
@@ -275,7 +284,8 @@ class Scope:
 
     def share_all(self, exprs: Sequence[Expr]) -> list[Expr]:
         """`share` of several expressions: what two of them have in common is named too."""
-        exprs = [self.expr(e) for e in exprs]
+        known: dict[Dim, Dim] = {}
+        exprs = [self.expr(e, known) for e in exprs]
         uses: dict[Expr, int] = {}
         for expr in exprs:
             _count_uses(expr, uses)
