@@ -86,6 +86,7 @@ def pieces(draw: Draw) -> None:
     match op:
         case "Concat":
             others = [v for v in draw.values if v.dtype is val.dtype and _joins(v, val, axis)]
+            others = others or [val]  # a constant is none of the values
             chosen = [val, *(draw.random.choice(others) for _ in range(draw.random.randint(1, 2)))]
             low, high = min(v.low for v in chosen), max(v.high for v in chosen)
             grains = [v.grain for v in chosen]

@@ -39,6 +39,11 @@ def divisions(dim: Dim) -> int:
     return sum(isinstance(a, Operation) and a.op in ("//", "%") for a in dims.atoms_of(dim))
 
 
+def size(expr: Expr) -> int:
+    """The expressions in a tree."""
+    return sum(1 for _ in ex.walk(expr))
+
+
 def is_large(*exprs: Expr) -> bool:
     """Whether a tree has too many expressions: fusion repeats subtrees, and stops before that."""
     return any(next(islice(ex.walk(expr), MAX_TREE, None), None) is not None for expr in exprs)

@@ -39,6 +39,15 @@ CHEAP_WEIGHT = 24  # of weights in a contraction: unpacking, a scale, a zero poi
 RECOMPUTE = 400  # cost · (points in the reader / points in the Map) up to which one reader takes it
 
 
+MAX_TAKEN = 8 * costs.MAX_TREE
+"""Expressions that a reader may take in. What is around them may decide their choices, which makes
+the sum smaller, so this is more than a tree may have; but sums without a bound took minutes."""
+
+
+class _TooLargeError(Exception):
+    """A reader would take in too much."""
+
+
 def dissolve_moves(bench: Workbench) -> None:
     """Remove every Map that only moves data: views become names, index maps go into offsets."""
     for key in bench.in_order():
@@ -88,19 +97,30 @@ def inline_into(bench: Workbench, key: int, reader: int) -> Node | None:
             return None
         sources[name] = (inverse, output.expr)
     space = extents(node.problem)
+    found: dict[Load, Expr] = {}
+    taken = 0
 
     def change(expr: Expr) -> Expr | None:
+        nonlocal taken
         if not isinstance(expr, Load) or expr.memory not in sources:
             return None
         assert isinstance(expr.memory, str)
-        inverse, source = sources[expr.memory]
-        return ex.substitute(source, inverse.at(expr.offset, space))
+        if expr not in found:
+            inverse, source = sources[expr.memory]
+            found[expr] = tidy(ex.substitute(source, inverse.at(expr.offset, space)), space)
+        taken += costs.size(found[expr])
+        if taken > MAX_TAKEN:
+            raise _TooLargeError
+        return found[expr]
 
     def whole(expr: Expr) -> Expr:
         changed = ex.rewrite(expr, change)
         return expr if changed is expr else tidy(changed, space)
 
-    problem = map_expressions(node.problem, whole)
+    try:
+        problem = map_expressions(node.problem, whole)
+    except _TooLargeError:
+        return None
     if bench.bindings(problem) > max(MAX_BINDINGS, bench.bindings(node.problem)):
         return None
     return replace(node, problem=problem)

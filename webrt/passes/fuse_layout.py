@@ -6,7 +6,8 @@ After:   Attention stores at the offset that makes the Contract's load m·K + k
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from functools import partial
 
 from webrt import dims
@@ -19,6 +20,8 @@ from webrt.passes.layout import Inverse, flat, invert
 from webrt.passes.workbench import Workbench, output_space
 
 Space = dict[str, Dim]
+Role = tuple[str, ...]
+"""The indices that should run with unit stride."""
 
 
 def store_as_read(bench: Workbench) -> bool:
@@ -36,30 +39,34 @@ def _improve(bench: Workbench, key: int, name: str) -> bool:
     position = node.outputs.index(name)
     output = node.problem.outputs[position]
     over = output_space(node.problem, output)
-    readings = [
-        (offset, role, extents(bench.nodes[reader].problem))
+    readings: Counter[tuple[Dim, Role, tuple[tuple[str, Dim], ...]]] = Counter(
+        (offset, role, tuple(extents(bench.nodes[reader].problem).items()))
         for reader in bench.readers_of(name)
         for offset, role in _readings(bench.nodes[reader].problem, name)
-    ]
+    )
 
-    def badness(change: _Change | None) -> int:
+    def badness(change: _Change | None, least: int = 1 << 30) -> int:
+        """The sum over the store and all loads; it ends where it is no better than `least`."""
         stored = change(output.offset, over) if change else output.offset
         if change and invert(stored, over) is None:
-            return 1 << 30
+            return least
         total = _badness(stored, _store_role(node.problem), over, 1)
-        for offset, role, space in readings:
-            total += _badness(change(offset, space) if change else offset, role, space, 4)
+        for (offset, role, extent), times in readings.items():
+            if total >= least:
+                break
+            space = dict(extent)
+            found = change(offset, space) if change else offset
+            total += times * _badness(found, role, space, 4)
         return total
 
     best, least = None, badness(None)
     if least == 0:
         return False
-    orders = [(output.offset, over), *((o, s) for o, _, s in readings)]
+    orders = [(output.offset, over), *((o, dict(s)) for o, _, s in readings)]
     if isinstance(node.problem, Map | Reduce):
         orders += [(output.offset, order) for order in _with_each_last(over)]
-    for offset, space in orders:
-        change = _change_of(offset, space, output.size)
-        if change is not None and (score := badness(change)) < least:
+    for change in dict.fromkeys(_change_of(o, s, output.size) for o, s in orders):
+        if change is not None and (score := badness(change, least)) < least:
             best, least = change, score
     if best is None:
         return False
@@ -67,11 +74,12 @@ def _improve(bench: Workbench, key: int, name: str) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
 class _Change:
     """A permutation of flat offsets: the old inverse, then the new row-major order."""
 
-    def __init__(self, inverse: Inverse, target: Dim) -> None:
-        self.inverse, self.target = inverse, target
+    inverse: Inverse
+    target: Dim
 
     def __call__(self, offset: Dim, space: Space) -> Dim:
         point = self.inverse.at(offset, space)
@@ -116,9 +124,9 @@ def _apply(bench: Workbench, key: int, name: str, change: _Change) -> None:
         bench.update(reader, replace(current, problem=problem))
 
 
-def _readings(problem: Problem, name: str) -> list[tuple[Dim, tuple[str, ...]]]:
+def _readings(problem: Problem, name: str) -> list[tuple[Dim, Role]]:
     """Each load of the value: its offset, and the indices that should run with unit stride."""
-    roles: list[tuple[Expr, tuple[str, ...]]]
+    roles: list[tuple[Expr, Role]]
     match problem:
         case Contract():
             roles = [(problem.a, ("k",)), (problem.b, ("n", "k"))]
@@ -138,7 +146,7 @@ def _readings(problem: Problem, name: str) -> list[tuple[Dim, tuple[str, ...]]]:
     ]
 
 
-def _store_role(problem: Problem) -> tuple[str, ...]:
+def _store_role(problem: Problem) -> Role:
     match problem:
         case Contract():
             return ("n",)
@@ -151,7 +159,7 @@ def _store_role(problem: Problem) -> tuple[str, ...]:
             return (f"i{len(problem.axes) - 1}",)
 
 
-def _badness(offset: Dim, role: tuple[str, ...], space: Space, weight: int) -> int:
+def _badness(offset: Dim, role: Role, space: Space, weight: int) -> int:
     """0 for an offset with unit stride along a preferred index; divisions and strides count."""
     if is_indirect(offset):
         return 0
