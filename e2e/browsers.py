@@ -24,6 +24,7 @@ FIREFOX_PREFERENCES = {
     "dom.webgpu.enabled": True,
     "gfx.webgpu.ignore-blocklist": True,
     "dom.webgpu.workers.enabled": True,
+    "dom.disable_open_during_load": False,
     "browser.shell.checkDefaultBrowser": False,
     "browser.startup.homepage_override.mstone": "ignore",
     "datareporting.policy.dataSubmissionEnabled": False,

@@ -293,14 +293,16 @@ export async function befall({ InferenceSession, decodeAll, encodeAll, devices }
   for (const [name, [plant, recovers]] of Object.entries(loading)) {
     plant(on);
     const first = await (recovers ? told(fresh()) : hasty(() => told(fresh())));
-    await note(`loading: ${name}`, recovers ? "outputs" : "DeviceError", first, fresh);
+    if (recovers) await note(`loading: ${name}`, "outputs", first, async () => first.outputs);
+    else await note(`loading: ${name}`, "DeviceError", first, fresh);
   }
   const planted = Object.entries(NETWORK);
   for (const [name, [plant, loads]] of planted) {
     const options = { cache: name.startsWith("storage") };
     plant();
     const first = await hasty(() => told(fresh(options)));
-    await note(`loading: ${name}`, loads ? "outputs" : "PackError", first, () => fresh(options));
+    if (loads) await note(`loading: ${name}`, "outputs", first, async () => first.outputs);
+    else await note(`loading: ${name}`, "PackError", first, () => fresh(options));
   }
   const losses = device === "webgpu" ? ["lost, idle", "lost, upload", "lost, dispatch", "lost, map"]
     : ["gone, idle", "gone, upload", "gone, dispatch", "gone, read"];
