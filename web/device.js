@@ -390,7 +390,8 @@ export class Device {
     this.#lose("it was closed"); // what is under way may end in other words
     for (const buffer of this.buffers) buffer.destroy();
     this.buffers.clear();
-    this.staging = null;
+    this.layouts.clear(); // Firefox keeps a GPUDevice, and so whoever hears of it, for long
+    [this.staging, this.replayed, this.scopes] = [null, null, []];
     if (this.owned) this.gpu.destroy();
   }
 }
