@@ -151,7 +151,7 @@ def growth(heap: Heap, call: str, device: str, count: int) -> list[Any]:
     first, second, third = objects
     names = second.keys() | third.keys()
     grown = {name: min(third[name] - second[name], second[name] - first[name]) for name in names}
-    assert {name: n for name, n in grown.items() if n >= count // 2} == {}
+    assert {name: n for name, n in grown.items() if n >= count} == {}
     return held
 
 
