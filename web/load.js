@@ -40,6 +40,7 @@ export async function load(given, files, opening, tuning) {
   const float16 = half ? half.float16Mode(device.info.features) : null;
   const pack = half && float16 === "widened" ? half.widenedPack(given) : given;
   const weights = new Weights(pack, device);
+  cpu?.touch(weights.peak, begun);
   const kernels = compile(pack, files, device, tuning && (() => tuning.serveKnown(device, weights)),
     (done, total) => files.progress.compile(done, total), begun);
   await Promise.all([

@@ -24,6 +24,8 @@ import { Threads, sharedMemory } from "./threads.js";
 /** @typedef {{threads?: number, relaxedSimd?: boolean, assets?: string | URL}} Options */
 
 const MAX_THREADS = 8;
+/** Bytes that are touched before they are needed, and at one time: a few milliseconds' work. */
+const MOST_TOUCHED = 256 * 2 ** 20, TOUCHED = 4 * 2 ** 20;
 /** A function that returns f32x4.relaxed_madd of three zeros. */
 const RELAXED_PROBE = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0,
@@ -232,6 +234,27 @@ export class WasmDevice {
     this.free(buffer);
     const numbers = /** @type {number[]} */ ((await this.#flush())[0]);
     return calls.map((_, j) => ({ ms: numbers[j], calls: numbers[calls.length + j] }));
+  }
+
+  /** Touch memory that was never used, which stays zero, as long as nothing better is to be done: the
+   * first touch of a page takes longer than to copy something into it.
+   * @param {number} bytes @param {Promise<unknown>} until */
+  async touch(bytes, until) {
+    const { heap } = this;
+    const end = Math.min(heap.fresh + Math.min(bytes, MOST_TOUCHED), heap.end);
+    let enough = false;
+    until.then(() => { enough = true; });
+    try {
+      // What was allocated meanwhile is passed over: something may have been written there.
+      for (let at = heap.fresh; at < end && !enough; at = Math.max(at + TOUCHED, heap.fresh)) {
+        this.#queue({ kind: "zero", address: at, bytes: Math.min(TOUCHED, end - at) });
+        const batch = /** @type {Batch} */ (this.batch);
+        batch.pages = Math.max(batch.pages, Math.ceil((end + SLACK) / PAGE));
+        await this.#flush();
+      }
+    } catch {
+      // a memory that is refused, a device that is closed: whoever needs it will say so
+    }
   }
 
   /** Whether buffers of these sizes could be allocated. @param {readonly number[]} sizes */

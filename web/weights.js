@@ -76,7 +76,9 @@ export class Weights {
       }
       if (packers) unpacked[place.shard] += aligned(bindingSize(place.held));
     });
-    checkTotal(this.total + Math.max(0, ...unpacked), "weights", device.info);
+    /** Bytes on the device while they are laid out. */
+    this.peak = this.total + Math.max(0, ...unpacked);
+    checkTotal(this.peak, "weights", device.info);
   }
 
   /** What a step reads of a constant. @param {number} tensor @param {number | string} [packer]

@@ -110,6 +110,10 @@ export declare class WasmDevice {
         ms: number;
         calls: number;
     }[]>;
+    /** Touch memory that was never used, which stays zero, as long as nothing better is to be done: the
+     * first touch of a page takes longer than to copy something into it.
+     * @param {number} bytes @param {Promise<unknown>} until */
+    touch(bytes: number, until: Promise<unknown>): Promise<void>;
     /** Whether buffers of these sizes could be allocated. @param {readonly number[]} sizes */
     hasRoom(sizes: readonly number[]): boolean;
     /** What is allocated, for people. @returns {{label: string, bytes: number}[]} */

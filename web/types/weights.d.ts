@@ -51,6 +51,8 @@ export declare class Weights {
     tuned: Map<string, Packing>;
     /** Bytes that stay on the device. */
     total: number;
+    /** Bytes on the device while they are laid out. */
+    peak: number;
     /** @param {Pack} pack @param {Device} device */
     constructor(pack: Pack, device: Device);
     /** What a step reads of a constant. @param {number} tensor @param {number | string} [packer]
