@@ -19,6 +19,7 @@ from webrt.dims import Dim, symbol
 from webrt.dtypes import DType
 from webrt.kernel import interpret, loop
 from webrt.kernel.expr import (
+    PAIRS,
     Call,
     Const,
     Expr,
@@ -39,6 +40,7 @@ MEMORIES = {F32: (0, 3), I32: (1, 4), U32: (2, 5)}
 FLOAT_BINARY = ["add", "sub", "mul", "min", "max"]
 INTEGER_BINARY = ["add", "sub", "mul", "div", "mod", "min", "max", "pow", "bit_and",
                   "bit_or", "bit_xor", "shift_left", "shift_right"]  # fmt: skip
+TWO = ("pairs", "dot2")
 COMPARISONS = ["lt", "le", "gt", "ge", "eq", "ne"]
 FLOAT_UNARY = ["neg", "abs", "sign", "floor", "ceil", "round", "sqrt"]
 TYPES = [F32, I32, U32, BOOL]
@@ -161,6 +163,7 @@ class Writer:
         other = self.pick(TYPES)
         kinds = ["select", "cast"]
         kinds += ["splat", "vec4"] if lanes == 4 else ["lane", "sum"]
+        kinds += ["pairs"] * 2 if lanes == 4 and dtype is I32 else []
         kinds += {BOOL: ["compare", "logic", "not", "class"], F32: ["binary", "unary", "div"]}.get(
             dtype, ["binary", "unary"]
         )
@@ -179,6 +182,9 @@ class Writer:
                 return Call("sum4", (self.whole(names, 4),), dtype)
             case "sum" if dtype is not BOOL:
                 return Call("sum4", (part(dtype, 4),), dtype)
+            case "pairs":
+                op = self.pick(sorted(PAIRS))
+                return Call(op, tuple(part(I32, 4) for _ in range(1 + (op in TWO))), I32, 4)
             case "compare":
                 return made(self.pick(COMPARISONS), part(other), part(other))
             case "logic":

@@ -119,6 +119,8 @@ def _table() -> dict[str, Opcode]:
     memory("f32.store", b"\x38", (_I, _F), None, 2)
     memory("i32.store8", b"\x3a", (_I, _I), None, 0)
     memory("v128.load", b"\xfd\x00", (_I,), _V, 4)
+    memory("v128.load8x8_s", b"\xfd\x01", (_I,), _V, 3)
+    memory("v128.load8x8_u", b"\xfd\x02", (_I,), _V, 3)
     memory("v128.load32_splat", b"\xfd\x09", (_I,), _V, 2)
     memory("v128.load32_zero", b"\xfd\x5c", (_I,), _V, 2)
     memory("v128.store", b"\xfd\x0b", (_I, _V), None, 4)
@@ -140,6 +142,7 @@ def _table() -> dict[str, Opcode]:
         i32x4_DOT_min_s=182, i32x4_DOT_min_u=183, i32x4_DOT_max_s=184, i32x4_DOT_max_u=185,
         f32x4_DOT_add=228, f32x4_DOT_sub=229, f32x4_DOT_mul=230, f32x4_DOT_div=231,
         f32x4_DOT_min=232, f32x4_DOT_max=233, f32x4_DOT_pmin=234, f32x4_DOT_pmax=235,
+        i16x8_DOT_narrow_i32x4_s=133, i32x4_DOT_dot_i16x8_s=186,
     )  # fmt: skip
     vector(
         (_V,), _V,
@@ -149,6 +152,7 @@ def _table() -> dict[str, Opcode]:
         i32x4_DOT_trunc_sat_f32x4_u=249, f32x4_DOT_convert_i32x4_s=250,
         f32x4_DOT_convert_i32x4_u=251,
     )  # fmt: skip
+    vector((_V,), _V, i16x8_DOT_extend_low_i8x16_s=135, i16x8_DOT_extend_low_i8x16_u=137)
     vector((_V, _I), _V, i32x4_DOT_shl=171, i32x4_DOT_shr_s=172, i32x4_DOT_shr_u=173)
     vector((_V,), _I, v128_DOT_any_true=83, i32x4_DOT_all_true=163, i32x4_DOT_bitmask=164)
     vector((_V, _V, _V), _V, v128_DOT_bitselect=82)

@@ -11,6 +11,7 @@ from webrt.dtypes import DType
 from webrt.kernel.expr import (
     BITS,
     COMPARISON,
+    PAIRS,
     Call,
     Const,
     Expr,
@@ -44,6 +45,7 @@ def _binary(dtype: DType, lanes: int) -> dict[str, str]:
 
 
 _BINARY = {t: {n: _binary(t, n) for n in (1, 4)} for t in VALUE_TYPES}
+_PAIRED = {"pairs": "i16x8.narrow_i32x4_s", "dot2": "i32x4.dot_i16x8_s"}
 _SHAPING = frozenset(["splat", "vec4", "sum4", "lane0", "lane1", "lane2", "lane3"])
 
 
@@ -146,6 +148,8 @@ class Expressions(Floats):
             self.f.emit(simple)
         elif op in _SHAPING:
             self._shape(call)
+        elif op in PAIRS:
+            self._paired(op, args)
         elif op == "select":
             self._select(call)
         elif op in BITS:
@@ -196,6 +200,20 @@ class Expressions(Floats):
             if dtype is DType.BOOL:
                 f.i32(1)
                 f.emit("i32.and")
+
+    def _paired(self, op: str, args: tuple[Expr, ...]) -> None:
+        """An operation on lanes of two i16; bytes are widened as they are loaded."""
+        f = self.f
+        if op in _PAIRED:
+            self.args(args, 4)
+            f.emit(_PAIRED[op])
+            return
+        (source,), sign = args, op[-1]
+        if isinstance(source, Load):
+            f.access(f"v128.load8x8_{sign}", self.address(source))
+        else:
+            self.expr(source)
+            f.emit(f"i16x8.extend_low_i8x16_{sign}")
 
     def _sum(self, dtype: DType) -> None:
         """The sum of the four lanes, pairs first."""

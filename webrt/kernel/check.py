@@ -31,6 +31,7 @@ def check_problem(problem: Problem) -> None:
         _check_dim(extent, (), f"the extent of {name}")
     for j, operand in enumerate(problem.operands):
         _check_tensor(operand.dtype, operand.size, f"operand {j}")
+        _check_span(operand, f"operand {j}")
     refs: dict[str, DType] = {}
     check = _Checker(problem.operands)
     whole: Iterable[str] = space
@@ -109,6 +110,13 @@ def _check_dim(dim: Dim, known: Iterable[str], place: str) -> None:
     for name in dims.free_symbols(dim):
         if name not in known and not _MODEL_SYMBOL.fullmatch(name):
             raise ValueError(f"{place}: no index {name} there")
+
+
+def _check_span(operand: Operand, place: str) -> None:
+    if operand.span is None:
+        return
+    if operand.dtype not in (DType.I32, DType.U32) or operand.span[0] > operand.span[1]:
+        raise ValueError(f"{place}: {operand.dtype} doesn't go from {operand.span}")
 
 
 def _check_tensor(dtype: DType, size: Dim, place: str) -> None:

@@ -57,7 +57,13 @@ SPECIAL = frozenset(["select", "cast", "is_nan", "is_inf", "fma"])
 zero, to bool is `!= 0`); `is_nan`, `is_inf` by bit pattern; `fma(a, b, c)` = a·b + c, fused or
 not."""
 
-VECTOR = frozenset(["splat", "lane0", "lane1", "lane2", "lane3", "vec4", "sum4"])
+PAIRS = frozenset(["pairs", "widen_s", "widen_u", "dot2"])
+"""Loop IR for CPUs only, of four lanes of i32. A lane of a *pair* holds two i16, the first one in
+its lower half. `pairs(v, w)`: (v0, v1), (v2, v3), (w0, w1), (w2, w3), each held to what an i16
+holds; `widen_s(v)`, `widen_u(v)`: the eight bytes of v's first two lanes as four pairs, signed or
+not; `dot2(a, b)`: the sum of both products of a pair, modulo 2³²."""
+
+VECTOR = frozenset(["splat", "lane0", "lane1", "lane2", "lane3", "vec4", "sum4"]) | PAIRS
 """Loop IR only. `splat(x)`: four copies; `laneI(v)`: one lane; `vec4(a, b, c, d)`; `sum4(v)`: the
 sum of the four lanes."""
 

@@ -16,7 +16,7 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel import loop
-from webrt.kernel.expr import Call, Const, Expr, Index, Load, Ref, Value, lanes_of
+from webrt.kernel.expr import PAIRS, Call, Const, Expr, Index, Load, Ref, Value, lanes_of
 from webrt.kernel.problem import Problem
 from webrt.kernel.reference import NUMPY, Array, apply
 
@@ -262,6 +262,8 @@ class _Machine:
             return np.stack(np.broadcast_arrays(*values), axis=-1)
         if op.startswith("lane"):
             return np.asarray(values[0][..., int(op[-1])])
+        if op in PAIRS:
+            return _paired(op, values)
         if op == "sum4":
             return np.asarray(values[0].sum(axis=-1, dtype=values[0].dtype))
         if lanes == 4:
@@ -294,6 +296,21 @@ class _Machine:
             case Value(expr):
                 return self.expr(expr, mask).astype(np.int64)
         raise ValueError(f"{atom} has no place in a kernel")
+
+
+def _paired(op: str, values: list[Array]) -> Array:
+    """An operation on lanes of two i16."""
+    if op == "pairs":
+        low, high = np.broadcast_arrays(*values)
+        whole = np.concatenate([low, high], axis=-1)
+        return np.ascontiguousarray(np.clip(whole, -(1 << 15), (1 << 15) - 1), "<i2").view("<i4")
+    if op == "dot2":
+        a, b = (np.ascontiguousarray(v, "<i4").view("<i2").astype(np.int64) for v in values)
+        products = a * b
+        return (products[..., ::2] + products[..., 1::2]).astype(np.int32)
+    halves = np.ascontiguousarray(values[0][..., :2], "<i4")
+    narrow = halves.view(np.int8 if op == "widen_s" else np.uint8)
+    return np.ascontiguousarray(narrow, "<i2").view("<i4")
 
 
 _OPERATIONS = {

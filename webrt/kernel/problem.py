@@ -27,12 +27,14 @@ from webrt.kernel.expr import Expr, free_symbols, substitute
 class Operand:
     """A tensor that is read: `size` elements, contiguous. `dtype` is bool, f32, f16, i32 or u32.
 
-    `constant` tells that it is a weight: bound read-only, and known before a run.
+    `constant` tells that it is a weight: bound read-only, and known before a run. `span` promises
+    that no element is less than its first number nor more than its second, where that is known.
     """
 
     dtype: DType
     size: Dim
     constant: bool = False
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

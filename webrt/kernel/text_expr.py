@@ -30,6 +30,7 @@ from webrt.kernel.expr import (
     COMPARISON,
     LOGICAL,
     OPS,
+    PAIRS,
     UNARY,
     UNARY_FLOAT,
     Call,
@@ -257,6 +258,8 @@ def checked_call(op: str, args: tuple[Expr, ...]) -> Call:
     elif op in ("lane0", "lane1", "lane2", "lane3", "sum4"):
         fits = fits and lanes == 4
         lanes = 1
+    elif op in PAIRS:
+        fits = fits and types[0] is DType.I32 and all(lanes_of(a) == 4 for a in args)
     if not fits:
         found = ", ".join(_typed(a.dtype, lanes_of(a)) for a in args)
         raise ValueError(f"{op} doesn't take {found}")
@@ -265,7 +268,7 @@ def checked_call(op: str, args: tuple[Expr, ...]) -> Call:
     return Call(op, args, DType.BOOL if boolean else kind, lanes)
 
 
-_ARITY = {"select": 3, "fma": 3, "vec4": 4}
+_ARITY = {"select": 3, "fma": 3, "vec4": 4, "pairs": 2, "dot2": 2}
 
 
 # Dims

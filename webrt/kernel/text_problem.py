@@ -8,9 +8,9 @@
       p1 = sum of exp(x0.f32[…] - p0.f32)
       each x1: f32[s0*s1*12] at i0*s1*12 + … = …
 
-`in` is an operand (`constant`: a weight), `out` an output, `each` one that is stored for every
-element of a row. A `contract` has lines `a` and `b`, an `attention` has `query`, `key`, `value` and
-`score`.
+`in` is an operand (`constant`: a weight; `from -255 to 255` behind it: its span), `out` an output,
+`each` one that is stored for every element of a row. A `contract` has lines `a` and `b`, an
+`attention` has `query`, `key`, `value` and `score`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def print_problem(problem: Problem) -> str:
         lines.append(f"  row {', '.join(f'{n} < {d}' for n, d in space.items() if n[0] == 'r')}")
     for j, operand in enumerate(problem.operands):
         constant = "constant " if operand.constant else ""
-        lines.append(f"  in x{j}: {constant}{operand.dtype}[{operand.size}]")
+        span = "" if operand.span is None else " from {} to {}".format(*operand.span)
+        lines.append(f"  in x{j}: {constant}{operand.dtype}[{operand.size}]{span}")
     match problem:
         case Reduce(passes=passes):
             for j, one in enumerate(passes):
@@ -102,7 +103,8 @@ class _Reader:
                 self._read_name(tokens)
                 constant = tokens.accept("constant")
                 dtype, size = _read_tensor(tokens)
-                self.operands.append(Operand(dtype, size, constant))
+                span = _read_span(tokens) if tokens.accept("from") else None
+                self.operands.append(Operand(dtype, size, constant, span))
             case "out" | "each":
                 self._read_name(tokens)
                 dtype, size = _read_tensor(tokens)
@@ -181,6 +183,13 @@ def _read_tensor(tokens: Tokens) -> tuple[DType, Dim]:
     size = read_dim(tokens)
     tokens.expect("]")
     return dtype, size
+
+
+def _read_span(tokens: Tokens) -> tuple[int, int]:
+    """What follows `from`: `-255 to 255`."""
+    low = tokens.integer()
+    tokens.expect("to")
+    return low, tokens.integer()
 
 
 def _read_checked(tokens: Tokens) -> Expr:

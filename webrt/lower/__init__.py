@@ -8,6 +8,7 @@ from webrt.lower import attention, contract, map, reduce
 from webrt.lower.cpu import attention as cpu_attention
 from webrt.lower.cpu import contract as cpu_contract
 from webrt.lower.cpu import map as cpu_map
+from webrt.lower.cpu import narrow as cpu_narrow
 from webrt.lower.cpu import reduce as cpu_reduce
 from webrt.schedule import Schedule
 from webrt.schedule.attention import AttentionSchedule
@@ -15,6 +16,7 @@ from webrt.schedule.contract import ContractSchedule
 from webrt.schedule.cpu.attention import CpuAttentionSchedule
 from webrt.schedule.cpu.contract import CpuContractSchedule
 from webrt.schedule.cpu.map import CpuMapSchedule
+from webrt.schedule.cpu.narrow import in_narrow_panels
 from webrt.schedule.cpu.reduce import CpuReduceSchedule
 from webrt.schedule.map import MapSchedule
 from webrt.schedule.reduce import ReduceSchedule
@@ -36,6 +38,9 @@ def lower(problem: Problem, schedule: Schedule, name: str = "main") -> loop.Kern
         case Reduce(), CpuReduceSchedule():
             return cpu_reduce.lower(problem, schedule, name)
         case Contract(), CpuContractSchedule():
+            found = in_narrow_panels(problem, schedule.columns)
+            if found is not None:
+                return cpu_narrow.lower(problem, schedule, found, name)
             return cpu_contract.lower(problem, schedule, name)
         case Attention(), CpuAttentionSchedule():
             return cpu_attention.lower(problem, schedule, name)

@@ -29,6 +29,7 @@ from webrt.passes.fuse import fuse
 from webrt.passes.halves import store_halves
 from webrt.passes.lower import lower
 from webrt.passes.rewrite import substituted
+from webrt.passes.spans import tell_spans
 from webrt.plan import plan as p
 from webrt.plan.plan import Branch, Flow, Home, HostStep, Item, Need, Plan, Port, Run, Step
 
@@ -207,7 +208,7 @@ class _Builder:
         facts = {v: self.facts[v] for v in graph.inputs if v in self.facts}
         program = lower(graph, facts, frozenset(v for v in graph.inputs if v not in own))
         self.note(program)
-        fused = store_halves(fuse(program), graph.outputs)
+        fused = store_halves(tell_spans(fuse(program)), graph.outputs)
         results = dict(zip(graph.outputs, fused.outputs, strict=True))
         made = {v for n in fused.nodes for v in n.outputs}
         kept_results = {result for value, result in results.items() if value in kept}

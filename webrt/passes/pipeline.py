@@ -22,6 +22,7 @@ from webrt.passes.lower import lower
 from webrt.passes.norm import recognise_norms
 from webrt.passes.onehot import gather_one_hot
 from webrt.passes.projections import merge_projections
+from webrt.passes.spans import tell_spans
 
 GRAPH_PASSES: tuple[Callable[[Graph], Graph], ...] = (
     clean,
@@ -54,7 +55,7 @@ def build(graph: Graph, dump_after: str | None = None) -> Built:
     _dump("lower", dump_after, program)
     fused = fuse(program)
     _dump("fuse", dump_after, fused)
-    return assemble(store_halves(fused, program.outputs), program.outputs)
+    return assemble(store_halves(tell_spans(fused), program.outputs), program.outputs)
 
 
 def _everywhere(graph_pass: Callable[[Graph], Graph], graph: Graph) -> Graph:
@@ -73,7 +74,7 @@ def _everywhere(graph_pass: Callable[[Graph], Graph], graph: Graph) -> Graph:
 
 def finish(program: Program) -> Built:
     """Fuse a program and assemble its plan."""
-    return assemble(store_halves(fuse(program), program.outputs), program.outputs)
+    return assemble(store_halves(tell_spans(fuse(program)), program.outputs), program.outputs)
 
 
 def _dump(name: str, wanted: str | None, ir: Graph | Program) -> None:

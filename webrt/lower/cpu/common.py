@@ -99,6 +99,12 @@ def vectorise(
     return visit(expr)
 
 
+def four_of(points: tuple[Dim, ...]) -> Quad:
+    """Four points, as the type that says so."""
+    a, b, c, d = points
+    return (a, b, c, d)
+
+
 def at_lanes(dim: Dim, name: str, lanes: Quad, extents: Mapping[str, Dim]) -> list[Dim]:
     """`dim` at four values of index `name`."""
     step = stride(dim, name)

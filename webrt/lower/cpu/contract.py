@@ -44,6 +44,7 @@ from webrt.lower.cpu.axis import Axis
 from webrt.lower.cpu.common import (
     UNIT,
     Inside,
+    four_of,
     hoist,
     keep_inside,
     kernel,
@@ -61,13 +62,13 @@ from webrt.schedule.cpu.contract import CpuContractSchedule, reads_plainly
 def lower(problem: Contract, schedule: CpuContractSchedule, name: str) -> loop.Kernel:
     """The kernel of `problem` under `schedule`; raises CompileError for halves."""
     refuse_f16(problem, name)
-    return _Lowering(problem, schedule).kernel(name)
+    return Lowering(problem, schedule).kernel(name)
 
 
 _FOUR = "four"
 
 
-class _Lowering:
+class Lowering:
     """One kernel under construction."""
 
     def __init__(self, problem: Contract, schedule: CpuContractSchedule) -> None:
@@ -392,12 +393,12 @@ class _Lowering:
         """Store every output at one row, and at one column or four."""
         count = len(columns)
         slot = self.n.slot(scope, column)
-        acc = scope.let("acc", Load(self.sums, sums + slot, self.acc, count))
+        acc = self.total(scope, columns, sums + slot)
         space = self.space(scope)
         values: list[Expr] = []
         for output in self.problem.outputs:
             if count == 4:
-                value = vectorise(output.expr, "n", _quad(columns), space, {"acc": acc})
+                value = vectorise(output.expr, "n", four_of(columns), space, {"acc": acc})
             else:
                 value = _with_acc(substitute(output.expr, {"n": columns[0]}), acc)
             values.append(self.inside(scope, value))
@@ -415,6 +416,10 @@ class _Lowering:
             for c, offset in enumerate(offsets):
                 scope.store(first + j, offset, lane(value, c))
 
+    def total(self, scope: Scope, columns: tuple[Dim, ...], place: Dim) -> Expr:
+        """The sum at one row and at one column or four, which stands at a place of scratch."""
+        return scope.let("acc", Load(self.sums, place, self.acc, len(columns)))
+
 
 def _fitting(extent: Dim, block: int, tile: int) -> int:
     """`block`, less where the matrix is smaller."""
@@ -425,11 +430,6 @@ def _fitting(extent: Dim, block: int, tile: int) -> int:
 
 def _four(start: Dim) -> Quad:
     return (start, start + 1, start + 2, start + 3)
-
-
-def _quad(columns: tuple[Dim, ...]) -> Quad:
-    a, b, c, d = columns
-    return (a, b, c, d)
 
 
 def _name(dim: Dim) -> str:

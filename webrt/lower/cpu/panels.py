@@ -6,10 +6,32 @@ from dataclasses import dataclass, replace
 
 from webrt import dims
 from webrt.dims import Dim, symbol
-from webrt.kernel.expr import Const, Expr, Load, as_index, call, free_symbols, rewrite, substitute
+from webrt.dtypes import DType
+from webrt.kernel.expr import (
+    Const,
+    Expr,
+    Load,
+    as_index,
+    call,
+    cast,
+    free_symbols,
+    i32,
+    rewrite,
+    select,
+    simplify,
+    substitute,
+)
 from webrt.kernel.problem import Contract, Map, Operand, Output, Problem
 from webrt.schedule import Schedule
 from webrt.schedule.cpu.contract import CpuContractSchedule, panel_load
+from webrt.schedule.cpu.narrow import (
+    Narrow,
+    batches,
+    in_narrow_panels,
+    narrow,
+    panelled,
+    shape,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +49,8 @@ def repack(problem: Problem, schedule: Schedule) -> tuple[Problem, tuple[Panel, 
     """The problem as `lower` takes it under `schedule`: constants in panels where that asks so."""
     if not isinstance(problem, Contract) or not isinstance(schedule, CpuContractSchedule):
         return problem, ()
+    if schedule.panels and (found := narrow(problem)) is not None:
+        return _repack_narrow(problem, found, schedule.columns)
     load = panel_load(problem) if schedule.panels else None
     if load is None or in_panels(problem, schedule.columns):
         return problem, ()
@@ -38,6 +62,61 @@ def repack(problem: Problem, schedule: Schedule) -> tuple[Problem, tuple[Panel, 
     operands = list(problem.operands)
     operands[load.memory] = Operand(old.dtype, packer.outputs[0].size, True)
     return replace(problem, operands=tuple(operands), b=b), (Panel(load.memory, packer),)
+
+
+def _repack_narrow(
+    problem: Contract, found: Narrow, columns: int
+) -> tuple[Problem, tuple[Panel, ...]]:
+    """The problem over panels of fields."""
+    if in_narrow_panels(problem, columns) is not None:
+        return problem, ()
+    packer = _narrow_packer(problem, found, columns)
+    read: Expr = panelled(problem, found, columns)
+    if found.signed and not found.integer:  # panels of floats hold what isn't negative
+        read = call("sub", cast(read, DType.I32), i32(1 << found.bits - 1))
+    b = rewrite(problem.b, lambda e: read if e == found.field else None)
+    number = int(found.load.memory)
+    operands = list(problem.operands)
+    operands[number] = Operand(DType.I32, packer.outputs[0].size, True)
+    return replace(problem, operands=tuple(operands), b=b), (Panel(number, packer),)
+
+
+def _narrow_packer(problem: Contract, found: Narrow, columns: int) -> Map:
+    """The Map that lays fields out in panels; those behind the last column and k are 0."""
+    panels, rows, words = shape(problem, found, columns)
+    within = batches(problem, found)
+    axes = (*(problem.batch[j] for j in within), panels, rows, words)
+    at = [symbol(f"i{j}") for j in range(len(axes))]
+    places = {f"b{j}": at[position] for position, j in enumerate(within)}
+    space = {f"i{j}": extent for j, extent in enumerate(axes)}
+    number = int(found.load.memory)
+    own = rewrite(found.field, lambda e: replace(e, memory=0) if isinstance(e, Load) else None)
+    if found.signed and not found.integer:
+        own = call("add", own, i32(1 << found.bits - 1))
+    wide = columns // words
+    word: Expr | None = None
+    for place in range(wide * found.fields):
+        column, ahead = divmod(place, found.fields)
+        k = at[-2] * found.fields + ahead
+        n = at[-3] * columns + at[-1] * wide + column
+        value = simplify(substitute(own, {**places, "k": k, "n": n}), space)
+        value = cast(value, DType.I32)
+        if found.signed and found.integer:
+            value = call("bit_and", value, i32((1 << found.width) - 1))
+        if problem.k % found.fields:
+            value = select(call("lt", as_index(k), as_index(problem.k)), value, i32(0))
+        if problem.n % columns:
+            value = select(call("lt", as_index(n), as_index(problem.n)), value, i32(0))
+        if place:
+            value = call("shift_left", value, i32(place * found.width))
+        word = value if word is None else call("bit_or", word, value)
+    assert word is not None
+    offset: Dim = 0
+    for index, extent in zip(at, axes, strict=True):
+        offset = offset * extent + index
+    old = problem.operands[number]
+    operand = Operand(old.dtype, old.size, True)
+    return Map(axes, (operand,), (Output(DType.I32, dims.product(axes), offset, word),))
 
 
 def panel_offset(problem: Contract, load: Load, columns: int) -> Dim:

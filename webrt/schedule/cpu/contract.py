@@ -12,6 +12,7 @@ from webrt.kernel.axes import stride
 from webrt.kernel.expr import Call, Expr, Load, Value, free_symbols, loads
 from webrt.kernel.problem import Contract, extents
 from webrt.schedule.base import CpuLimits
+from webrt.schedule.cpu.narrow import FEW, narrow
 from webrt.schedule.explore import Explored, Order, Rules
 
 
@@ -157,6 +158,9 @@ def explain(problem: Contract, limits: CpuLimits) -> Explored[CpuContractSchedul
 
 def _packings(problem: Contract) -> list[tuple[bool, bool, bool]]:
     """Panels, packing of a, packing of b: the ways that are legal, best first."""
+    if (found := narrow(problem)) is not None:
+        ways = [False] if found.integer else [True, False]
+        return [(True, True, pack_b) for pack_b in ways]
     panels = panel_load(problem) is not None
     plain = panels and reads_plainly(problem.b, "k")
     in_place = _reads_rows(problem.b) and isinstance(problem.m, int) and problem.m in _THIN
@@ -252,6 +256,8 @@ def _schedule(
 ) -> CpuContractSchedule:  # fmt: skip
     rows, columns = tile
     _, pack_a, pack_b = packing
+    if narrow(problem) is not None:
+        return _narrow_schedule(problem, tile, unroll, depth, packing)
     row_block, column_block = _ROWS, _COLUMNS
     if pack_a or pack_b:
         # A packed panel fills half of the first cache, what is packed is used often enough to pay.
@@ -263,6 +269,19 @@ def _schedule(
         rows, columns, unroll, _multiple(row_block, rows), _multiple(column_block, columns),
         depth, *packing,
     )  # fmt: skip
+
+
+def _narrow_schedule(
+    problem: Contract, tile: tuple[int, int], unroll: int, depth: int,
+    packing: tuple[bool, bool, bool],
+) -> CpuContractSchedule:  # fmt: skip
+    """Rows of a are packed by every unit: it has as many columns as that takes to be little."""
+    rows, columns = tile
+    row_block, column_block = (64 if packing[2] else 32), 128
+    if isinstance(problem.m, int) and problem.m < FEW and isinstance(problem.n, int):
+        depth, column_block = depth or 4096, max(64, min(128, problem.n // _UNITS))
+    blocks = _multiple(row_block, rows), _multiple(column_block, columns)
+    return CpuContractSchedule(rows, columns, unroll, *blocks, depth or 512, *packing)
 
 
 def _multiple(block: int, tile: int) -> int:
