@@ -39,6 +39,7 @@ class Mutation:
 
 GPU = ("test_lower_map", "test_lower_reduce", "test_lower_contract", "test_lower_attention")
 CPU = ("test_lower_cpu_map", "test_lower_cpu_reduce", "test_lower_cpu_contract")
+NARROW = ("test_lower_cpu_narrow",)
 WGSL = ("test_codegen_wgsl", *GPU)
 WASM = ("test_codegen_wasm", "test_codegen_wasm_fuzz", *CPU)
 
@@ -99,6 +100,13 @@ MUTATIONS = (
     Mutation("CPU contract: the last row repeated", "lower/cpu/contract.py",
              "rows = self.a_rows(body, m.first + slot, 1, k0)",
              "rows = self.a_rows(body, m.first, 1, k0)", CPU[2:]),
+    Mutation("CPU narrow: an earlier block's sums of a forgotten", "lower/cpu/narrow.py",
+             "select(first, i32(0), before)", "i32(0)", NARROW),
+    Mutation("CPU narrow: the last words of k dropped", "lower/cpu/narrow.py",
+             "pairs = dims.ceil_div(k1 - k0, 2)", "pairs = dims.floor_div(k1 - k0, 2)", NARROW),
+    Mutation("CPU narrow: bytes widened without their sign", "lower/cpu/narrow.py",
+             'widen = "widen_s" if self.weights.signed', 'widen = "widen_u" if self.weights.signed',
+             NARROW),
     Mutation("CPU contract: panel of a shifted", "lower/cpu/contract.py",
              "place = row * self.depth - k0", "place = row * self.depth", CPU[2:]),
     Mutation("WGSL: select's values exchanged", "codegen/wgsl.py",

@@ -57,7 +57,9 @@ def open_page(browser: Browser, site: Site, contestant: str, name: str, threads:
     return page
 
 
-def take_turns(pages: dict[str, Page], length: int, rounds: int) -> dict[str, list[float]]:
+def take_turns(
+    pages: dict[str, Page], length: int, rounds: int, within: float = 1e-2
+) -> dict[str, list[float]]:
     """Milliseconds of `rounds` runs of each, one after the other; the first round warms up."""
     times: dict[str, list[float]] = {key: [] for key in pages}
     answers: dict[str, Any] = {key: call(page, "run", 1, length) for key, page in pages.items()}
@@ -72,7 +74,7 @@ def take_turns(pages: dict[str, Page], length: int, rounds: int) -> dict[str, li
         assert answer["dims"] == reference["dims"], key
         pairs = zip(answer["values"], reference["values"], strict=True)
         difference = max(abs(a - b) for a, b in pairs)
-        assert difference < 1e-2, f"{key} differs by {difference}"
+        assert difference < within, f"{key} differs by {difference}"
     return times
 
 

@@ -37,7 +37,7 @@ from webrt.kernel.expr import (
 )
 from webrt.kernel.problem import Contract
 from webrt.lower.common import Quad, wide
-from webrt.lower.cpu.common import four_of, keep_inside, vectorise
+from webrt.lower.cpu.common import four_of, keep_inside, refuse_f16, vectorise
 from webrt.lower.cpu.contract import Lowering
 from webrt.lower.cpu.tile import zero
 from webrt.lower.scope import Scope
@@ -52,6 +52,7 @@ def lower(
     problem: Contract, schedule: CpuContractSchedule, found: Narrow, name: str
 ) -> loop.Kernel:
     """The kernel of `problem`, whose weights lie in panels as `schedule` says."""
+    refuse_f16(problem, name)
     make = Integers if found.integer else Floats
     return make(problem, schedule, found).kernel(name)
 
