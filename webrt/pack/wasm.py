@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from webrt import dims
 from webrt.codegen import wasm
@@ -45,13 +46,19 @@ def plan_wasm(problems: Sequence[Problem], schedules: Sequence[Schedule] | None 
         code.append(kernel)
     packers: list[Packer] = []
     for index, packing in enumerate(maps):
-        kernel = lower(packing, default(packing, CpuLimits()), f"packer_{index}")
+        kernel = _packer(packing, f"packer_{index}")
         units = dims.evaluate(kernel.grid[0], {})
         scratch = wasm.scratch_bytes(kernel)
         reads, size = _bytes(packing.operands[0]), _bytes(packing.outputs[0])
         packers.append(Packer(kernel.name, units, scratch, reads, size))
         code.append(kernel)
     return WasmPlan(tuple(kernels), tuple(packers), tuple(code))
+
+
+@lru_cache(256)
+def _packer(packing: Map, name: str) -> Kernel:
+    """Many candidates of a problem lay its constants out alike."""
+    return lower(packing, default(packing, CpuLimits()), name)
 
 
 def _bytes(memory: Operand | Output) -> int:

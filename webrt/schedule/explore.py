@@ -39,7 +39,9 @@ class Explored(Generic[S]):
 
     def __init__(self, first: S, raw: Iterable[S], rules: Rules[S], order: Order[S]) -> None:
         self.first = first
-        self._sort = functools.cache(lambda: _sorted(first, raw, rules, order))
+        self._must = rules.must
+        self._raw = functools.cache(lambda: dict.fromkeys(raw))
+        self._sort = functools.cache(lambda: _sorted(first, self._raw(), rules, order))
 
     @property
     def kept(self) -> tuple[S, ...]:
@@ -55,7 +57,9 @@ class Explored(Generic[S]):
 
     def allows(self, schedule: S) -> bool:
         """Whether it may be served: the space is what is tried, not all that is legal."""
-        return schedule in self.kept or any(schedule == other for other, _ in self.left)
+        if schedule == self.first:
+            return True
+        return schedule in self._raw() and _broken(self._must, schedule) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def _sorted(
     legal: list[tuple[float, S]] = []
     left: list[tuple[S, str]] = []
     refused: list[tuple[S, str]] = []
-    for schedule in dict.fromkeys(raw):
+    for schedule in raw:
         if schedule == first:
             continue
         if broken := _broken(rules.must, schedule):

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import cache
+from operator import sub
 from typing import assert_never
 
 from webrt import dims
@@ -63,22 +64,29 @@ class Order:
     """The expected times of a space's candidates."""
 
     def __init__(self, space: Sequence[Schedule]) -> None:
-        self._weight = dict.fromkeys(space, PRIOR)
-        self._sum = {s: PRIOR * STEP * position for position, s in enumerate(space)}
+        self._place = {schedule: place for place, schedule in enumerate(space)}
+        self._knobs = [_knobs(schedule) for schedule in space]
+        self._weight = [PRIOR] * len(space)
+        self._sum = [PRIOR * STEP * place for place in range(len(space))]
 
     def learn(self, schedule: Schedule, ratio: float, weight: float = 1.0) -> None:
-        """A like problem took `ratio` times as long with `schedule` as with its default."""
+        """A like problem took `ratio` times as long with `schedule` as with its default.
+
+        It says as much of the same schedule, less of others the more their knobs differ, nothing of
+        those that have little in common with it.
+        """
         value = math.log(ratio) if ratio > 0 else FAILED
-        known = _features(schedule)
-        for other in self._weight:
-            near = weight * _likeness(known, _features(other))
-            if near > 0.0:
-                self._weight[other] += near
-                self._sum[other] += near * value
+        family, here = _knobs(schedule)
+        for place, (other, knobs) in enumerate(self._knobs):
+            if other is family and (apart := sum(map(abs, map(sub, here, knobs)))) < 3.0:
+                near = weight * math.exp(-apart)
+                self._weight[place] += near
+                self._sum[place] += near * value
 
     def expected(self, schedule: Schedule) -> float:
         """The logarithm of the expected time beside the default's."""
-        return self._sum[schedule] / self._weight[schedule]
+        place = self._place[schedule]
+        return self._sum[place] / self._weight[place]
 
     def best(self, waiting: Iterable[Schedule]) -> Schedule:
         """The candidate to try next."""
@@ -93,25 +101,17 @@ class Order:
         """
         following = self.best(waiting)
         saved = 1 - math.exp(self.expected(following)) / ratio
-        doubt = PRIOR / self._weight[following]
+        doubt = PRIOR / self._weight[self._place[following]]
         return max(0.0, saved) + UNKNOWN * doubt / (1 + idle)
 
 
 @cache
-def _features(schedule: Schedule) -> tuple[type, tuple[float, ...]]:
+def _knobs(schedule: Schedule) -> tuple[type, tuple[float, ...]]:
     """The knobs as numbers of which a difference of 1 is a doubling, or another choice."""
     values = [getattr(schedule, f.name) for f in fields(schedule)]
     return type(schedule), tuple(
         float(v) if isinstance(v, bool) else math.log2(v) if v > 0 else -1.0 for v in values
     )
-
-
-def _likeness(one: tuple[type, tuple[float, ...]], other: tuple[type, tuple[float, ...]]) -> float:
-    """1 for the same schedule, less the more its knobs differ; 0 for what has little in common."""
-    if one[0] is not other[0]:
-        return 0.0
-    apart = sum(abs(a - b) for a, b in zip(one[1], other[1], strict=True))
-    return math.exp(-apart) if apart < 3.0 else 0.0
 
 
 def weight_of(record: Record, key: Key, shape: Sequence[int]) -> float:

@@ -80,9 +80,11 @@ class Work:
     default_ms: float = 0.0
     best_ms: float = 0.0
     best: Schedule | None = None
+    serving_ms: float = 0.0  # of what was swapped in last
     tried: list[Trial] = field(default_factory=list)
     idle: int = 0  # trials since the last gain
     printed: set[Hashable] = field(default_factory=set)
+    code: Candidate | None = None  # the default's
 
     @property
     def promise(self) -> float:
@@ -159,6 +161,7 @@ class Tuner:
         if record is not None and (best := record.best) is not None:
             assert best.ms is not None
             work.default_ms, work.best_ms, work.best = record.default_ms, best.ms, best.schedule
+            work.serving_ms = best.ms
             work.tried = list(record.trials)
         return work
 
@@ -207,14 +210,14 @@ class Tuner:
         """The default's time, by which problems are ranked; known from a record or measured now."""
         if work.default_ms:
             return
-        default = self.make(work, work.default)
+        default = work.code = self.make(work, work.default)
         await self._check_default(work)
         trials = Trials(self._device, work.problem, {}, clock=self._stopwatch)
         try:
             with self._turn:
                 await trials.set_reference(default)
                 ms = await trials.attempt(default, None)
-            work.default_ms = work.best_ms = ms
+            work.default_ms = work.best_ms = work.serving_ms = ms
             work.printed.add(printed(default))
         finally:
             trials.close()
@@ -245,7 +248,9 @@ class Tuner:
         trials = Trials(self._device, work.problem, {}, clock=self._stopwatch)
         promise = work.promise
         try:
-            await trials.set_reference(self.make(work, work.default))
+            if work.code is None:  # its time is known from a record
+                work.code = self.make(work, work.default)
+            await trials.set_reference(work.code)
             while work.waiting and not self._over(start, seconds) and work.promise > promise / 4:
                 schedule = work.order.best(work.waiting)
                 work.waiting.remove(schedule)
@@ -269,12 +274,13 @@ class Tuner:
             self._note(work, Trial(schedule, None, str(error)))
             return
         self._note(work, Trial(schedule, ms))
-        if ms < work.best_ms * (1 - LEAST_GAIN):
-            work.best_ms, work.best, work.idle = ms, schedule, 0
+        if ms < work.best_ms:
+            work.best_ms, work.best = ms, schedule
+        work.idle += 1
+        if ms < work.serving_ms * (1 - LEAST_GAIN):
+            work.serving_ms, work.idle = ms, 0
             if found is not None:
                 await found(work.index, candidate)
-        else:
-            work.idle += 1
 
     def _note(self, work: Work, trial: Trial) -> None:
         """Record a trial, and let it order what is still to be tried, of other problems too."""
