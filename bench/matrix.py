@@ -5,8 +5,9 @@ has (GPU adapters and wasm engines apart, since their schedules differ):
 
 - the matrix: how much longer the kernels of all models take with the default schedules, and with
   those that are the best on each other device, than with the device's own best;
-- how many trials it takes to come within 5 % of the best of each space: in an order that is drawn
-  by lot, in the space's own order, and in the order that records of another device give.
+- how many trials beyond the defaults' it takes to bring each model to within 5 % of its best: drawn
+  by lot, in the space's own order (as the tuner goes on with it, from problem to problem), and with
+  the records of the other devices.
 
 Schedules that a device wasn't timed with yet are timed first (`--measure`).
 """
@@ -15,9 +16,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,8 +33,9 @@ from sweep import CLOCKS, Table, Work, best_of, open_device, problems, save_json
 
 from webrt.kernel.problem import Problem
 from webrt.schedule import Schedule, explain, space
-from webrt.tune.order import Order, order, shape_of
+from webrt.tune.order import LEAST_WEIGHT, Order, order, shape_of, weight_of
 from webrt.tune.records import Key, Record, Trial
+from webrt.tune.tuner import LEAST_GAIN
 
 GROUPS = (("lavapipe", "swiftshader", "gpu"), ("wasm", "wasm-plain", "chromium"))
 CLOSE = 1.05
@@ -115,48 +119,100 @@ def record_of(name: str, work: Work) -> Record:
     return Record(Key(name, "", work.key, ()), default, trials, shape_of(work.problem))
 
 
-def trials_needed(times: dict[Schedule, float], first: Schedule, made: Order | None) -> int:
-    """Trials up to the first within 5 % of the best; the default is always the first."""
-    best, default = min(times.values()), times[first]
-    waiting = [s for s in times if s != first]
-    count = 1
-    latest = default
-    while latest > CLOSE * best:
-        latest_schedule = waiting[0] if made is None else made.best(waiting)
-        waiting.remove(latest_schedule)
-        latest = times[latest_schedule]
+@dataclass
+class Play:
+    """A problem in a tuning that is played from recorded times."""
+
+    work: Work
+    key: Key
+    count: int
+    times: dict[Schedule, float]
+    waiting: list[Schedule]
+    order: Order
+    best: float
+    idle: int = 0
+
+    @property
+    def default(self) -> float:
+        return next(iter(self.times.values()))
+
+    @property
+    def promise(self) -> float:
+        """As the tuner has it."""
+        if not self.waiting:
+            return 0.0
+        ratio = self.best / self.default
+        return self.best * self.count * self.order.promise(self.waiting, ratio, self.idle)
+
+
+def play(name: str, model: str, works: Sequence[Work], told: Sequence[Record]) -> list[Play]:
+    """The model's problems as tuning begins, defaults measured."""
+    plays = []
+    for work in works:
+        rows, kept = table_of(name).times[work.key], kept_of(name, work.problem)
+        times = {s: ms for s in kept if (ms := rows[s].ms) is not None}
+        key, shape = Key(name, "", work.key, ()), shape_of(work.problem)
+        default = rows[kept[0]].ms
+        assert default is not None
+        made = order(kept, key, shape, told)
+        waiting = [s for s in times if s != kept[0]]
+        count = work.counts[f"{model}.pack"]
+        plays.append(Play(work, key, count, times, waiting, made, default))
+    for one in plays:
+        teach(plays, one, kept_of(name, one.work.problem)[0])
+    return plays
+
+
+def teach(plays: Sequence[Play], one: Play, schedule: Schedule) -> None:
+    """What a trial says of this problem and of the others."""
+    shape = shape_of(one.work.problem)
+    record = Record(one.key, one.default, (Trial(schedule, one.times[schedule]),), shape)
+    for other in plays:
+        weight = weight_of(record, other.key, shape_of(other.work.problem))
+        if weight >= LEAST_WEIGHT:
+            other.order.learn(schedule, one.times[schedule] / one.default, weight)
+
+
+def trials_needed(plays: list[Play], draw: random.Random | None = None) -> int:
+    """Trials beyond the defaults' until the model is close to its best, as the tuner goes."""
+    goal = CLOSE * sum(p.count * min(p.times.values()) for p in plays)
+    count = 0
+    while sum(p.count * p.best for p in plays) > goal:
+        if draw is None:
+            one = max(plays, key=lambda p: p.promise)
+            schedule = one.order.best(one.waiting)
+        else:
+            one = max(plays, key=lambda p: p.best * p.count / (1 + p.idle) if p.waiting else 0.0)
+            schedule = draw.choice(one.waiting)
+        one.waiting.remove(schedule)
+        ms = one.times[schedule]
+        one.idle = 0 if ms < one.best * (1 - LEAST_GAIN) else one.idle + 1
+        one.best = min(one.best, ms)
+        teach(plays, one, schedule)
         count += 1
-        if made is not None:
-            made.learn(latest_schedule, latest / default)
     return count
 
 
-def by_lot(times: dict[Schedule, float], first: Schedule) -> float:
-    """Trials needed on average where the order after the default is drawn by lot."""
-    best = min(times.values())
-    if times[first] <= CLOSE * best:
-        return 1.0
-    good = sum(ms <= CLOSE * best for ms in times.values())
-    return 1 + len(times) / (good + 1)
+DRAWS = 10
 
 
 def ordering(name: str, others: Sequence[str], works: Sequence[Work]) -> dict[str, Any]:
-    """The trials that all problems of a device need, in each order."""
-    table = table_of(name)
+    """The trials that the models whose spaces the device was timed with need, in each order."""
     told = [record_of(o, w) for o in others for w in known(o, works).values()]
-    total = dict.fromkeys(("lot", "space", "learning", "records", "other_problems"), 0.0)
     mine = known(name, works)
-    for key, work in mine.items():
-        kept = kept_of(name, work.problem)
-        times = {s: ms for s in kept if (ms := table.times[key][s].ms) is not None}
-        strange = [r for r in told if r.key.problem != key]
-        own, shape = Key(name, "", key, ()), shape_of(work.problem)
-        total["lot"] += by_lot(times, kept[0])
-        total["space"] += trials_needed(times, kept[0], None)
-        total["learning"] += trials_needed(times, kept[0], Order(kept))
-        total["records"] += trials_needed(times, kept[0], order(kept, own, shape, told))
-        total["other_problems"] += trials_needed(times, kept[0], order(kept, own, shape, strange))
-    return {"problems": len(mine), "from": list(others), "trials": total}
+    models: dict[str, Any] = {}
+    for model in MODELS:
+        here = [w for w in works if w.counts.get(f"{model}.pack")]
+        if not here or any(w.key not in mine for w in here):
+            continue
+        draws = [trials_needed(play(name, model, here, []), random.Random(j)) for j in range(DRAWS)]
+        models[model] = {
+            "problems": len(here),
+            "lot": sum(draws) / DRAWS,
+            "space": trials_needed(play(name, model, here, [])),
+            "records": trials_needed(play(name, model, here, told)),
+        }
+    return {"from": list(others), "models": models}
 
 
 def report(works: Sequence[Work]) -> None:
@@ -178,12 +234,12 @@ def report(works: Sequence[Work]) -> None:
             if others:
                 result["ordering"][name] = ordering(name, others, works)
     rows = [
-        [name, str(part["problems"]), *(f"{value:.0f}" for value in part["trials"].values())]
-        for name, part in result["ordering"].items()
+        [name, model, *(f"{part[how]:.0f}" for how in ("problems", "lot", "space", "records"))]
+        for name, found in result["ordering"].items()
+        for model, part in found["models"].items()
     ]
-    print(f"trials until within {CLOSE - 1:.0%} of the best of the space, over all problems")
-    header = ["device", "problems", "by lot", "space's order", "and what it learns",
-              "other devices' records", "of other problems only"]  # fmt: skip
+    print(f"trials beyond the defaults' until a model is within {CLOSE - 1:.0%} of its best")
+    header = ["device", "model", "problems", "by lot", "space's order", "other devices' records"]
     print(show_table(header, rows))
     print(f"written to {save_json('matrix', {'length': LENGTH, **result})}")
 

@@ -106,6 +106,12 @@ def test_what_is_far_from_the_best_guess_is_left_out() -> None:
     assert dict(found.left)[5] == "guessed at more than 2 times the best guess"
 
 
+def test_kinds_take_turns() -> None:
+    order = Order(float, lambda s: s // 10, turns=True)
+    found = Explored(10, (10, 11, 12, 20, 21, 30, 13), Rules(()), order)
+    assert found.kept == (10, 11, 20, 30, 12, 21, 13)
+
+
 def test_classes_of_adapters() -> None:
     assert gpu_class("a new one") is UNKNOWN_GPU
     assert cpu_class("AMD64") is cpu_class("x86_64")

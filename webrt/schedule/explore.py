@@ -69,7 +69,8 @@ class Order(Generic[S]):
     `cost` is about what a schedule takes, in any unit. At most `alike` schedules of one `kind` are
     kept; none of more than `slack` times the least cost. What is kept is tried in the order of
     `then`, where there is one: what was measured of a device orders a space, and drops nothing, as
-    a device may have been busy while it was probed.
+    a device may have been busy while it was probed. With `turns` kinds take turns, the best of each
+    first: where engines differ in which kind is good, a trial of each tells soonest.
     """
 
     cost: Callable[[S], float]
@@ -77,6 +78,7 @@ class Order(Generic[S]):
     alike: int = MOST
     slack: float = math.inf
     then: Callable[[S], float] | None = None
+    turns: bool = False
 
 
 def _sorted(
@@ -110,7 +112,19 @@ def _sorted(
             kept.append(schedule)
     if order.then is not None:
         kept[1:] = sorted(kept[1:], key=order.then)
+    if order.turns:
+        kept[1:] = _in_turns(kept[1:], order.kind)
     return tuple(kept), tuple(left), tuple(refused)
+
+
+def _in_turns(schedules: Sequence[S], kind: Callable[[S], object]) -> list[S]:
+    """The first of each kind, then the second of each, and so on."""
+    seen: Counter[object] = Counter()
+    turns = []
+    for schedule in schedules:
+        seen[kind(schedule)] += 1
+        turns.append((seen[kind(schedule)], schedule))
+    return [schedule for _, schedule in sorted(turns, key=lambda turn: turn[0])]
 
 
 def _broken(rules: Sequence[Rule[S]], schedule: S) -> str | None:

@@ -22,7 +22,7 @@ from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
 from webrt.schedule import Schedule
 from webrt.tune.records import Key, Record
 
-PRIOR, STEP = 0.25, 0.01
+PRIOR, STEP = 0.25, 0.003
 """What the space's own order weighs beside one trial, and how much each place in it is worse."""
 
 ELSEWHERE = 0.5

@@ -94,7 +94,7 @@ def explain(problem: Attention, limits: CpuLimits) -> Explored[CpuAttentionSched
         _KEYS[0], _width(problem.e), int(row_by_row),
     )  # fmt: skip
     order: Order[CpuAttentionSchedule] = Order(
-        lambda s: cost(s, row_by_row), lambda s: (s.rows, s.columns, s.unroll), 12
+        lambda s: cost(s, row_by_row), lambda s: (s.rows, s.columns, s.unroll), 12, turns=True
     )
     return Explored(first, raw, _rules(problem, limits), order)
 

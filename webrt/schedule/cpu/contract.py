@@ -152,7 +152,7 @@ def explain(problem: Contract, limits: CpuLimits) -> Explored[CpuContractSchedul
         first,
         _raw(problem, limits),
         _rules(problem, limits),
-        Order(lambda s: cost(s, limits, first), lambda s: (s.rows, s.columns), 9),
+        Order(lambda s: cost(s, limits, first), lambda s: (s.rows, s.columns), 9, turns=True),
     )
 
 
