@@ -101,6 +101,14 @@ def test_a_second_time_costs_no_trial(device: Device) -> None:
     assert second.after_ms == pytest.approx(first.after_ms)
 
 
+def test_time_that_is_up_with_the_first_default_is_reported(device: Device) -> None:
+    seconds = iter(range(100))
+    tuner = Tuner(device, plan(matmul(8), matmul(16)), BINDINGS, Records(), lambda: next(seconds))
+    report = run_sync(tuner.run(2))
+    assert (report.trials, len(report.problems)) == (1, 1)
+    assert report.seconds >= 2
+
+
 def test_it_stops_when_time_is_up_and_goes_on_later(device: Device) -> None:
     records = Records()
     tuner = Tuner(device, plan(matmul(8)), BINDINGS, records, ticking())

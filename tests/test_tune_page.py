@@ -122,8 +122,8 @@ def test_what_is_known_is_not_tried_again(device: Device, manifest: bytes) -> No
 
 def test_planted_code_is_tried_in_place_of_a_schedules_own(device: Device, manifest: bytes) -> None:
     code = {"module": "AGFzbQ==", "units": 1, "scratch": 0, "packers": [], "panels": []}
-    planted = [{"problem": p, "position": 1, "code": code} for p in range(4)]
-    page, _ = tuned(device, manifest, 2, Records(), planted)
+    planted = [{"problem": p, "position": j, "code": code} for p in range(4) for j in range(1, 64)]
+    page, _ = tuned(device, manifest, 3, Records(), planted)
     failed = [t["failed"] for m in page.said if m["type"] == "tried"
               for t in m["record"]["trials"] if "failed" in t]  # fmt: skip
     assert failed

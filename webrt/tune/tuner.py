@@ -179,10 +179,9 @@ class Tuner:
         """
         self._cancelled = False
         start = self._clock()
-        report = self.report(0.0)
         for work in self._work:
             if self._over(start, seconds):
-                return report
+                return self.report(self._clock() - start)
             await self._measure_default(work)
         while not self._over(start, seconds):
             open_work = [w for w in self._work if w.waiting]
@@ -190,9 +189,8 @@ class Tuner:
                 break
             most = max(open_work, key=lambda w: w.promise)
             await self._burst(most, start, seconds, found)
-            report = self.report(self._clock() - start)
             if progress is not None:
-                progress(report)
+                progress(self.report(self._clock() - start))
         return self.report(self._clock() - start)
 
     def make(self, work: Work, schedule: Schedule) -> Candidate:
