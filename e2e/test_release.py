@@ -25,7 +25,7 @@ from test_wasm import outer  # noqa: F401
 from webrt.pack.write import write_pack
 
 FULL = os.environ.get("WEBRT_FULL") == "1"
-SESSIONS, RUNS = (100, 10_000) if FULL else (8, 40)
+SESSIONS, RUNS = (34, 3400) if FULL else (8, 40)  # three times
 
 COUNTED = """
   const live = {buffers: new Map(), workers: new Set(), devices: new Set()};
