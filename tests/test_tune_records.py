@@ -17,6 +17,7 @@ from webrt.kernel.problem import Contract, Operand, Output
 from webrt.runtime.device import DeviceInfo, Limits
 from webrt.schedule.contract import ContractSchedule
 from webrt.tune.records import Key, Record, Records, Trial, device_key, make_key, problem_key
+from webrt.version import __version__
 
 LIMITS = Limits(1 << 28, 1 << 27, 8, 16384, 256, (256, 256, 64), 65535, 256)
 FAST, SLOW = ContractSchedule(8, 8, 4, 8), ContractSchedule(4, 4, 4, 8)
@@ -87,6 +88,7 @@ def test_clearing_one_device_keeps_the_others() -> None:
 
 
 GOOD: dict[str, Any] = json.loads(Records([record("d", Trial(SLOW, 2.0))]).to_json())
+GOOD["records"][0]["codegen"] = __version__
 
 
 def changed(**members: object) -> dict[str, object]:
@@ -111,6 +113,18 @@ def test_anything_else_is_refused(data: object, tmp_path: Path) -> None:
     path = tmp_path / "records.json"
     path.write_text(json.dumps(data))
     with pytest.raises(RecordsError, match=r"records\.json: not webrt's records"):
+        Records.read(path)
+
+
+def test_schedules_of_another_version_are_left_out(tmp_path: Path) -> None:
+    trials = GOOD["records"][0]["trials"]
+    strange = {"schedule": trials[0]["schedule"] | {"knob": 1}, "ms": 1}
+    path = tmp_path / "records.json"
+    path.write_text(json.dumps(changed(codegen="0.0", trials=[strange, *trials])))
+    (found,) = Records.read(path)
+    assert [t.schedule for t in found.trials] == [SLOW]
+    path.write_text(json.dumps(changed(trials=[strange, *trials])))
+    with pytest.raises(RecordsError, match="a ContractSchedule has"):
         Records.read(path)
 
 

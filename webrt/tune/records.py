@@ -221,7 +221,7 @@ def record_from_json(data: dict[str, object]) -> Record:
     if not isinstance(dims, dict) or not isinstance(trials, list) or len(trials) > MAX_TRIALS:
         raise ValueError("a record's dims or trials are malformed")
     pairs = [(_text(name), _count(value)) for name, value in dims.items()]
-    made = tuple(_trial_from_json(t) for t in trials)
+    made = tuple(_trials_from_json(trials, names[1]))
     key = Key(names[0], names[1], names[2], tuple(sorted(pairs)))
     shape = data.get("shape", [])
     if not isinstance(shape, list) or len(shape) > 8:
@@ -229,8 +229,19 @@ def record_from_json(data: dict[str, object]) -> Record:
     return Record(key, _time(data["default"]), made, tuple(_count(extent) for extent in shape))
 
 
-def _trial_from_json(data: dict[str, object]) -> Trial:
-    schedule = from_json(data["schedule"])
+def _trials_from_json(listed: list[dict[str, object]], codegen: str) -> Iterator[Trial]:
+    """Another version's schedules may have knobs that this one hasn't: those are left out."""
+    for data in listed:
+        try:
+            schedule = from_json(data["schedule"])
+        except ValueError:
+            if codegen == __version__:
+                raise
+            continue
+        yield _trial_from_json(data, schedule)
+
+
+def _trial_from_json(data: dict[str, object], schedule: Schedule) -> Trial:
     if "failed" in data:
         return Trial(schedule, None, _text(data["failed"]))
     code = code_from_json(data["code"]) if "code" in data else None
