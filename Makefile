@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo site test lint types unit e2e e2e-full bench clean
+.PHONY: help setup system demo site npm test lint types unit e2e e2e-full bench clean
 
 help:
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,10 @@ demo: setup  ## get a real model, pack it, run it on this repository's files
 
 site: setup  ## the demo gallery: downloads its models (250 MB), packs them, serves them
 	@$(BIN)/webrt serve --gallery .cache/gallery
+
+npm: setup  ## the npm package, in .cache/npm
+	$(BIN)/python -c "from pathlib import Path; from webrt.cli.export import write_package; write_package(Path('.cache/npm'))"
+	cd .cache/npm && npm pack --loglevel=error
 
 system: setup  ## what the tests need besides Python: browsers, a software Vulkan driver, npm packages
 	@sh tests/install.sh vulkan browsers npm

@@ -14,6 +14,7 @@ from browsers import Chromium
 from site_server import ROOT, Site
 from test_player import expected
 
+from webrt.cli.export import write_package
 from webrt.version import __version__
 
 MODULES = ROOT / "e2e" / "node_modules"
@@ -71,8 +72,10 @@ await session.run({ ids: [1, 2] });
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of an application that has the packed package installed."""
     folder = tmp_path_factory.mktemp("application")
+    sources = folder / "sources"
+    write_package(sources)
     command = ["npm", "pack", "--json", "--pack-destination", str(folder), "--loglevel=error"]
-    done = subprocess.run(command, cwd=ROOT / "web", check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=sources, check=True, capture_output=True, text=True)
     (made,) = json.loads(done.stdout)
     with tarfile.open(folder / made["filename"]) as archive:
         archive.extractall(folder, filter="data")
@@ -94,6 +97,12 @@ def test_it_holds_the_player_and_nothing_else(package: Path) -> None:
     described: dict[str, Any] = json.loads((installed / "package.json").read_text())
     assert described["version"] == __version__
     assert not described.get("dependencies")
+
+
+def test_it_comes_without_the_sources_comments(package: Path) -> None:
+    text = (package / "node_modules" / "webrt" / "session.js").read_text()
+    assert "/**" not in text
+    assert "class InferenceSession" in text
 
 
 def test_a_typescript_program_has_its_types(package: Path) -> None:

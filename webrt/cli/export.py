@@ -114,6 +114,20 @@ def copy_player(target: Path, *more: str) -> None:
             to.write_bytes(shipped(path))
 
 
+def write_package(target: Path) -> None:
+    """What `npm pack` takes: the player, its types and their description.
+
+    Its modules aren't joined: bundlers do that, and leave out what a worker doesn't need.
+    """
+    web = web_dir()
+    for name in ("package.json", "README.md"):
+        _copy(web / name, target / name)
+    for path in web.glob("types/*.d.ts"):
+        _copy(path, target / "types" / path.name)
+    for path in web.glob("*.js"):
+        (target / path.name).write_bytes(shipped(path))
+
+
 def copy_pyodide(pyodide: Path, target: Path) -> None:
     """The files of a distribution that tuning loads. Raises UsageError where there are none."""
     for name in _check_pyodide(pyodide):
