@@ -86,34 +86,38 @@ from webrt.runtime.load import Opening
 
 args = json.loads(args)
 feeds = {"ids": [[1, 2]], "scale": [1.0, 2.0, 3.0, 4.0]}
-session = await webrt.load_async(args["url"], device=args["device"])
-wanted = (await session.run_async(feeds))["pooled"].tolist()
-found = []
-def lose():
-    if args["device"] == "webgpu":
-        js.devices[-1].destroy()
-    else:
-        worker = session.device.raw.threads.threads[0].worker
-        worker.dispatchEvent(js.ErrorEvent.new("error"))
-
-for blocking in (False, True):
-    lose()
-    outputs = session.run(feeds) if blocking else await session.run_async(feeds)
-    found.append(outputs["pooled"].tolist() == wanted)
-recovered = session.recovered
 
 async def none(kind):
     raise webrt.DeviceError("none today")
-session._opening, opening = Opening(args["device"], none), session._opening
-lose()
-try:
-    await session.run_async(feeds)
-except webrt.DeviceLostError as error:
-    said = str(error)
-session._opening = opening
-found.append((await session.run_async(feeds))["pooled"].tolist() == wanted)
-session.close()
-json.dumps([found, recovered, said])
+
+async def losing(device):
+    session = await webrt.load_async(args["url"], device=device)
+    wanted = (await session.run_async(feeds))["pooled"].tolist()
+    found = []
+    def lose():
+        if device == "webgpu":
+            js.devices[-1].destroy()
+        else:
+            worker = session.device.raw.threads.threads[0].worker
+            worker.dispatchEvent(js.ErrorEvent.new("error"))
+
+    for blocking in (False, True):
+        lose()
+        outputs = session.run(feeds) if blocking else await session.run_async(feeds)
+        found.append(outputs["pooled"].tolist() == wanted)
+    recovered = session.recovered
+    session._opening, opening = Opening(device, none), session._opening
+    lose()
+    try:
+        await session.run_async(feeds)
+    except webrt.DeviceLostError as error:
+        said = str(error)
+    session._opening = opening
+    found.append((await session.run_async(feeds))["pooled"].tolist() == wanted)
+    session.close()
+    return found, recovered, said
+
+json.dumps([await losing(device) for device in ("webgpu", "wasm")])
 """
 
 CANCELLED = """
@@ -224,17 +228,15 @@ def test_errors_are_the_same_as_natively(chromium: Chromium, wheel: str, sample:
     assert json.dumps(found).count("\\n") == 0
 
 
-@pytest.mark.parametrize("device", ["webgpu", "wasm"])
-def test_a_lost_device_is_had_again(
-    chromium: Chromium, wheel: str, sample: str, device: str
-) -> None:
-    args = {"url": sample, "device": device}
-    found, recovered, said = python(chromium, wheel, LOST, args)["found"]
-    assert found == [True] * 3
-    assert recovered == 2
-    what = {"webgpu": "the GPU device is lost: ", "wasm": "the wasm workers stopped: "}[device]
-    assert said.startswith(what)
-    assert said.endswith("; it can't be had again: none today")
+def test_a_lost_device_is_had_again(chromium: Chromium, wheel: str, sample: str) -> None:
+    """Awaiting and blocking; where none can be had it is said, and the next run asks again."""
+    reasons = ("the GPU device is lost: ", "the wasm workers stopped: ")
+    reports = python(chromium, wheel, LOST, {"url": sample})["found"]
+    for (found, recovered, said), reason in zip(reports, reasons, strict=True):
+        assert found == [True] * 3
+        assert recovered == 2
+        assert said.startswith(reason)
+        assert said.endswith("; it can't be had again: none today")
 
 
 def test_a_cancelled_task_gives_the_device_back(
