@@ -31,7 +31,6 @@ OPERATORS: dict[str, str] = dict.fromkeys(
         "RandomUniformLike",  # random numbers, which nobody can expect
         "ImageDecoder",  # JPEG, PNG and others, out of bytes
         "RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit",
-        "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.TreeEnsemble",
         "ai.onnx.preview.training.Gradient",
     ],
     "isn't run",

@@ -175,7 +175,7 @@ def _tensor(**fields: object) -> TensorProto:
         (TensorProto(name="w", data_type=1, dims=[1 << 40, 1 << 40]),
          f"initializer 'w' has shape [{1 << 40}, {1 << 40}], expected fewer than 2^31 elements"),
         (TensorProto(name="w", data_type=TensorProto.STRING, dims=[1]),
-         "initializer 'w': elements of type STRING aren't run"),
+         "initializer 'w' has 0 strings for shape [1]"),
         (TensorProto(name="w", data_type=99, dims=[1]),
          "initializer 'w': elements of type number 99 aren't run"),
     ],

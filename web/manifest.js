@@ -21,8 +21,10 @@ import { TYPES } from "./tensor.js";
  * @typedef {{ring: number, shift: Dim, loop: number | null}} Window */
 /** @typedef {{storage: Storage, dtype: "bool" | Storage, shape: Dim[], home: Home,
  *   place: Place | null, window: Window | null}} PlanTensor */
+/** What an int64 output's elements are places among, and what a matrix's columns belong to.
+ * @typedef {{texts?: string[], columns?: (string | number)[]}} Labels */
 /** @typedef {{name: string, type: Type, shape: Dim[], tensor: number, low: number | null,
- *   high: number | null}} Port */
+ *   high: number | null, labels: Labels}} Port */
 /** Operations and bytes of a dispatch; `wide` are its bytes where f16 is widened.
  * @typedef {{operations: Dim, bytes: Dim, wide: Dim}} Cost */
 /** @typedef {{name: string, grid: Dim[], workgroup: number[], work: Dim, wgsl: string,
@@ -45,6 +47,8 @@ const MAX_CONSTANT_BYTES = MAX_SHARD_BYTES - 64 * 1024;
 export const MAX_MANIFEST_BYTES = 64 * MIB;
 const MAX_WGSL_BYTES = MIB;
 const MAX_NAME_LENGTH = 1000;
+const MAX_LABELS = 2 ** 16;
+const MAX_LABEL_LENGTH = 2 ** 16;
 const MAX_RANK = 16;
 const MAX_BINDINGS = 8;
 const MAX_SYMBOLS = 64;
@@ -324,8 +328,27 @@ function readPorts(field, tensors, known, areInputs) {
     /** @param {string} key */
     const bound = (key) =>
       item.has(key) ? item.member(key).integer(-Number.MAX_SAFE_INTEGER) : null;
-    return { name, type, shape, tensor, low: bound("low"), high: bound("high") };
+    const labels = readLabels(item, type, areInputs);
+    return { name, type, shape, tensor, low: bound("low"), high: bound("high"), labels };
   });
+}
+
+/** What the places or columns of an output are called. @param {Field} field @param {Type} type
+ * @param {boolean} isInput @returns {Labels} */
+function readLabels(field, type, isInput) {
+  /** @type {Labels} */
+  const labels = {};
+  if (field.has("texts")) {
+    const texts = field.member("texts");
+    if (type !== "int64" || isInput) texts.fail("only an output of int64 has texts");
+    labels.texts = texts.items(1, MAX_LABELS).map((f) => f.text(MAX_LABEL_LENGTH));
+  }
+  if (field.has("columns")) {
+    labels.columns = field.member("columns").items(1, MAX_LABELS).map((f) => (
+      typeof f.value === "string" ? f.text(MAX_LABEL_LENGTH)
+        : f.integer(-Number.MAX_SAFE_INTEGER)));
+  }
+  return labels;
 }
 
 /** @param {Field} field @param {PlanTensor[]} tensors @param {Port[]} inputs */

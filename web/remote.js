@@ -146,8 +146,11 @@ class RemoteSession extends InferenceSession {
     /** @type {Record<string, Sent>} */
     const outputs = await this.#link.ask(
       { type: "run", feeds: sent, fetches: [...asked.keys()] }, transfer, signal);
+    const texts = Object.values(outputs).some(({ type }) => type === "string")
+      ? await import("./texts.js") : null;
     const made = Object.fromEntries(Object.entries(outputs).map(([name, { type, dims, array }]) => (
-      [name, new Tensor(/** @type {Tensor["type"]} */ (type), array, dims ?? [])])));
+      [name, texts && type === "string" ? texts.stringTensor(array, dims ?? [])
+        : new Tensor(/** @type {Tensor["type"]} */ (type), array, dims ?? [])])));
     const given = [...asked.values()].some((tensor) => tensor);
     return given ? (await import("./given.js")).filled(made, asked) : made;
   }

@@ -86,7 +86,7 @@ async function run({ id, feeds, fetches }) {
       /** @type {import("./bind.js").Feeds} */ (mapped(feeds, received)), fetches,
       { signal: controller.signal });
     const sent = mapped(outputs, ({ type, dims, data }) => ({ type, dims, array: data }));
-    const buffers = Object.values(sent).map(({ array }) => array.buffer);
+    const buffers = Object.values(sent).flatMap(({ array }) => array.buffer ?? []); // not of strings
     say({ type: "answer", id, value: sent }, [...new Set(buffers)]);
   } finally {
     running.delete(id);

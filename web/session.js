@@ -30,6 +30,10 @@ import { Tensor, fromStorage } from "./tensor.js";
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
+/** `texts` are the strings that an output of strings chooses among, `columns` the classes that the
+ * columns of a matrix belong to. @typedef {Omit<Metadata, "type"> & {
+ *   type: import("./tensor.js").Type | "string", texts?: readonly string[],
+ *   columns?: readonly (string | number)[]}} OutputMetadata */
 
 /** How a session is made in a worker: what workers load knows nothing of it, or bundlers would go in
  * circles. @type {{remote: (() => Promise<typeof import("./remote.js")>) | null}} */
@@ -76,8 +80,9 @@ export class InferenceSession {
     /** Names of the model's outputs, in its order. @type {readonly string[]} */
     this.outputNames = pack.outputs.map((p) => p.name);
     /** Types and shapes of the inputs, in the model's order. @type {readonly Metadata[]} */
-    this.inputMetadata = pack.inputs.map((p) => metadata(pack, p));
-    /** Types and shapes of the outputs, in the model's order. @type {readonly Metadata[]} */
+    this.inputMetadata = pack.inputs.map((p) => /** @type {Metadata} */ (metadata(pack, p)));
+    /** Types and shapes of the outputs, in the model's order.
+     * @type {readonly OutputMetadata[]} */
     this.outputMetadata = pack.outputs.map((p) => metadata(pack, p));
     /** Which device this runs on; `recovered` counts those before it, which were lost. */
     this.deviceInfo = { ...device.info, recovered: 0 };
@@ -348,6 +353,10 @@ export class InferenceSession {
         const { storage } = this.#pack.tensors[tensor];
         return [name, gpu?.tensors.get(name) ?? fromStorage(type, bytes[j], shape, storage)];
       }));
+      for (const { name, labels: { texts } } of outputs) {
+        if (!texts || gpu?.tensors.has(name)) continue;
+        results[name] = (await import("./texts.js")).named(results[name], texts);
+      }
       if ([...asked.values()].every((given) => !given)) return results;
       return (await import("./given.js")).filled(results, asked);
     } catch (error) {
@@ -380,9 +389,10 @@ function unlessAborted(result, signal) {
   });
 }
 
-/** @param {Pack} pack @param {Port} port @returns {Metadata} */
+/** @param {Pack} pack @param {Port} port @returns {OutputMetadata} */
 function metadata(pack, port) {
-  const { name, type, low, high } = port;
+  const { name, low, high, labels } = port;
+  const type = labels.texts ? "string" : port.type;
   const bounds = { ...(low !== null && { low }), ...(high !== null && { high }) };
-  return { name, isTensor: true, type, shape: shapeOf(pack, port), ...bounds };
+  return { name, isTensor: true, type, shape: shapeOf(pack, port), ...bounds, ...labels };
 }

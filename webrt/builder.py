@@ -25,7 +25,7 @@ from webrt.passes import pipeline
 from webrt.plan.example import example_bindings
 from webrt.plan.flow import stops_of
 from webrt.plan.memory import place
-from webrt.plan.plan import Plan
+from webrt.plan.plan import NO_LABELS, Labels, Plan
 from webrt.schedule import default, to_json
 from webrt.tune.records import Records, problem_key
 from webrt.version import __version__
@@ -35,8 +35,10 @@ from webrt.version import __version__
 class PackReport:
     """What `pack` made. Bytes of activations are those at the symbol values `at`; `weights` are the
     bytes of weights by dtype. `narrowed` tells which dtypes are computed with fewer digits than the
-    model's, and in what: float64 in float32. `host_steps` are (what, node) of each time that a run
-    waits for the device in its middle, because data decide how it goes on: in a loop, once a turn.
+    model's, and in what: float64 in float32. `labels` tells by outputs which strings they choose
+    among, or what their columns belong to: a map for each row is a matrix here. `host_steps` are
+    (what, node) of each time that a run waits for the device in its middle, because data decide how
+    it goes on: in a loop, once a turn.
     """
 
     path: str
@@ -45,6 +47,7 @@ class PackReport:
     weight_bytes: int
     weights: dict[str, int]
     narrowed: dict[str, str]
+    labels: dict[str, Labels]
     peak_bytes: int
     peak_lower_bound_bytes: int
     at: dict[str, int]
@@ -162,6 +165,7 @@ def _report(pack: Pack, out: Path, narrowed: dict[str, str], seconds: float) -> 
         weight_bytes=sum(p.bytes for p in pack.placements.values()),
         weights=weights_by_dtype(pack),
         narrowed=narrowed,
+        labels={p.name: p.labels for p in plan.outputs if p.labels != NO_LABELS},
         peak_bytes=placed.peak,
         peak_lower_bound_bytes=placed.lower_bound,
         at={s.name: bindings[s.id] for s in plan.symbols},

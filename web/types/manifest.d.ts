@@ -21,6 +21,10 @@ export type PlanTensor = {
     place: Place | null;
     window: Window | null;
 };
+export type Labels = {
+    texts?: string[];
+    columns?: (string | number)[];
+};
 export type Port = {
     name: string;
     type: Type;
@@ -28,6 +32,7 @@ export type Port = {
     tensor: number;
     low: number | null;
     high: number | null;
+    labels: Labels;
 };
 export type Cost = {
     operations: Dim;
@@ -86,8 +91,10 @@ export type Pack = {
  * @typedef {{ring: number, shift: Dim, loop: number | null}} Window */
 /** @typedef {{storage: Storage, dtype: "bool" | Storage, shape: Dim[], home: Home,
  *   place: Place | null, window: Window | null}} PlanTensor */
+/** What an int64 output's elements are places among, and what a matrix's columns belong to.
+ * @typedef {{texts?: string[], columns?: (string | number)[]}} Labels */
 /** @typedef {{name: string, type: Type, shape: Dim[], tensor: number, low: number | null,
- *   high: number | null}} Port */
+ *   high: number | null, labels: Labels}} Port */
 /** Operations and bytes of a dispatch; `wide` are its bytes where f16 is widened.
  * @typedef {{operations: Dim, bytes: Dim, wide: Dim}} Cost */
 /** @typedef {{name: string, grid: Dim[], workgroup: number[], work: Dim, wgsl: string,

@@ -39,6 +39,11 @@ export type Metadata = {
     low?: number;
     high?: number;
 };
+export type OutputMetadata = Omit<Metadata, "type"> & {
+    type: import("./tensor.js").Type | "string";
+    texts?: readonly string[];
+    columns?: readonly (string | number)[];
+};
 /** @typedef {import("./manifest.js").Pack} Pack */
 /** @typedef {import("./manifest.js").Port} Port */
 /** @typedef {import("./load.js").Loaded} Loaded */
@@ -60,6 +65,10 @@ export type Metadata = {
 /** `shape` holds numbers and the names of dynamic dims; `low` and `high` bound an input's integers.
  * @typedef {{name: string, isTensor: true, type: import("./tensor.js").Type,
  *   shape: (number | string)[], low?: number, high?: number}} Metadata */
+/** `texts` are the strings that an output of strings chooses among, `columns` the classes that the
+ * columns of a matrix belong to. @typedef {Omit<Metadata, "type"> & {
+ *   type: import("./tensor.js").Type | "string", texts?: readonly string[],
+ *   columns?: readonly (string | number)[]}} OutputMetadata */
 /** How a session is made in a worker: what workers load knows nothing of it, or bundlers would go in
  * circles. @type {{remote: (() => Promise<typeof import("./remote.js")>) | null}} */
 export declare const ways: {
@@ -80,8 +89,9 @@ export declare class InferenceSession {
     outputNames: readonly string[];
     /** Types and shapes of the inputs, in the model's order. @type {readonly Metadata[]} */
     inputMetadata: readonly Metadata[];
-    /** Types and shapes of the outputs, in the model's order. @type {readonly Metadata[]} */
-    outputMetadata: readonly Metadata[];
+    /** Types and shapes of the outputs, in the model's order.
+     * @type {readonly OutputMetadata[]} */
+    outputMetadata: readonly OutputMetadata[];
     /** Which device this runs on; `recovered` counts those before it, which were lost. */
     deviceInfo: {
         kind: "webgpu" | "wasm";

@@ -22,14 +22,31 @@ class Comparison:
 
 
 def compare(found: npt.NDArray[Any], expected: npt.NDArray[Any], half: bool = False) -> Comparison:
-    """How far `found` is from `expected`; integers and bools must be equal.
+    """How far `found` is from `expected`; integers, bools and strings must be equal.
 
     `half` tells that the model is one of float16.
     """
+    if found.dtype.kind == expected.dtype.kind == "O":
+        found, expected = _places(found, expected)
     if found.shape != expected.shape or found.dtype != expected.dtype:
         return Comparison(np.inf, np.inf, 0.0, ok=False)
     if not found.size:
         return Comparison(0.0, 0.0, 1.0, ok=True)
+    return _compared(found, expected, half)
+
+
+def _places(
+    found: npt.NDArray[Any], expected: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Strings as numbers that are equal where they are."""
+    texts = [*map(str, found.ravel()), *map(str, expected.ravel())]
+    number = {text: place for place, text in enumerate(texts)}
+    places = np.array([number[t] for t in texts], np.int64)
+    parts = places[: found.size].reshape(found.shape), places[found.size :].reshape(expected.shape)
+    return parts
+
+
+def _compared(found: npt.NDArray[Any], expected: npt.NDArray[Any], half: bool) -> Comparison:
     left, right = found.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
     same = (left == right) | (np.isnan(left) & np.isnan(right))
     with np.errstate(invalid="ignore"):

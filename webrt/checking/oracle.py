@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from webrt.checking.compare import Comparison, same_elements
@@ -57,7 +58,14 @@ def _run(runtime: Any, model: str | bytes, path: Path, feeds: Arrays, names: Any
     except Exception as error:  # its exceptions have no base of their own
         lines = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
         raise ModelError(f"{path}: ONNX Runtime refuses it: {lines}") from error
-    return dict(zip(names, made, strict=True))
+    return {name: _tensor(value) for name, value in zip(names, made, strict=True)}
+
+
+def _tensor(value: Any) -> Any:
+    """ZipMap's maps as the matrix that they are made of; anything else as it is."""
+    if isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
+        return np.array([list(v.values()) for v in value], np.float32)
+    return value
 
 
 def first_divergence(

@@ -146,6 +146,9 @@ def _filled(session: Session, model: Path, feeds: Feeds) -> Vector:
 
 def _values(port: Port, feeds: Feeds, whole: bool) -> Values:
     array = np.asarray(feeds[port.name])
+    if port.labels.texts:  # a run makes places among them
+        number = {text: place for place, text in reversed([*enumerate(port.labels.texts)])}
+        array = np.array([number[t] for t in array.ravel()], np.int64).reshape(array.shape)
     if array.dtype != np.dtype(port.dtype.onnx_name):
         raise PackError(f"{port.name!r}: expected {port.dtype.onnx_name}, found {array.dtype}")
     stride = 1 if whole else stride_of(array.size)

@@ -73,7 +73,12 @@ def run(
         "float16": float16,
         "ms": round(seconds * 1e3, 3),
         "outputs": [
-            {"name": n, "dtype": a.dtype.name, "shape": list(a.shape)} for n, a in outputs.items()
+            {
+                "name": n,
+                "dtype": "string" if a.dtype == object else a.dtype.name,
+                "shape": list(a.shape),
+            }
+            for n, a in outputs.items()
         ],
         "file": None if output is None else str(output),
         **explained,
@@ -86,6 +91,7 @@ def save_npz(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
     try:
         with zipfile.ZipFile(scratch, "w") as archive:
             for name, array in arrays.items():
+                array = array.astype(str) if array.dtype == object else array
                 # An archive's member must not point out of the folder it is unpacked to.
                 member = name.lstrip("/").replace("..", "__")
                 with archive.open(f"{member}.npy", "w", force_zip64=True) as file:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from webrt import dims
-from webrt.cli.output import host_text, weights_text
+from webrt.cli.output import host_text, labels_text, weights_text
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import PackError, UsageError
@@ -96,7 +97,8 @@ def symbols_in_order(plan: Plan) -> list[str]:
 
 
 def _tensor(info: TensorInfo) -> Result:
-    return {"name": info.name, "dtype": info.dtype, "shape": list(info.shape)}
+    named = {k: list(v) for k, v in asdict(info.labels).items() if v}
+    return {"name": info.name, "dtype": info.dtype, "shape": list(info.shape), **named}
 
 
 def _step(pack: Pack, index: int) -> Result:
@@ -237,7 +239,9 @@ def _wasm_text(wasm: Result) -> str:
 
 
 def _port_text(port: Result) -> str:
-    return f"{port['name']}: {port['dtype']} [{', '.join(map(str, port['shape']))}]"
+    text = f"{port['name']}: {port['dtype']} [{', '.join(map(str, port['shape']))}]"
+    names = labels_text(text, port.get("texts", ()), port.get("columns", ()))
+    return names or text
 
 
 def _operand_text(operand: Result) -> str:

@@ -299,6 +299,14 @@ def _show(json: bool, result: dict[str, Any], text: Callable[[dict[str, Any]], s
 
 def _pack_text(result: dict[str, Any]) -> str:
     at = ", ".join(f"{name} = {value}" for name, value in result["at"].items())
+    named = [
+        f"\n  {output.labels_text(name, labels['texts'], labels['columns'])}"
+        for name, labels in result["labels"].items()
+    ]
+    return "".join([_packed_text(result, at), *named])
+
+
+def _packed_text(result: dict[str, Any], at: str) -> str:
     return (
         f"{result['path']}: {result['dispatches']} dispatches,{output.host_text(result)}"
         f" {output.weights_text(result)},{output.narrowed_text(result)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,6 +75,19 @@ def progress() -> Iterator[Report]:
 def narrowed_text(result: dict[str, Any]) -> str:
     """What is computed with fewer digits than the model's; nothing where nothing is."""
     return "".join(f" {old} computed in {new}," for old, new in result["narrowed"].items())
+
+
+def labels_text(name: str, texts: Sequence[str], columns: Sequence[str | int]) -> str:
+    """What an output's strings or columns are; nothing where they have no names."""
+    if texts:
+        return f"{name}: strings out of {_some(texts)}"
+    return f"{name}: a column for each of {_some(columns)}" if columns else ""
+
+
+def _some(names: Sequence[str | int]) -> str:
+    """The first few names, so that they are printed on a line."""
+    few = ", ".join(str(n) if isinstance(n, int) else ascii(n)[1:-1][:40] for n in names[:8])
+    return few + (f" … ({len(names)} in all)" if len(names) > 8 else "")
 
 
 def host_text(result: dict[str, Any]) -> str:

@@ -11,14 +11,16 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import ModelError, ShapeError, UnsupportedOpError
+from webrt.frontend import texts
 from webrt.frontend.control import BUILDERS
 from webrt.frontend.functions import Functions
-from webrt.frontend.sequences import Item, Maybe, fold
+from webrt.frontend.sequences import Item, Maybe, Texts, fold
 from webrt.frontend.structure import sorted_nodes, used_names
 from webrt.graph.ir import Attribute, Node, Value
 from webrt.ops.compose import Make, applied
 from webrt.ops.control import CONTROL
 from webrt.ops.registry import apply
+from webrt.ops.scores import ML
 from webrt.ops.site import DependsOnDataError, DimsDiffer
 from webrt.plan.host import MAX_VALUES
 from webrt.plan.plan import ModelSymbol
@@ -52,6 +54,11 @@ class Inner:
 
     @abstractmethod
     def attribute(self, name: str, node: NodeProto, attribute: AttributeProto) -> Attribute: ...
+
+    @abstractmethod
+    def tensor_node(
+        self, name: str, node: NodeProto, inputs: list[Value | None], domain: str
+    ) -> None: ...
 
     @abstractmethod
     def inner_node(self, name: str, node: NodeProto) -> None: ...
@@ -215,3 +222,38 @@ class Inner:
                 if unknown is None or isinstance(error, DimsDiffer):
                     raise
                 raise unknown from error  # sizes that a run reads don't fit as they stand
+
+    def text_node(
+        self, name: str, node: NodeProto, items: Sequence[Item | None], domain: str
+    ) -> None:
+        """A node that takes strings, or makes maps of them."""
+        op, first = node.op_type, items[0] if items else None
+        make = Make(name)
+        if (domain, op) == ("", "Cast") and node.attribute[0].i == TensorProto.STRING:
+            self.values[node.output[0]] = first
+            return
+        if domain == ML and op in ("ZipMap", "LabelEncoder"):
+            attributes = {a.name: self.attribute(name, node, a) for a in node.attribute}
+            if op == "ZipMap":
+                self.values[node.output[0]] = texts.columns(name, first, attributes)
+                return
+            assert isinstance(first, Texts)
+            made = texts.encoded(name, first, attributes, self.opsets[domain], make)
+            self.values[node.output[0]] = made
+            self.nodes += make.nodes
+            return
+        moves = (domain, op) in texts.MOVES and isinstance(first, Texts)
+        if not moves and (domain or op not in texts.JOINS):
+            self.refused.append(f"node {name!r} ({op}) takes strings: that isn't run")
+            return
+        inputs, names = texts.joined(make, items)
+        tensors = [v for v in inputs if v is None or isinstance(v, Value)]
+        if len(tensors) < len(inputs):
+            self.refused.append(f"node {name!r} ({op}) takes a sequence: that isn't run")
+            return
+        self.nodes += make.nodes
+        self.tensor_node(name, node, tensors, domain)
+        for output in node.output if op != "Equal" else ():
+            made_value = self.values.get(output)
+            if isinstance(made_value, Value):
+                self.values[output] = Texts(made_value, names)

@@ -11,16 +11,16 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import ModelError, UnsupportedOpError
+from webrt.frontend import texts
 from webrt.frontend.functions import (
     Body,
     Functions,
-    has_schema_body,
-    opsets_of,
     short_domain,
 )
 from webrt.frontend.inner import Inner
-from webrt.frontend.schema import check_node, check_types, schema_of
-from webrt.frontend.sequences import FOLDED, Item
+from webrt.frontend.refused import check_schema, shown, why_unsupported
+from webrt.frontend.schema import check_types, schema_of
+from webrt.frontend.sequences import FOLDED, Columns, Item, Texts
 from webrt.frontend.structure import Named, node_name
 from webrt.frontend.tensors import NARROW, Reader, element_type, type_name
 from webrt.graph.ir import Array, Attribute, Graph, Node, Value, must_run
@@ -28,9 +28,8 @@ from webrt.ops.compose import Make
 from webrt.ops.control import CONTROL
 from webrt.ops.registry import find
 from webrt.ops.site import ASSUMED, FRESH, numpy_dtype
-from webrt.plan.plan import ModelSymbol
+from webrt.plan.plan import NO_LABELS, Labels, ModelSymbol
 
-CONSTANT_ATTRIBUTES = ("value", "value_int", "value_ints", "value_float", "value_floats")
 TYPE_ATTRIBUTES = {
     ("BitCast", "to"), ("Cast", "to"), ("DequantizeLinear", "output_dtype"), ("EyeLike", "dtype"),
     ("QuantizeLinear", "output_dtype"), ("BlackmanWindow", "output_datatype"),
@@ -44,90 +43,6 @@ MOVES_NARROW = (
     "Concat", "Flatten", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
 )  # fmt: skip
 """What takes constants of fewer than 8 bits, which are kept as int8 or uint8: as the same."""
-
-SUBGRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
-
-
-def refuse_unsupported(
-    ordered: list[Named], opsets: dict[str, int], file: str, functions: Functions
-) -> None:
-    """Raise one UnsupportedOpError that lists every node that isn't run."""
-    refused = _Refused(functions)
-    lines = [why for name, node in ordered for why in refused.of(name, node, opsets)]
-    if lines:
-        raise UnsupportedOpError(f"{file}: {'; '.join(lines)}")
-    for name, node in ordered:
-        _check_schema(name, node, opsets)
-
-
-def _check_schema(name: str, node: NodeProto, opsets: dict[str, int]) -> None:
-    domain = short_domain(node.domain)
-    schema = schema_of(node.op_type, domain, opsets[domain])
-    if schema is not None:
-        check_node(name, node, schema)
-
-
-class _Refused:
-    """Tells why nodes aren't run; a function's nodes are looked at once."""
-
-    def __init__(self, functions: Functions) -> None:
-        self.functions = functions
-        self.known: dict[int, list[tuple[str, str]]] = {}
-
-    def of(self, name: str, node: NodeProto, opsets: dict[str, int]) -> list[str]:
-        return [f"node {n!r} {why}" for n, why in self._found(name, node, opsets)]
-
-    def _found(self, name: str, node: NodeProto, opsets: dict[str, int]) -> list[tuple[str, str]]:
-        function = self.functions.find(node)
-        if function is None or short_domain(node.domain) not in opsets:
-            why = _why_unsupported(node, opsets)
-            return [(name, f"({shown(node)}) {why}")] if why else []
-        if id(function) not in self.known:
-            inner = opsets_of(function)
-            self.known[id(function)] = [
-                found
-                for place, n in enumerate(function.node)
-                for found in self._found(node_name(n, place), n, inner)
-            ]
-        return [(f"{name}/{n}", why) for n, why in self.known[id(function)]]
-
-
-def shown(node: NodeProto) -> str:
-    """The operator, as messages name it."""
-    domain = short_domain(node.domain)
-    return f"{domain}.{node.op_type}" if domain else str(node.op_type)
-
-
-def _why_unsupported(node: NodeProto, opsets: dict[str, int]) -> str | None:
-    domain = short_domain(node.domain)
-    if domain not in opsets:
-        return f"is of the domain {domain!r}, which the model doesn't import"
-    if not domain and node.op_type == "Constant":
-        other = [a.name for a in node.attribute if a.name not in CONSTANT_ATTRIBUTES]
-        if len(node.attribute) != 1 or len(node.output) != 1:
-            return "needs one value and one output"
-        return f"has {other[0]}, which isn't run" if other else None
-    if domain == "webrt":
-        return "isn't an operator of ONNX"
-    if not domain and node.op_type in FOLDED:
-        return None
-    definition = find(node.op_type, domain, opsets[domain])
-    if definition is None and has_schema_body(node, opsets[domain]):
-        return None
-    if definition is None:
-        known = find(node.op_type, domain)
-        return f"isn't run in opset {opsets[domain]}" if known else "isn't run"
-    allowed = definition.defaults(opsets[domain])
-    for attribute in node.attribute:
-        if attribute.type in SUBGRAPHS and node.op_type not in CONTROL:
-            return "holds a subgraph, which isn't run"
-        if attribute.name not in allowed:
-            return (
-                f"has an attribute {attribute.name!r}, which isn't known in opset {opsets[domain]}"
-            )
-    if not any(node.output):
-        return "has no output"
-    return None
 
 
 class Builder(Inner):
@@ -184,6 +99,9 @@ class Builder(Inner):
         if self.proto.sparse_initializer:
             raise UnsupportedOpError(f"{self.file}: sparse initializers aren't run")
         for tensor in self.proto.initializer:
+            if tensor.data_type == TensorProto.STRING:
+                self.values[tensor.name] = texts.constant(tensor, f"initializer {tensor.name!r}")
+                continue
             value = self.constant(tensor, f"initializer {tensor.name!r}")
             self.values[tensor.name] = value
             if tensor.data_type in NARROW:
@@ -197,26 +115,26 @@ class Builder(Inner):
             raise UnsupportedOpError("; ".join(self.refused))
         for info in self.proto.output:
             self._check_output(info)
-        names = tuple(dict.fromkeys(o.name for o in self.proto.output))  # one may be listed twice
-        outputs = tuple(self._output(name) for name in names)
+        answers = {o.name: self._output(o.name) for o in self.proto.output}  # one may stand twice
+        outputs = tuple(value for value, _ in answers.values())
+        labels = {name: labels for name, (_, labels) in answers.items() if labels != NO_LABELS}
         alive = without_dead(self.nodes, outputs)
-        return Graph(tuple(self.symbols.values()), inputs, outputs, alive, names)
+        return Graph(tuple(self.symbols.values()), inputs, outputs, alive, tuple(answers), labels)
 
-    def _output(self, name: str) -> Value:
-        value = self.values[name]
-        if not isinstance(value, Value):
-            raise UnsupportedOpError(
-                f"{self.file}: output {name!r}: only tensors are run as outputs"
-            )
-        return value
+    def _output(self, name: str) -> tuple[Value, Labels]:
+        value, labels = texts.answer(self.values[name])
+        if value is None:
+            where = f"{self.file}: output {name!r}"
+            raise UnsupportedOpError(f"{where}: only tensors are run as outputs")
+        return value, labels
 
     def inner_node(self, name: str, node: NodeProto) -> None:
         """A node of a graph inside, which nobody has looked at yet."""
-        why = None if self.functions.find(node) else _why_unsupported(node, self.opsets)
+        why = None if self.functions.find(node) else why_unsupported(node, self.opsets)
         if why:
             self.refused.append(f"node {name!r} ({shown(node)}) {why}")
             return
-        _check_schema(name, node, self.opsets)
+        check_schema(name, node, self.opsets)
         self._node(name, node)
 
     def scale(self, symbol: str, factor: int) -> None:
@@ -249,6 +167,8 @@ class Builder(Inner):
     def _check_output(self, info: ValueInfoProto) -> None:
         """An output is answered in the type that the model declares, or refused."""
         where = f"{self.file}: output {info.name!r}"
+        if isinstance(self.values.get(info.name), Texts | Columns):
+            return
         if info.type.WhichOneof("value") not in (None, "tensor_type"):
             raise UnsupportedOpError(f"{where}: only tensors are run as outputs")
         if info.type.tensor_type.elem_type:
@@ -293,6 +213,10 @@ class Builder(Inner):
     def _node(self, name: str, node: NodeProto) -> None:
         domain = short_domain(node.domain)
         if not domain and node.op_type == "Constant":
+            if node.attribute[0].t.data_type == TensorProto.STRING:
+                text = texts.constant(node.attribute[0].t, f"node {name!r} (Constant)")
+                self.values[node.output[0]] = text
+                return
             array = self._attribute_constant(name, node)
             self.values[node.output[0]] = constant(node.output[0], array)
             return
@@ -310,6 +234,9 @@ class Builder(Inner):
         if not domain and node.op_type == "Identity" and items and items[0] is not None:
             self.values[node.output[0]] = items[0]
             return
+        if texts.is_text(node, domain, items):
+            self.text_node(name, node, items, domain)
+            return
         inputs = [v for v in items if v is None or isinstance(v, Value)]
         if len(inputs) < len(items):
             why = "takes a sequence or an optional: that isn't run"
@@ -320,12 +247,12 @@ class Builder(Inner):
             why = f"elements of type {few[0]} aren't run"
             self.refused.append(f"node {name!r} ({shown(node)}): {why}")
             return
-        self._tensor_node(name, node, inputs, domain)
+        self.tensor_node(name, node, inputs, domain)
         if few and node.op_type in MOVES_NARROW:
             made = [self.values.get(o) for o in node.output]
             self.narrow |= {v: few[0] for v in made if isinstance(v, Value)}
 
-    def _tensor_node(
+    def tensor_node(
         self, name: str, node: NodeProto, inputs: list[Value | None], domain: str
     ) -> None:
         schema = schema_of(node.op_type, domain, self.opsets[domain])
@@ -349,11 +276,11 @@ class Builder(Inner):
         self.opsets = body.opsets
         for place, inner in enumerate(body.nodes):
             inner_name = f"{name}/{node_name(inner, place)}"
-            why = None if self.functions.find(inner) else _why_unsupported(inner, self.opsets)
+            why = None if self.functions.find(inner) else why_unsupported(inner, self.opsets)
             if why:
                 self.refused.append(f"node {inner_name!r} ({shown(inner)}) {why}")
                 continue
-            _check_schema(inner_name, inner, self.opsets)
+            check_schema(inner_name, inner, self.opsets)
             self._node(inner_name, inner)
         made = [self.values.get(o) for o in body.outputs]
         self.values, self.opsets = outer
@@ -383,6 +310,9 @@ class Builder(Inner):
         self.assumed.clear()
         self.nodes += [*make.nodes, *made]
         self.values |= {o: v for o, v in zip(outputs, values, strict=False) if o}
+        called = texts.names_made(node.op_type, domain, name, attributes, self.opsets[domain])
+        if called and outputs[0]:
+            self.values[outputs[0]] = Texts(values[0], called)
 
     def _attribute_constant(self, name: str, node: NodeProto) -> Array:
         attribute = node.attribute[0]
@@ -409,6 +339,8 @@ class Builder(Inner):
                 return int(attribute.i)
             case AttributeProto.STRING:
                 return attribute.s.decode("utf-8")
+            case AttributeProto.TENSOR if attribute.t.data_type == TensorProto.STRING:
+                return texts.strings_of(attribute.t, where)
             case AttributeProto.TENSOR:
                 return self.reader.read(attribute.t, where)
             case AttributeProto.FLOATS:
@@ -440,4 +372,4 @@ def without_dead(nodes: list[Node], outputs: tuple[Value, ...]) -> tuple[Node, .
     return tuple(reversed(kept))
 
 
-__all__ = ["Builder", "constant", "refuse_unsupported", "type_name", "without_dead"]
+__all__ = ["Builder", "constant", "type_name", "without_dead"]

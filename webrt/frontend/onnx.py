@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from webrt import ops
 from webrt.errors import ModelError, WebrtError
-from webrt.frontend import nodes, structure
+from webrt.frontend import nodes, refused, structure
 from webrt.frontend.caches import empty_dims
 from webrt.frontend.functions import Functions
 from webrt.frontend.tensors import Reader
@@ -88,7 +88,7 @@ def _convert(model: onnx.ModelProto, file: str, folder: Path | None) -> Graph:
     opsets = _opsets(model, file)
     functions = Functions.of(model.functions, file)
     ordered = structure.sorted_nodes(model.graph, file)
-    nodes.refuse_unsupported(ordered, opsets, file, functions)
+    refused.refuse_unsupported(ordered, opsets, file, functions)
     same: dict[str, str | int] = {}
     multiples: dict[str, int] = {}
     empty = empty_dims(model.graph)

@@ -28,10 +28,26 @@ class Listed:
 class Maybe:
     """An optional: a tensor, a sequence, or nothing."""
 
-    held: Value | Listed | None
+    held: Value | Listed | Texts | Columns | None
 
 
-Item = Union[Value, Listed, Maybe]
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A tensor of strings: `index` holds the place of each among `names`."""
+
+    index: Value
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A map for each row, as ZipMap makes them: `value` has a column for each of `names`."""
+
+    value: Value
+    names: tuple[str | int, ...]
+
+
+Item = Union[Value, Listed, Maybe, Texts, Columns]
 Attributes = dict[str, Attribute]
 Fold = Callable[["_Call"], Item]
 

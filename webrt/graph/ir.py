@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.plan.plan import ModelSymbol
+from webrt.plan.plan import Labels, ModelSymbol
 
 Array = npt.NDArray[np.generic]
 
@@ -55,13 +55,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """Nodes in topological order. `symbols` in the order in which the inputs show them."""
+    """Nodes in topological order. `symbols` in the order in which the inputs show them.
+
+    `labels` tell what elements or columns of outputs stand for, by the outputs' names.
+    """
 
     symbols: tuple[ModelSymbol, ...]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     nodes: tuple[Node, ...]
     output_names: tuple[str, ...]
+    labels: dict[str, Labels] = field(default_factory=dict)
 
 
 def subgraphs(node: Node) -> dict[str, Graph]:

@@ -19,12 +19,15 @@ from webrt.ops import (
     dynamic,
     einsum,
     elementwise,
+    encode,
     features,
     flow,
+    forest,
     fourier,
     gather,
     generate,
     heads,
+    linear,
     losses,
     matmul,
     movement,
@@ -47,6 +50,8 @@ from webrt.ops import (
     spectral,
     training,
     transposed,
+    tree_sets,
+    trees,
     views,
 )
 
@@ -56,5 +61,5 @@ FAMILIES = (
     scan, einsum, fourier, spectral, bitwise, angles, rescale, heads, losses, rotary, quantise,
     qlinear, control, dynamic, recurrent, flow, contrib, nbits, contrib_attention,
     contrib_quantised, contrib_norm, contrib_moe, contrib_positions, contrib_tensors, training,
-    features,
+    features, encode, linear, forest, trees, tree_sets,
 )  # fmt: skip

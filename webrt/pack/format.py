@@ -15,7 +15,9 @@ manifest.json is one JSON object, UTF-8:
     symbols     [{"id": "s0", "name": "batch_size", "most"?: the largest value,
                   "empty"?: true where the dim is one less, and may be 0}, …]
     inputs      [{"name", "dtype": "int64", "shape": [Dim…], "tensor": 0, "low"?, "high"?}, …]
-    outputs     the same, without low and high
+    outputs     the same, without low and high, but perhaps "texts": the strings that an int64
+                  output's elements are places among, and that a run answers with; or
+                  "columns": what the columns of a matrix belong to, strings or integers
     tensors     [{"dtype": "f32", "shape": [Dim…], "home": "input|output|arena|constant|window",
                   "shard"?: 0, "offset"?: byte offset in the shard file, "bytes"?: n,
                   "window"?: {"ring": tensor, "shift": Dim, "loop": number or null}}, …]
@@ -92,6 +94,7 @@ MAX_SCRATCH_BYTES = 16 << 20
 MAX_PANEL_BYTES = 1 << 30
 """Panels are padded to whole tiles, which adds little to a large constant."""
 MAX_NAME_LENGTH = 1000
+MAX_LABELS, MAX_LABEL_LENGTH = 1 << 16, 1 << 16
 
 
 @dataclass(frozen=True, slots=True)

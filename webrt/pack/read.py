@@ -22,6 +22,8 @@ from webrt.pack.flow import FlowReader, check_windows
 from webrt.pack.format import (
     MANIFEST,
     MAX_CONSTANT_BYTES,
+    MAX_LABEL_LENGTH,
+    MAX_LABELS,
     MAX_MANIFEST_BYTES,
     MAX_NAME_LENGTH,
     MAX_SHARD_BYTES,
@@ -44,7 +46,7 @@ from webrt.pack.modules import (
     read_wasm,
 )
 from webrt.pack.problems import check_kernel, check_wide, read_problem
-from webrt.plan.plan import Home, ModelSymbol, Plan, Port, Step, Tensor, Window
+from webrt.plan.plan import Home, Labels, ModelSymbol, Plan, Port, Step, Tensor, Window
 
 MAX_RANK = 16
 MAX_BINDINGS = 8
@@ -329,8 +331,26 @@ def _ports(
         low, high = (
             item.member(k).integer(-MAX_INTEGER) if item.has(k) else None for k in ("low", "high")
         )
-        ports.append(Port(name, dtype, shape, index, low, high))
+        labels = _labels(item, dtype, kind)
+        ports.append(Port(name, dtype, shape, index, low, high, labels))
     return tuple(ports)
+
+
+def _labels(field: Field, dtype: DType, kind: Home) -> Labels:
+    """What the places or columns of an output are called."""
+    texts: tuple[str, ...] = ()
+    columns: tuple[str | int, ...] = ()
+    if field.has("texts"):
+        if dtype is not DType.I64 or kind is Home.INPUT:
+            raise field.member("texts").fail("only an output of int64 has texts")
+        items = field.member("texts").items(1, MAX_LABELS)
+        texts = tuple(f.text(MAX_LABEL_LENGTH) for f in items)
+    if field.has("columns"):
+        columns = tuple(
+            f.text(MAX_LABEL_LENGTH) if isinstance(f.value, str) else f.integer(-MAX_INTEGER)
+            for f in field.member("columns").items(1, MAX_LABELS)
+        )
+    return Labels(texts, columns)
 
 
 def _check_inputs(field: Field, tensors: tuple[Tensor, ...], inputs: tuple[Port, ...]) -> None:

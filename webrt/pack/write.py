@@ -327,6 +327,10 @@ def _port(port: Port) -> dict[str, object]:
         entry["low"] = port.low
     if port.high is not None:
         entry["high"] = port.high
+    if port.labels.texts:
+        entry["texts"] = list(port.labels.texts)
+    if port.labels.columns:
+        entry["columns"] = list(port.labels.columns)
     return entry
 
 

@@ -44,6 +44,16 @@ def build(graph: Graph, dump_after: str | None = None) -> Built:
     `dump_after` names a pass of `NAMES`: the IR after it goes to standard error. Raises UsageError
     for another name.
     """
+    built = _built(graph, dump_after)
+    if not graph.labels:
+        return built
+    outputs = tuple(
+        replace(p, labels=graph.labels.get(p.name, p.labels)) for p in built.plan.outputs
+    )
+    return replace(built, plan=replace(built.plan, outputs=outputs))
+
+
+def _built(graph: Graph, dump_after: str | None) -> Built:
     if dump_after is not None and dump_after not in NAMES:
         raise UsageError(f"no pass is called {dump_after!r}: expected one of {', '.join(NAMES)}")
     for graph_pass in GRAPH_PASSES:

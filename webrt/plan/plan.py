@@ -80,12 +80,27 @@ class ModelSymbol:
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """Names that an output has: a tensor of strings is places among `texts`.
+
+    `columns` are the classes that the columns of a matrix belong to.
+    """
+
+    texts: tuple[str, ...] = ()
+    columns: tuple[str | int, ...] = ()
+
+
+NO_LABELS = Labels()
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """An input or output of the model.
 
     `dtype` is the model's; `tensor` indexes the plan's tensors. An output may name an input's
     tensor or a constant's: then the host copies. `low`/`high`: integer inputs outside of low …
     high are refused before a run (indices of a Gather, for instance), because a kernel can't raise.
+    An output with `labels.texts` is int64 here, and strings for who runs the model.
     """
 
     name: str
@@ -94,6 +109,7 @@ class Port:
     tensor: int
     low: int | None = None
     high: int | None = None
+    labels: Labels = NO_LABELS
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 from webrt import dims
 from webrt.dtypes import DType
+from webrt.errors import PackError
 from webrt.runtime.device import HOST_TO_STORAGE
 
 _SIGNED, _UNSIGNED = "bhilqn", "BHILQN"
@@ -291,9 +292,23 @@ def _convert(data: memoryview, old: DType, new: DType, truth: bool = False) -> m
     return _flat(memoryview(packed))
 
 
-def as_result(tensor: HostTensor) -> Any:
-    """A NumPy array (a copy that may be written to) where NumPy is installed, else `tensor`."""
+def as_result(tensor: HostTensor, texts: tuple[str, ...] = ()) -> Any:
+    """A NumPy array (a copy that may be written to) where NumPy is installed, else `tensor`.
+
+    With `texts`, the elements are places among them, and the result is strings: an array of
+    objects, or nested lists. Raises PackError for places that aren't there.
+    """
     numpy = _numpy()
+    if texts:
+        places = tensor.elements.tolist()
+        if places and not 0 <= min(places) <= max(places) < len(texts):
+            raise PackError(f"a label is number {max(places)} of {len(texts)}; pack again")
+        flat: list[Any] = [texts[place] for place in places]
+        if numpy is not None:
+            return numpy.array(flat, object).reshape(tensor.shape)
+        for size in reversed(tensor.shape[1:]):
+            flat = [flat[i : i + size] for i in range(0, len(flat), size)]
+        return flat if tensor.shape else flat[0]
     if numpy is None:
         return tensor
     return numpy.frombuffer(bytearray(tensor.data), tensor.dtype.onnx_name).reshape(tensor.shape)

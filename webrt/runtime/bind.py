@@ -10,7 +10,7 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import PackError, ShapeError
 from webrt.plan.flow import bound_by, items_of
-from webrt.plan.plan import Plan, Port
+from webrt.plan.plan import NO_LABELS, Labels, Plan, Port
 from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor, NotAnArrayError
 
@@ -20,11 +20,15 @@ _RANGES = {DType.I64: (-(1 << 31), (1 << 31) - 1), DType.U64: (0, (1 << 32) - 1)
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """An input or output of a model: ONNX's name of its dtype, the shape in the model's symbols."""
+    """An input or output of a model: ONNX's name of its dtype, the shape in the model's symbols.
+
+    `labels` tells which `texts` an output of strings chooses among, or what its `columns` mean.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+    labels: Labels = NO_LABELS
 
     def __str__(self) -> str:
         return f"{self.dtype} [{', '.join(map(str, self.shape))}]"
@@ -34,7 +38,8 @@ def describe(plan: Plan, port: Port) -> TensorInfo:
     """The port as users see it: `s0` by the model's own name."""
     names: dict[str, Dim] = {s.id: s.shown for s in plan.symbols}
     shape = tuple(d if isinstance(d, int) else str(dims.substitute(d, names)) for d in port.shape)
-    return TensorInfo(port.name, port.dtype.onnx_name, shape)
+    dtype = "string" if port.labels.texts else port.dtype.onnx_name
+    return TensorInfo(port.name, dtype, shape, port.labels)
 
 
 def check_symbols(plan: Plan) -> None:

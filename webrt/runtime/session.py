@@ -144,6 +144,8 @@ class Session:
     def run(self, feeds: Mapping[str, object]) -> dict[str, Any]:
         """Outputs by name for inputs by name: NumPy arrays (`HostTensor`s where it isn't there).
 
+        Labels that are strings come as arrays of objects.
+
         Raises ShapeError for feeds that don't fit, DeviceError and DeviceLostError from the device.
         """
         with self._lock:
@@ -155,7 +157,8 @@ class Session:
     async def run_async(self, feeds: Mapping[str, object]) -> dict[str, Any]:
         """`run` without blocking. Runs may overlap: the device's queue keeps them in order."""
         outputs = await self._tensors(feeds)
-        return {name: arrays.as_result(tensor) for name, tensor in outputs.items()}
+        texts = {p.name: p.labels.texts for p in self._pack.plan.outputs}
+        return {n: arrays.as_result(tensor, texts[n]) for n, tensor in outputs.items()}
 
     async def _tensors(self, feeds: Mapping[str, object]) -> dict[str, HostTensor]:
         return await self._execute(lambda: self._once(feeds))

@@ -12,7 +12,7 @@ from webrt.kernel.problem import Reduce, expressions
 from webrt.schedule.adapters import gpu_class
 from webrt.schedule.base import Limits
 from webrt.schedule.explore import Explored, Order, Rules
-from webrt.schedule.rows import along, costs, rows
+from webrt.schedule.rows import along, chained, costs, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +83,15 @@ def _rules(problem: Reduce, limits: Limits) -> Rules[ReduceSchedule]:
     most = rows if isinstance(rows, int) else 1 << 20
     longest = length if isinstance(length, int) else 1 << 20
     least = min(known.least, most)
+    single = chained(problem)
     return Rules(
         must=(
             ("fours divide the innermost reduced axis", lambda s: s.width in widths),
             ("fours divide the innermost rows", lambda s: not s.across or _in_fours(problem)),
+            (
+                "one lane a row, where rows look up by their results",
+                lambda s: not single or (s.lanes, s.width, s.across) == (1, 1, False),
+            ),
             (f"at most {limits.lanes} lanes", lambda s: s.lanes * s.rows <= limits.lanes),
         ),
         should=(

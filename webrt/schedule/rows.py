@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from webrt.dims import Dim
 from webrt.kernel.axes import stride
-from webrt.kernel.expr import loads
+from webrt.kernel.expr import loads, looks_up
 from webrt.kernel.problem import Reduce, expressions
 
 
@@ -30,3 +30,8 @@ def along(problem: Reduce) -> int:
 def rows(problem: Reduce) -> list[str]:
     """The indices of the rows."""
     return [f"i{j}" for j in range(len(problem.axes))]
+
+
+def chained(problem: Reduce) -> bool:
+    """Whether a pass looks up by the result of an earlier one: row by row, element by element."""
+    return any(looks_up(e) for e in expressions(problem))

@@ -10,7 +10,7 @@ from webrt.kernel.expr import loads
 from webrt.kernel.problem import Reduce, expressions
 from webrt.schedule.base import CpuLimits
 from webrt.schedule.explore import Explored, Order, Rules
-from webrt.schedule.rows import along, costs, rows
+from webrt.schedule.rows import along, chained, costs, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,18 @@ def explain(problem: Reduce, limits: CpuLimits) -> Explored[CpuReduceSchedule]:
     merged = collapse_reduce(problem)
     across, jumps = prefers_across(merged), _jumps(merged, prefers_across(merged))
     unrolls = _JUMPING if jumps else _UNROLLS
+    single = chained(merged)
     return Explored(
-        CpuReduceSchedule(4096, 4, unrolls[0], across),
+        CpuReduceSchedule(4096, 1, 1) if single else CpuReduceSchedule(4096, 4, unrolls[0], across),
         raw(),
         Rules(
-            must=(("rows, for four at a time", lambda s: bool(merged.axes) or not s.across),),
+            must=(
+                ("rows, for four at a time", lambda s: bool(merged.axes) or not s.across),
+                (
+                    "one element, where rows look up by their results",
+                    lambda s: not single or s.width == 1,
+                ),
+            ),
             should=(
                 (
                     "at most four fours a turn, where indices are computed",
@@ -87,6 +94,8 @@ def raw() -> tuple[CpuReduceSchedule, ...]:
 
 def prefers_across(problem: Reduce) -> bool:
     """Whether four rows at a time are better than four elements of a row."""
+    if chained(problem):
+        return False
     if not problem.axes or not problem.reduced:
         return bool(problem.axes)
     return min(costs(problem, rows(problem))) < along(problem)
