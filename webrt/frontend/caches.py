@@ -29,9 +29,11 @@ def empty_dims(graph: GraphProto) -> set[str]:
     inputs = {i.name: i for i in graph.input}
     known = {n: (n, tuple(range(len(_dims(i))))) for n, i in inputs.items()}
     found = {dim_name(inputs[name], axis) for name, axis in _grown(graph, known)}
-    lone = {n for n in inputs if _branches(graph, n) == 1}
-    shared = {d for n, i in inputs.items() if n not in lone for d in _names(i)}
-    return found | {d for n in lone for d in _names(inputs[n])} - shared
+    readers: dict[str, set[int | None]] = {}
+    for name, info in inputs.items():
+        for dim in _names(info):
+            readers.setdefault(dim, set()).add(_sole_branch(graph, name))
+    return found | {d for d, by in readers.items() if len(by) == 1 and None not in by}
 
 
 def _dims(info: ValueInfoProto) -> list[object]:
@@ -91,14 +93,18 @@ def _graphs(node: NodeProto) -> list[GraphProto]:
     return [a.g for a in node.attribute if a.HasField("g")]
 
 
-def _branches(graph: GraphProto, name: str) -> int:
-    """How many branches read an input; 2 where anything else does."""
-    found = 0
-    for node in graph.node:
+def _sole_branch(graph: GraphProto, name: str) -> int | None:
+    """The number of the only branch that reads an input; None where there is none, or more."""
+    found: list[int | None] = []
+    for place, node in enumerate(graph.node):
         if name in node.input:
-            return 2
-        found += sum(1 if node.op_type == "If" else 2 for g in _graphs(node) if _reads(g, name))
-    return found + 2 * any(o.name == name for o in graph.output)
+            return None
+        for side, inner in enumerate(_graphs(node)):
+            if _reads(inner, name):
+                found.append(2 * place + side if node.op_type == "If" else None)
+    if any(o.name == name for o in graph.output) or len(found) != 1:
+        return None
+    return found[0]
 
 
 def _reads(graph: GraphProto, name: str) -> bool:

@@ -47,7 +47,10 @@ class Attention:
         mask = site.optional(3)
         if mask is not None:
             scores = (*batch, query.shape[-2], key.shape[-2])
-            if broadcast(site, mask.shape, scores) != scores:
+            both = zip(broadcast(site, mask.shape, scores), scores, strict=False)
+            # Lengths by different names were held to be equal when the graph was made.
+            wider = any(a != b and (b == 1 or same_dim(a, b) is False) for a, b in both)
+            if len(mask.shape) > len(scores) or wider:
                 raise site.shape_error(
                     f"a mask that broadcasts to {shape_text(scores)}", shape_text(mask.shape)
                 )

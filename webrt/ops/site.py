@@ -254,16 +254,18 @@ def mismatch(error: ShapeError, left: Dim, right: Dim) -> ShapeError:
     found = None if same_dim(left, right) is False else _multiple(left, right)
     if found is not None:
         return NeedsMultiple(str(error), *found)
-    plain = all(isinstance(d, int) or _own_dim(d) for d in (left, right))
+    kinds = {_own_dim(d) for d in (left, right) if not isinstance(d, int)}
+    # A cache that may be empty isn't all that has its length: a run holds the two to be equal.
+    plain = kinds in ({0}, {1})
     if not plain or same_dim(left, right) is False:
         return error
     return DimsDiffer(str(error), left, right)
 
 
-def _own_dim(dim: Dim) -> bool:
-    """Whether it is a dim of an input as it stands."""
+def _own_dim(dim: Dim) -> int | None:
+    """0 for a dim of an input as it stands, 1 for one that may be 0, else None."""
     found = dims.scaled_symbol(dim)
-    return found is not None and found[1] == 1
+    return found[2] if found is not None and found[1] == 1 else None
 
 
 def hold_equal(site: Site, error: ShapeError, left: Dim, right: Dim) -> None:
