@@ -116,7 +116,13 @@ def record_of(name: str, work: Work) -> Record:
     trials = tuple(Trial(s, rows[s].ms) for s in kept)
     default = rows[kept[0]].ms
     assert default is not None
-    return Record(Key(name, "", work.key, ()), default, trials, shape_of(work.problem))
+    return Record(Key(named(name), "", work.key, ()), default, trials, shape_of(work.problem))
+
+
+def named(name: str) -> str:
+    """A device as records name it, as far as that orders anything."""
+    kinds = {"wasm": "wasm/wasmtime", "wasm-plain": "wasm/wasmtime", "chromium": "wasm/"}
+    return f"{kinds.get(name, 'webgpu')}/{name}"
 
 
 @dataclass
@@ -151,7 +157,7 @@ def play(name: str, model: str, works: Sequence[Work], told: Sequence[Record]) -
     for work in works:
         rows, kept = table_of(name).times[work.key], kept_of(name, work.problem)
         times = {s: ms for s in kept if (ms := rows[s].ms) is not None}
-        key, shape = Key(name, "", work.key, ()), shape_of(work.problem)
+        key, shape = Key(named(name), "", work.key, ()), shape_of(work.problem)
         default = rows[kept[0]].ms
         assert default is not None
         made = order(kept, key, shape, told)

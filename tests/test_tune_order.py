@@ -48,6 +48,14 @@ def test_this_device_counts_for_more_than_another() -> None:
     assert weight_of(here, KEY, SHAPE) > weight_of(there, KEY, SHAPE) > 0
 
 
+def test_another_engine_of_wasm_says_nothing() -> None:
+    page = Key("wasm//x86_64/Chromium", "0.1", "contract:1", (("s0", 128),))
+    native, other = record("wasm/wasmtime 50, A/x86_64/w"), record("wasm//aarch64/Firefox")
+    assert weight_of(native, page, SHAPE) == 0.0
+    assert weight_of(other, page, SHAPE) > 0
+    assert weight_of(native, record("wasm/wasmtime 51, B/x86_64/w").key, SHAPE) > 0
+
+
 def test_like_shapes_count_for_more() -> None:
     near = record("other", problem="contract:2", shape=(1, 128, 1536, 384))
     far = record("other", problem="contract:2", shape=(1, 1, 1536, 384))

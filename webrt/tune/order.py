@@ -117,13 +117,27 @@ def _knobs(schedule: Schedule) -> tuple[type, tuple[float, ...]]:
 def weight_of(record: Record, key: Key, shape: Sequence[int]) -> float:
     """What a record's trials say of the problem `key` of that shape, between 0 and 1."""
     there = record.key
-    here = 1.0 if there.device == key.device else ELSEWHERE
+    here = 1.0 if there.device == key.device else _elsewhere(there.device, key.device)
     if (there.problem, there.dims) == (key.problem, key.dims):
         return here
     same_family = there.problem.partition(":")[0] == key.problem.partition(":")[0]
     if not same_family or len(record.shape) != len(shape) or not shape:
         return 0.0
     return here * OTHER_PROBLEM * like(record.shape, shape)
+
+
+def _elsewhere(there: str, here: str) -> float:
+    """What trials of a device say of another, both as records name them.
+
+    Engines of wasm differ in what they make of a tile of more than 16 registers: the schedules that
+    are best in wasmtime take Chromium 1.65 times as long as its own, and trials of one would lead
+    the other astray (`bench/matrix.py`, 2026-11-21).
+    """
+    one, other = there.split("/"), here.split("/")
+    if one[0] == other[0] == "wasm" and one[1:2] != other[1:2]:
+        engines = [(*parts[1:2], "")[0].partition(" ")[0] for parts in (one, other)]
+        return ELSEWHERE if engines[0] == engines[1] else 0.0
+    return ELSEWHERE
 
 
 def like(one: Sequence[int], other: Sequence[int]) -> float:
