@@ -35,7 +35,7 @@ LEAST_WEIGHT, MOST_RECORDS = 0.05, 12
 UNKNOWN = 0.3
 """The share of a problem's time that its next trial may save where nothing is known but the space's
 own order. By recorded times (`bench/matrix.py`), tuning MiniLM-L6, RoBERTa-base and T5-small on
-lavapipe and SwiftShader to within 5 % of the best takes 48 trials after the defaults; it took 118
+lavapipe and SwiftShader to within 5 % of the best takes 44 trials after the defaults; it took 118
 where expected times didn't count. 0.1 and 1 are as good (2026-11-21)."""
 
 FAILED = math.log(8.0)
