@@ -1,8 +1,8 @@
 """Checks random models: `python bench/fuzz.py --count N --seed S [-j 2]`, resumable.
 
 Seeds S … S+N-1, each a model of 5 to 15 operators: ONNX Runtime against webrt on both devices, at
-two settings of every dynamic dim; every second one under schedules drawn from all of each space;
-one in four unfused, too.
+two settings of every dynamic dim, many under schedules drawn from all of each space, one in four
+unfused, too (`fuzz_run.ways_of`).
 What is found is saved as a model with its inputs in --out, cut to the first nodes that show it.
 """
 

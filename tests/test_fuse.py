@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from unittest import mock
 
 import numpy as np
 
@@ -23,9 +25,12 @@ from webrt.kernel.problem import (
     Problem,
     Reduce,
 )
+from webrt.passes import costs, fuse_inline, fuse_layout
+from webrt.passes.algebra import tidy
 from webrt.passes.evaluate import evaluate_plan, evaluate_program
 from webrt.passes.fuse import fuse
 from webrt.passes.pipeline import finish
+from webrt.passes.workbench import Workbench
 from webrt.plan.plan import Home, ModelSymbol
 
 S = symbol("s0")
@@ -265,3 +270,48 @@ def test_no_kernel_binds_more_than_eight_buffers() -> None:
     assert len(fused.nodes) == 2
     for node in fused.nodes:
         assert len(node.inputs) + len(node.outputs) <= 8
+
+
+def test_a_reader_that_would_take_in_too_much_is_left_alone() -> None:
+    b = Builder()
+    x = b.input("x", 1 << 16)
+    long: Expr = load(0, I0)
+    for j in range(40):
+        long = ex.call("add", ex.call("mul", long, ex.f32(1 + j)), load(0, (1 << 16) - 1 - I0))
+    y = b.map((1 << 16,), long, x)
+    wide = [load(0, j + I0) for j in range(128)]
+    while len(wide) > 1:
+        wide = [ex.call("max", *pair) for pair in zip(wide[::2], wide[1::2], strict=True)]
+    z = b.map((8,), wide[0], y)
+    seen: list[int] = []
+
+    def tidied(expr: Expr, space: Mapping[str, Dim]) -> Expr:
+        seen.append(costs.size(expr))
+        return tidy(expr, space)
+
+    with mock.patch("webrt.passes.fuse_inline.tidy", tidied):
+        fused = fuse(b.program(z))
+    assert len(fused.nodes) == 2
+    assert max(seen) < fuse_inline.MAX_TAKEN  # 20,735 where all was made, then refused
+
+
+def test_each_layout_is_scored_once_however_often_a_reader_loads() -> None:
+    b = Builder()
+    x = b.input("x", 4, 6)
+    y = b.map((4, 6), ex.call("exp", load(0, I0 * 6 + I1)), x)
+    body: Expr = load(0, I1 * 6 + I0)
+    for j in range(60):
+        body = ex.call("max", ex.call("mul", body, ex.f32(j)), load(0, I1 * 6 + I0))
+    z = b.map((6, 4), body, y)
+    w = b.map((4, 6), ex.call("neg", load(0, I0 * 6 + I1)), y)
+    scored: list[object] = []
+    changed = fuse_layout._Change.__call__
+
+    def counted(change: fuse_layout._Change, offset: Dim, space: dict[str, Dim]) -> Dim:
+        scored.append(offset)
+        return changed(change, offset, space)
+
+    bench = Workbench(b.program(z, w))
+    with mock.patch.object(fuse_layout._Change, "__call__", counted):
+        fuse_layout.store_as_read(bench)
+    assert 0 < len(scored) < 100  # 3,800 where every load was scored under every load's layout

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -15,11 +16,12 @@ import numpy as np
 import onnx
 import pytest
 from fuzz_graphs import Array
-from fuzz_run import Finding, Fuzzer, draw_model
+from fuzz_run import WAYS, Finding, Fuzzer, draw_model, ways_of
 from fuzz_templates import covered
 
 import webrt
 from webrt.ops.registry import find
+from webrt.pack.format import KernelEntry, Pack, WasmKernel
 from webrt.pack.read import read_pack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,7 +75,7 @@ EXPECTED = fuzz_run.expected
 def test_a_wrong_answer_is_noticed(fuzzer: Fuzzer, tmp_path: Path) -> None:
     with mock.patch("fuzz_run.expected", _shifted), pytest.raises(Finding) as found:
         fuzzer.check(3)
-    assert found.value.kind == "scheduled on wasm"
+    assert found.value.kind == "scheduled-cpu on wasm"
     place = found.value.save(tmp_path)
     assert onnx.load(place / "model.onnx").graph.node
     assert np.load(place / "feeds.npz").files
@@ -89,5 +91,24 @@ def test_ways_of_packing_differ(tmp_path: Path) -> None:
         packs[way] = read_pack(tmp_path / way)
     assert len(packs["unfused"].plan.steps) > len(packs["default"].plan.steps)
     assert packs["scheduled"].plan == packs["default"].plan
-    schedules = [[k.schedule for k in packs[w].kernels] for w in ("default", "scheduled")]
-    assert schedules[0] != schedules[1]
+    gpu, cpu = ({w: [k.schedule for k in of(p)] for w, p in packs.items()} for of in (_gpu, _cpu))
+    assert gpu["scheduled"] != gpu["default"] == gpu["scheduled-cpu"]
+    assert cpu["default"] not in (cpu["scheduled"], cpu["scheduled-cpu"])
+
+
+def _gpu(pack: Pack) -> Sequence[KernelEntry]:
+    return pack.kernels
+
+
+def _cpu(pack: Pack) -> Sequence[WasmKernel]:
+    return pack.wasm.kernels
+
+
+def test_every_model_runs_on_both_devices() -> None:
+    ran = [ways_of(seed) for seed in range(64)]
+    assert all(any(kinds == ("wasm", "webgpu") for kinds in ways.values()) for ways in ran)
+    found = collections.Counter(
+        (way, k) for ways in ran for way, kinds in ways.items() for k in kinds
+    )
+    assert (found["unfused", "wasm"], found["unfused", "webgpu"]) == (14, 2)
+    assert set(WAYS) == {way for way, _ in found}
