@@ -126,13 +126,7 @@ class Symbolic:
             if other in (0, 1):
                 return self if other else 0
             return Symbolic(tuple((atoms, c * other) for atoms, c in self.terms))
-        return sum_terms(
-            [
-                (tuple(sorted(a + b, key=str)), x * y)
-                for a, x in self.terms
-                for b, y in terms_of(other)
-            ]
-        )
+        return sum_terms(multiply_terms(self.terms, terms_of(other)))
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -276,7 +270,7 @@ def _fold_div_mod(total: dict[Monomial, int]) -> dict[Monomial, int]:
 
 
 def multiply_terms(
-    left: list[tuple[Monomial, int]], right: tuple[tuple[Monomial, int], ...]
+    left: Iterable[tuple[Monomial, int]], right: tuple[tuple[Monomial, int], ...]
 ) -> list[tuple[Monomial, int]]:
     return [(tuple(sorted(a + b, key=str)), x * y) for a, x in left for b, y in right]
 
