@@ -114,7 +114,7 @@ def weights(draw: st.DrawFn) -> Weights:
     one = st.sampled_from(["none", "one", "column"])
     if draw(st.booleans()):
         return Weights(True, draw(st.sampled_from([8, 8, 4])), draw(st.booleans()), draw(one))
-    bits, block = draw(st.sampled_from([8, 4, 2])), draw(st.sampled_from([0, 16, 32, 64]))
+    bits, block = draw(st.sampled_from([8, 4])), draw(st.sampled_from([0, 16, 32, 64]))
     return Weights(False, bits, draw(st.booleans()), draw(one), draw(one), block)
 
 

@@ -122,7 +122,8 @@ def _parts(problem: Contract, integer: bool) -> Narrow | None:
                 return None
     bits = WORD - int(count)
     found = [e for e in loads(expr) if problem.operands[int(e.memory)].constant]
-    if bits not in (2, 4, 8) or len(found) != 1 or len(loads(expr)) != 1:
+    least = 2 if integer else 4  # sixteen fields a word: their packer takes too long to be made
+    if bits not in (2, 4, 8) or bits < least or len(found) != 1 or len(loads(expr)) != 1:
         return None
     block = _block(problem, [*scales, *zeros], 0 if integer else WORD // bits)
     if block is None:
