@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from webrt.checking.compare import compare
+from webrt.checking.compare import beside, compare
 from webrt.dtypes import DType
 from webrt.runtime import arrays
 from webrt.runtime.digest import distance
@@ -46,3 +46,17 @@ def test_infinities() -> None:
     x = np.array([np.inf, 0.0], np.float32)
     assert both(x, x)
     assert not both(np.array([3e38, 0.0], np.float32), x)
+
+
+def test_quantised_results_are_judged_by_how_far_the_oracle_is_from_itself() -> None:
+    step = np.float32(0.02) * (RANDOM.random(4096) < 0.01)
+    spread = compare(TINY + step, TINY)
+    assert not spread.ok
+    assert beside(compare(TINY + step[::-1], TINY), spread).ok
+    assert not beside(compare(TINY + 3 * step, TINY), spread).ok
+    assert not beside(compare(TINY + np.float32(0.02), TINY), spread).ok  # all of them, not some
+    right = compare(TINY, TINY)
+    assert not beside(spread, right).ok
+    assert beside(right, right).ok
+    other_shape = compare(TINY[:-1], TINY)
+    assert not beside(other_shape, other_shape).ok

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,21 @@ def compare(found: npt.NDArray[Any], expected: npt.NDArray[Any], half: bool = Fa
     if not found.size:
         return Comparison(0.0, 0.0, 1.0, ok=True)
     return _compared(found, expected, half)
+
+
+TIMES = 2.0
+"""How much further from an oracle than the oracle is from itself a quantised result may be."""
+
+
+def beside(part: Comparison, spread: Comparison) -> Comparison:
+    """`part` judged by `spread`, how far the oracle is from itself.
+
+    A model that rounds activations to 8 bits makes a step of what differs in its last bit: int8
+    MiniLM-L6 at length 128 is up to 0.2 from itself once ONNX Runtime fuses nothing (2026-11).
+    """
+    near = np.isfinite(spread.max_abs) and part.max_abs <= TIMES * spread.max_abs
+    near = near and 1 - part.cosine <= TIMES**2 * (1 - spread.cosine)
+    return replace(part, ok=part.ok or bool(near))
 
 
 def _places(

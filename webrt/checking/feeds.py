@@ -21,17 +21,34 @@ def random_feeds(plan: Plan, bindings: Mapping[str, int], seed: int, given: Feed
     """Valid feeds for every input that `given` lacks; the same for the same seed and shapes."""
     random = np.random.default_rng(seed)
     feeds = dict(given)
+    shapes = {p.name: tuple(dims.evaluate(d, bindings) for d in p.shape) for p in plan.inputs}
+    cached = any("past" in name.lower() for name in shapes)
+    most = max((s[-1] for n, s in shapes.items() if s and "mask" in n.lower()), default=0)
     for port in plan.inputs:
-        shape = tuple(dims.evaluate(d, bindings) for d in port.shape)
-        made = _random(port, shape, random)
+        shape = shapes[port.name]
+        if port.name.lower().endswith(("position_ids", "positions")) and shape:
+            first = max(0, most - shape[-1]) if cached else 0
+            made = _positions(port, shape, first)
+        else:
+            made = _random(port, shape, random, cached)
         feeds.setdefault(port.name, made)
     return feeds
 
 
-def _random(port: Port, shape: tuple[int, ...], random: np.random.Generator) -> npt.NDArray[Any]:
+def _positions(port: Port, shape: tuple[int, ...], first: int) -> npt.NDArray[Any]:
+    """Positions that count up along the last axis: those behind `first` cached ones."""
+    row = np.arange(first, first + shape[-1])
+    row = row if port.high is None else np.minimum(row, port.high)
+    return np.broadcast_to(row, shape).astype(port.dtype.onnx_name)
+
+
+def _random(
+    port: Port, shape: tuple[int, ...], random: np.random.Generator, cached: bool
+) -> npt.NDArray[Any]:
+    """`cached` tells that the model reads a cache: all of it is there, so its mask is of ones."""
     dtype = np.dtype(port.dtype.onnx_name)
     if "mask" in port.name.lower() and len(shape) > 0:
-        return _mask(shape, random).astype(dtype)
+        return np.ones(shape, dtype) if cached else _mask(shape, random).astype(dtype)
     if port.dtype.is_float:
         return random.standard_normal(shape).astype(dtype)
     if port.dtype is DType.BOOL:

@@ -46,12 +46,37 @@ def expected_outputs(model: Path, feeds: Arrays) -> Arrays:
     return _run(runtime, str(model), model, feeds, None)
 
 
-def _run(runtime: Any, model: str | bytes, path: Path, feeds: Arrays, names: Any) -> Arrays:
+def unfused_outputs(model: Path, feeds: Arrays) -> Arrays:
+    """The same without fused normalisations and activations: floats are rounded elsewhere."""
+    return _run(require(), str(model), model, feeds, None, _FUSIONS)
+
+
+_FUSIONS = (
+    "LayerNormFusion", "SimplifiedLayerNormFusion", "SkipLayerNormFusion", "EmbedLayerNormFusion",
+    "GeluFusionL1", "GeluFusionL2", "FastGeluFusion", "BiasGeluFusion", "BiasSoftmaxFusion",
+    "AttentionFusion", "MatMulAddFusion",
+)  # fmt: skip
+
+
+def quantises(model: Path) -> bool:
+    """Whether `model` rounds activations to integers."""
+    ops = {node.op for node in load_model(model).nodes}
+    return any(op.startswith(("QLinear", "Quantize", "DynamicQuantize")) for op in ops) or bool(
+        ops & {"QGemm", "QAttention", "QEmbedLayerNormalization"}
+    )
+
+
+def _run(
+    runtime: Any, model: str | bytes, path: Path, feeds: Arrays, names: Any,
+    disabled: Sequence[str] = (),
+) -> Arrays:  # fmt: skip
     try:
         options = runtime.SessionOptions()
         # Else uint8 times int8 saturates on an x86 without VNNI: its sums would be wrong, not ours.
         options.add_session_config_entry("session.x64quantprecision", "1")
-        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=disabled
+        )
         known = {i.name for i in session.get_inputs()}
         names = names or [o.name for o in session.get_outputs()]
         made = session.run(names, {n: a for n, a in feeds.items() if n in known})

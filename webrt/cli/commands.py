@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from webrt import api
-from webrt.checking.compare import Comparison, compare
+from webrt.checking.compare import Comparison, beside, compare
 from webrt.cli import feeds as feeding
 from webrt.cli import insight
 from webrt.cli import report as reporting
@@ -213,12 +213,19 @@ def check(
         missing = sorted(set(expected) ^ set(found))
         if missing:
             raise UsageError(f"{folder} was not packed from {model}: output {missing[0]!r} differs")
+        spread: dict[str, Comparison] = {}
+        if not all(part.ok for part in parts.values()) and oracle.quantises(model):
+            again = oracle.unfused_outputs(model, feeds)
+            floats = [n for n in parts if expected[n].dtype.kind == "f"]
+            spread = {n: compare(again[n], expected[n], half) for n in floats}
+            parts |= {n: beside(parts[n], apart) for n, apart in spread.items()}
         ok = all(part.ok for part in parts.values())
         wrong = None
         if not ok:
             traced = session.trace(feeds)
             wrong = oracle.first_divergence(model, session.pack.plan, feeds, traced, half)
         result = _verdict(parts, ok) | {
+            "oracle_spread": {name: _figures(apart) for name, apart in spread.items()},
             "adapter": session.adapter,
             "float16": session.float16,
             "dims": {s.name: s.size(bindings[s.id]) for s in plan.symbols},

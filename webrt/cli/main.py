@@ -341,6 +341,11 @@ def _check_text(result: dict[str, Any]) -> str:
             f"  {name}: max |diff| {part['max_abs']:.3g}, relative {part['max_rel']:.3g},"
             f" cosine {part['cosine']:.7f}{'' if part['ok'] else '  WRONG'}"
         )
+        if apart := result["oracle_spread"].get(name):
+            lines.append(
+                f"    quantised: without its fusions ONNX Runtime is {apart['max_abs']:.3g}"
+                f" from itself, cosine {apart['cosine']:.7f}"
+            )
     wrong = result.get("first_divergence")
     if wrong:
         lines.append(f"first wrong node: {wrong['node']} (step {wrong['step']})")
