@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx.parser
+import onnx_text
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -222,3 +223,16 @@ def test_softmax_before_opset_13_flattens() -> None:
     old, new = (_run(_graph(text, f'"" : {opset}'), x=x)[0] for opset in (12, 13))
     np.testing.assert_allclose(old.sum(axis=(1, 2)), [1, 1], rtol=1e-5)
     np.testing.assert_allclose(new.sum(axis=1), np.ones((2, 4)), rtol=1e-5)
+
+
+def test_sizes_that_a_run_reads_are_held_equal_there() -> None:
+    """They are known less 1, as a cache's length is, but nothing renames them."""
+    proto = onnx_text.model(
+        """g (int64[1] a, int64[1] b) => (float[A] y) {
+            value = Constant <value = float[1] {1.0}> ()
+            left = Expand(value, a)
+            right = Expand(value, b)
+            y = Add(left, right)
+        }"""
+    )
+    assert [s.name for s in onnx_text.graph(proto).symbols] == ["a[0]", "b[0]"]

@@ -27,7 +27,7 @@ from webrt.graph.ir import Array, Attribute, Graph, Node, Value, must_run
 from webrt.ops.compose import Make
 from webrt.ops.control import CONTROL
 from webrt.ops.registry import find
-from webrt.ops.site import ASSUMED, FRESH, numpy_dtype
+from webrt.ops.site import ASSUMED, CACHES, FRESH, numpy_dtype
 from webrt.plan.plan import NO_LABELS, Labels, ModelSymbol
 
 TYPE_ATTRIBUTES = {
@@ -75,6 +75,7 @@ class Builder(Inner):
         self.same = same
         self.multiples = multiples
         self.empty = empty
+        self.caches: set[str] = set()
         self.shown = {
             d.dim_param or f"{i.name}.{j}"
             for i in proto.input
@@ -88,12 +89,13 @@ class Builder(Inner):
 
     def build(self, ordered: list[Named]) -> Graph:
         """The graph. Sizes that only a run tells become symbols of their own."""
-        tokens = FRESH.set(self.fresh), ASSUMED.set(self.assumed)
+        tokens = FRESH.set(self.fresh), ASSUMED.set(self.assumed), CACHES.set(self.caches)
         try:
             return self._build(ordered)
         finally:
             FRESH.reset(tokens[0])
             ASSUMED.reset(tokens[1])
+            CACHES.reset(tokens[2])
 
     def _build(self, ordered: list[Named]) -> Graph:
         if self.proto.sparse_initializer:
@@ -137,25 +139,31 @@ class Builder(Inner):
         check_schema(name, node, self.opsets)
         self._node(name, node)
 
-    def scale(self, symbol: str, factor: int) -> None:
-        """Take the dims of a symbol, by its id, for multiples of `factor`."""
+    def scale(self, symbol: str, factor: int) -> bool:
+        """Take the dims of a symbol, by its id, for multiples of `factor`; whether that can be."""
         name = next(s.name for s in self.symbols.values() if s.id == symbol)
         self.multiples[name] = self.multiples.get(name, 1) * factor
         self.empty.discard(name)
+        return name in self.shown and self.multiples[name] <= dims.MAX_SYMBOL
 
-    def unify(self, left: Dim, right: Dim) -> None:
-        """Take the later of two symbols for the earlier, or a symbol for a number."""
+    def unify(self, left: Dim, right: Dim) -> bool:
+        """Take the later of two symbols for the earlier, or a symbol for a number.
+
+        False where that is no dim of an input: what reads it tells its size.
+        """
         names = [s.name for s in self.symbols.values()]  # of s0, s1 … in this order
         places = [len(names) if isinstance(d, int) else self._place(d) for d in (left, right)]
         if isinstance(left, int) or isinstance(right, int):
             number = left if isinstance(left, int) else right
             assert isinstance(number, int)
-            self.same[names[min(places)]] = number
+            other = names[min(places)]
+            self.same[other] = number
         else:
             kept, other = names[min(places)], names[max(places)]
             self.same[other] = kept
             if other in self.empty:
                 self.empty.add(kept)
+        return other in self.shown
 
     def _place(self, dim: Dim) -> int:
         name = sorted(dims.free_symbols(dim))[0]
@@ -207,6 +215,7 @@ class Builder(Inner):
         if display not in self.symbols:
             name = f"s{len(self.symbols)}"
             self.symbols[display] = ModelSymbol(name, display, empty=empty)
+            self.caches |= {name} if empty else set()
         symbol = dims.symbol(self.symbols[display].id)
         return symbol - 1 if empty else symbol * self.multiples.get(display, 1)
 

@@ -100,9 +100,11 @@ def _convert(model: onnx.ModelProto, file: str, folder: Path | None) -> Graph:
         try:
             return builder.build(ordered)
         except DimsDiffer as error:
-            builder.unify(error.left, error.right)
+            if not builder.unify(error.left, error.right):
+                raise
         except NeedsMultiple as error:
-            builder.scale(error.symbol, error.factor)
+            if not builder.scale(error.symbol, error.factor):
+                raise
 
 
 def _one_line(message: str) -> str:

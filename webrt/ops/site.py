@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +35,10 @@ FRESH: ContextVar[Callable[[str], Dim] | None] = ContextVar("new symbols", defau
 
 ASSUMED: ContextVar[list[tuple[Dim, Dim]] | None] = ContextVar("dims taken for equal", default=None)
 """Collects what operators assume of dims, while a model is read."""
+
+
+CACHES: ContextVar[Set[str]] = ContextVar("symbols of caches", default=frozenset())
+"""The ids of those that stand, less 1, for dims of inputs; a size that a run reads looks alike."""
 
 
 class DependsOnDataError(UnsupportedOpError):
@@ -265,7 +269,9 @@ def mismatch(error: ShapeError, left: Dim, right: Dim) -> ShapeError:
 def _own_dim(dim: Dim) -> int | None:
     """0 for a dim of an input as it stands, 1 for one that may be 0, else None."""
     found = dims.scaled_symbol(dim)
-    return found[2] if found is not None and found[1] == 1 else None
+    if found is None or found[1] != 1:
+        return None
+    return found[2] if found[2] == 0 or found[0] in CACHES.get() else None
 
 
 def hold_equal(site: Site, error: ShapeError, left: Dim, right: Dim) -> None:
