@@ -95,7 +95,12 @@ def test_a_report_is_one_page_that_loads_nothing() -> None:
 
 
 def test_progress_never_grows_and_counts_bad_trials() -> None:
-    assert report.progress_of(record(2.0, 3.0, None, 1.0, 1.5)) == [1.0, 1.0, 1.0, 0.5, 0.5]
+    found = record(2.0, 3.0, None, 1.0, 1.5)
+    numbers, shares = report.progress_of(found, False)
+    assert numbers == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert shares == [1.0, 1.0, 1.0, 0.5, 0.5]
+    timed = tuple(replace(t, at=0.5 * j) for j, t in enumerate(found.trials))
+    assert report.progress_of(replace(found, trials=timed), True)[0] == [0.0, 0.5, 1.0, 1.5, 2.0]
 
 
 def test_a_kernel_beyond_a_ceiling_raises_the_roof() -> None:

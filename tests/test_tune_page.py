@@ -18,6 +18,8 @@ from webrt.pack.read import parse_manifest
 from webrt.runtime.device import Device, DeviceInfo, Limits, WasmCode
 from webrt.runtime.devices import wasmtime
 from webrt.runtime.sync import run_sync
+from webrt.schedule import to_json
+from webrt.schedule.cpu.map import CpuMapSchedule
 from webrt.tune.candidate import candidates, generate
 from webrt.tune.code import CpuCode, GpuCode, code_from_json, code_of, code_to_json
 from webrt.tune.page import serve
@@ -161,7 +163,7 @@ def test_code_comes_back_as_it_was(device: Device, manifest: bytes) -> None:
     ],
 )  # fmt: skip
 def test_malformed_code_is_refused(code: object) -> None:
-    trial = {"schedule": {"family": "cpu_map", "elements": 16}, "ms": 1.0, "code": code}
+    trial = {"schedule": to_json(CpuMapSchedule()), "ms": 1.0, "code": code}
     record = {
         "device": "d", "codegen": "0", "problem": "map:1", "dims": {}, "default": 1.0,
         "trials": [trial],

@@ -245,17 +245,18 @@ def show_schedule(schedule: Mapping[str, object]) -> str:
 
 
 def _tuning(records: Sequence[tuple[str, Record]]) -> str:
-    """The best time so far after each trial, over the default's, a line a problem."""
-    lines = [(name, curve) for name, record in records if len(curve := progress_of(record)) > 1]
-    if not lines:
+    """The best time so far, over the default's, a line a problem: as tuning went on."""
+    found = [record for _, record in records if len(record.trials) > 1]
+    timed = all(trial.at is not None for record in found for trial in record.trials)
+    if not found:
         return (
             '<p class="note">Nothing was tuned on this device at this shape:'
             " <code>webrt tune</code> does that.</p>"
         )
     figure, axes = _figure(4.5)
-    for name, curve in lines[:10]:
-        axes.step(range(1, len(curve) + 1), curve, where="post", label=name)
-    axes.set_xlabel("trials")
+    for name, record in [(n, r) for n, r in records if len(r.trials) > 1][:10]:
+        axes.step(*progress_of(record, timed), where="post", label=name)
+    axes.set_xlabel("seconds of tuning" if timed else "trials")
     axes.set_ylabel("best time so far / default's")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8, ncols=2)
@@ -264,12 +265,13 @@ def _tuning(records: Sequence[tuple[str, Record]]) -> str:
     return _svg(figure) + f'<p class="note">{tried} trials, {bad} of them rejected.</p>'
 
 
-def progress_of(record: Record) -> list[float]:
-    """After each trial, the best time so far as a share of the default's."""
+def progress_of(record: Record, timed: bool) -> tuple[list[float], list[float]]:
+    """When each trial ended, or its number; the best time so far as a share of the default's."""
     best = 1.0
     curve = []
     for trial in record.trials:
         if trial.ms is not None:
             best = min(best, trial.ms / record.default_ms)
         curve.append(best)
-    return curve
+    numbers = [float(j + 1) for j in range(len(curve))]
+    return [t.at or 0.0 for t in record.trials] if timed else numbers, curve

@@ -20,7 +20,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from webrt.errors import RecordsError
@@ -38,12 +38,16 @@ MAX_TRIALS = 256
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One schedule: `ms` a dispatch, or why it can't be used; maybe with its code."""
+    """One schedule: `ms` a dispatch, or why it can't be used; maybe with its code.
+
+    `at` is after how many seconds of tuning it was known, where that was told.
+    """
 
     schedule: Schedule
     ms: float | None
     failed: str | None = None
     code: Code | None = None
+    at: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +206,12 @@ def record_to_json(record: Record) -> dict[str, object]:
     key = record.key
     trials: list[dict[str, object]] = []
     for trial in record.trials:
-        schedule = to_json(trial.schedule)
-        if trial.ms is None:
-            trials.append({"schedule": schedule, "failed": trial.failed})
-        else:
-            code = {} if trial.code is None else {"code": code_to_json(trial.code)}
-            trials.append({"schedule": schedule, "ms": round(trial.ms, 6), **code})
+        made: dict[str, object] = {"schedule": to_json(trial.schedule)}
+        made |= {"failed": trial.failed} if trial.ms is None else {"ms": round(trial.ms, 6)}
+        made |= {} if trial.at is None else {"at": round(trial.at, 3)}
+        if trial.ms is not None and trial.code is not None:
+            made["code"] = code_to_json(trial.code)
+        trials.append(made)
     return {
         "device": key.device, "codegen": key.codegen, "problem": key.problem,
         "dims": dict(key.dims), "default": round(record.default_ms, 6),
@@ -242,10 +246,11 @@ def _trials_from_json(listed: list[dict[str, object]], codegen: str) -> Iterator
 
 
 def _trial_from_json(data: dict[str, object], schedule: Schedule) -> Trial:
+    at = _time(data["at"]) if "at" in data else None
     if "failed" in data:
-        return Trial(schedule, None, _text(data["failed"]))
+        return Trial(schedule, None, _text(data["failed"]), at=at)
     code = code_from_json(data["code"]) if "code" in data else None
-    return Trial(schedule, _time(data["ms"]), code=code)
+    return Trial(schedule, _time(data["ms"]), code=code, at=at)
 
 
 def _text(value: object) -> str:
@@ -262,5 +267,5 @@ def _count(value: object) -> int:
 
 def _time(value: object) -> float:
     if type(value) not in (int, float) or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type,operator]
-        raise ValueError(f"expected milliseconds, found {value!r:.60}")
+        raise ValueError(f"expected a time, found {value!r:.60}")
     return float(value)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from webrt import dims
 from webrt.errors import DeviceError
@@ -130,6 +130,7 @@ class Tuner:
         self._cancelled = False
         self._bindings = dict(bindings)
         self._keys: dict[int, Key] = {}
+        self._start = clock()
         self._work = [w for j in range(len(plan.problems)) if (w := self._begin(plan, j))]
 
     def cancel(self) -> None:
@@ -178,7 +179,9 @@ class Tuner:
         DeviceLostError; what was recorded until then stays.
         """
         self._cancelled = False
+        known = [t.at or 0.0 for w in self._work for t in w.tried]
         start = self._clock()
+        self._start = start - max(known, default=0.0)
         for work in self._work:
             if self._over(start, seconds):
                 return self.report(self._clock() - start)
@@ -282,6 +285,7 @@ class Tuner:
 
     def _note(self, work: Work, trial: Trial) -> None:
         """Record a trial, and let it order what is still to be tried, of other problems too."""
+        trial = replace(trial, at=max(1e-3, self._clock() - self._start))
         work.tried.append(trial)
         record = Record(self._keys[work.index], work.default_ms, (trial,), work.shape)
         self._records.add(record)
