@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 from fuzz_graphs import Draw, RejectedError, Val, most
@@ -207,6 +208,9 @@ def window(draw: Draw, val: Val, spatial: int, dilated: bool = True) -> dict[str
         found["pads"] = pads
     elif way < 0.6 and "dilations" not in found:
         found["auto_pad"] = draw.random.choice(["SAME_UPPER", "SAME_LOWER", "VALID"])
+        strides = cast("tuple[int, ...]", found.get("strides", kernel))
+        if any(s > k for s, k in zip(strides, kernel, strict=True)):
+            found["auto_pad"] = "VALID"  # ONNX Runtime refuses pads below 0, which it might take
     return found
 
 

@@ -207,3 +207,16 @@ def test_an_lstm_of_narrow_weights(direction: str, each: bool) -> None:
     exact = model_of([node("LSTM", "x w r b", "y h c", **kept)], feeds, ["y", "h", "c"],
                      {n: a.astype(np.float32) for n, a in plain.items()})  # fmt: skip
     check(model_of([quantised], feeds, ["y", "h", "c"], rest), feeds, oracle(exact, feeds))
+
+
+@pytest.mark.parametrize("op", ["QLinearAdd", "QLinearMul"])
+@pytest.mark.parametrize("steps", [(2 / 255, 1 / 255, 2 / 255), (0.5, 0.25, 0.5)])
+def test_halves_are_rounded_as_onnx_runtime_does(op: str, steps: tuple[float, ...]) -> None:
+    """erf + 1, as GELU has it, lies halfway between two steps for every other value."""
+    a, b = (x.astype(np.uint8) for x in np.meshgrid(np.arange(256), np.arange(256)))
+    scales = {f"s{j}": np.float32(step) for j, step in enumerate(steps)}
+    points = {f"z{j}": np.uint8(point) for j, point in enumerate((217, 68, 131))}
+    constants = {name: np.asarray(value) for name, value in (scales | points).items()}
+    made = node(op, "a s0 z0 b s1 z1 s2 z2", domain=MICROSOFT)
+    feeds = {"a": a, "b": b}
+    check(model_of([made], feeds, {"y": np.uint8}, constants), feeds)

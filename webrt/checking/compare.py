@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +38,14 @@ def compare(found: npt.NDArray[Any], expected: npt.NDArray[Any], half: bool = Fa
 
 TIMES = 2.0
 """How much further from an oracle than the oracle is from itself a quantised result may be."""
+
+
+def worst(parts: Sequence[Comparison]) -> Comparison:
+    """The largest differences and the least cosine of several comparisons."""
+    return Comparison(
+        max(p.max_abs for p in parts), max(p.max_rel for p in parts),
+        min(p.cosine for p in parts), all(p.ok for p in parts),
+    )  # fmt: skip
 
 
 def beside(part: Comparison, spread: Comparison) -> Comparison:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from webrt.checking.compare import Comparison, same_elements
+from webrt.checking.compare import Comparison, compare, same_elements, worst
 from webrt.errors import ModelError, UsageError
 from webrt.frontend.onnx import load_model
 from webrt.plan.plan import Plan
@@ -46,36 +46,49 @@ def expected_outputs(model: Path, feeds: Arrays) -> Arrays:
     return _run(runtime, str(model), model, feeds, None)
 
 
-def unfused_outputs(model: Path, feeds: Arrays) -> Arrays:
-    """The same without fused normalisations and activations: floats are rounded elsewhere."""
-    return _run(require(), str(model), model, feeds, None, _FUSIONS)
-
-
 _FUSIONS = (
     "LayerNormFusion", "SimplifiedLayerNormFusion", "SkipLayerNormFusion", "EmbedLayerNormFusion",
     "GeluFusionL1", "GeluFusionL2", "FastGeluFusion", "BiasGeluFusion", "BiasSoftmaxFusion",
     "AttentionFusion", "MatMulAddFusion",
 )  # fmt: skip
+_QUANTISED = ("QLinear", "QGemm", "QAttention", "QEmbed", "DynamicQuantize")
 
 
-def quantises(model: Path) -> bool:
-    """Whether `model` rounds activations to integers."""
+def spread(
+    model: Path, feeds: Arrays, expected: Mapping[str, npt.NDArray[Any]], half: bool
+) -> dict[str, Comparison]:
+    """How far ONNX Runtime is from itself where it rounds floats elsewhere; {} for most models.
+
+    For one that rounds activations to integers: without fused normalisations and activations, and
+    with nothing optimised at all where no product is one of integers (those it may saturate then).
+    """
     ops = {node.op for node in load_model(model).nodes}
-    return any(op.startswith(("QLinear", "Quantize", "DynamicQuantize")) for op in ops) or bool(
-        ops & {"QGemm", "QAttention", "QEmbedLayerNormalization"}
-    )
+    integers = any(op.startswith(_QUANTISED) or "Integer" in op for op in ops)
+    if not integers and "QuantizeLinear" not in ops:
+        return {}
+    others = [_run(require(), str(model), model, feeds, None, _FUSIONS)]
+    if not integers:
+        others.append(_run(require(), str(model), model, feeds, None, None))
+    floats = [name for name, array in expected.items() if array.dtype.kind == "f"]
+    return {
+        name: worst([compare(other[name], expected[name], half) for other in others])
+        for name in floats
+    }
 
 
 def _run(
     runtime: Any, model: str | bytes, path: Path, feeds: Arrays, names: Any,
-    disabled: Sequence[str] = (),
+    disabled: Sequence[str] | None = (),
 ) -> Arrays:  # fmt: skip
+    """The outputs `names`, or all, without some of its optimisers; with none of them for None."""
     try:
         options = runtime.SessionOptions()
         # Else uint8 times int8 saturates on an x86 without VNNI: its sums would be wrong, not ours.
         options.add_session_config_entry("session.x64quantprecision", "1")
+        if disabled is None:
+            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = runtime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=disabled
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=disabled or ()
         )
         known = {i.name for i in session.get_inputs()}
         names = names or [o.name for o in session.get_outputs()]

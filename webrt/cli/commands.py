@@ -214,10 +214,8 @@ def check(
         if missing:
             raise UsageError(f"{folder} was not packed from {model}: output {missing[0]!r} differs")
         spread: dict[str, Comparison] = {}
-        if not all(part.ok for part in parts.values()) and oracle.quantises(model):
-            again = oracle.unfused_outputs(model, feeds)
-            floats = [n for n in parts if expected[n].dtype.kind == "f"]
-            spread = {n: compare(again[n], expected[n], half) for n in floats}
+        if not all(part.ok for part in parts.values()):
+            spread = oracle.spread(model, feeds, expected, half)
             parts |= {n: beside(parts[n], apart) for n, apart in spread.items()}
         ok = all(part.ok for part in parts.values())
         wrong = None

@@ -343,7 +343,7 @@ def _check_text(result: dict[str, Any]) -> str:
         )
         if apart := result["oracle_spread"].get(name):
             lines.append(
-                f"    quantised: without its fusions ONNX Runtime is {apart['max_abs']:.3g}"
+                f"    quantised: with fewer optimisations ONNX Runtime is {apart['max_abs']:.3g}"
                 f" from itself, cosine {apart['cosine']:.7f}"
             )
     wrong = result.get("first_divergence")

@@ -104,10 +104,11 @@ def qlinear_conv(site: Site, make: Make) -> tuple[Value, ...]:
 # ONNX Runtime's own
 
 
-def _number(make: Make, site: Site, first: int) -> Value:
-    """The input `first` with its scale and zero point behind it, as numbers."""
+def _number(make: Make, site: Site, first: int, step: Value | None = None) -> Value:
+    """The input `first` with its scale and zero point behind it, as numbers; in units of `step`."""
     scale, zero = _plain(make, site.input(first + 1)), _plain(make, site.optional(first + 2))
     assert scale is not None
+    scale = scale if step is None else make("Div", scale, step)
     return dequantised(make, site.input(first), scale, zero)
 
 
@@ -119,15 +120,28 @@ def _narrow(make: Make, site: Site, x: Value, first: int, like: Value) -> Value:
     return make("QuantizeLinear", x, _plain(make, site.input(first)), zero)
 
 
-def _pair(name: str, op: str) -> None:
-    @composite(name, domain=MICROSOFT)
-    def expand(site: Site, make: Make) -> tuple[Value, ...]:
-        result = make(op, _number(make, site, 0), _number(make, site, 3))
-        return (_narrow(make, site, result, 6, site.input(0)),)
+def _rounded(make: Make, site: Site, steps: Value) -> tuple[Value, ...]:
+    """A pair's result: its zero point is added before it is rounded, which halves tell."""
+    like = site.input(0)
+    zero = _plain(make, site.optional(7))
+    if zero is not None:
+        steps = make("Add", steps, make.cast(zero, steps.dtype))
+    return (make("QuantizeLinear", steps, make.number(1, steps), make.number(0, like)),)
 
 
-_pair("QLinearAdd", "Add")
-_pair("QLinearMul", "Mul")
+@composite("QLinearAdd", domain=MICROSOFT)
+def qlinear_add(site: Site, make: Make) -> tuple[Value, ...]:
+    """In steps of the result, so that what lies halfway between two of them does so exactly."""
+    step = _plain(make, site.input(6))
+    left, right = (_number(make, site, first, step) for first in (0, 3))
+    return _rounded(make, site, make("Add", left, right))
+
+
+@composite("QLinearMul", domain=MICROSOFT)
+def qlinear_mul(site: Site, make: Make) -> tuple[Value, ...]:
+    """The product of both, in steps of the result."""
+    product = make("Mul", _number(make, site, 0), _number(make, site, 3))
+    return _rounded(make, site, make("Div", product, _plain(make, site.input(6))))
 
 
 def _alone(name: str, op: str, *attributes: Attr) -> None:
