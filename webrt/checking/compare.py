@@ -52,7 +52,7 @@ def beside(part: Comparison, spread: Comparison) -> Comparison:
     """`part` judged by `spread`, how far the oracle is from itself.
 
     A model that rounds activations to 8 bits makes a step of what differs in its last bit: int8
-    MiniLM-L6 at length 128 is up to 0.2 from itself once ONNX Runtime fuses nothing (2026-11).
+    MiniLM-L6 at length 128 is up to 0.2 from itself in ONNX Runtime (2026-11).
     """
     near = np.isfinite(spread.max_abs) and part.max_abs <= TIMES * spread.max_abs
     near = near and 1 - part.cosine <= TIMES**2 * (1 - spread.cosine)

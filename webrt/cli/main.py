@@ -343,8 +343,8 @@ def _check_text(result: dict[str, Any]) -> str:
         )
         if apart := result["oracle_spread"].get(name):
             lines.append(
-                f"    quantised: with fewer optimisations ONNX Runtime is {apart['max_abs']:.3g}"
-                f" from itself, cosine {apart['cosine']:.7f}"
+                f"    quantised: ONNX Runtime is {apart['max_abs']:.3g} from itself"
+                f" once floats differ in a last bit, cosine {apart['cosine']:.7f}"
             )
     wrong = result.get("first_divergence")
     if wrong:
