@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -46,7 +47,8 @@ def test_a_page_is_told_of_every_file(visitor: Chromium, sample: str, device: st
             mine = [info for info in told if info.get("file") == file]
             kept = cached and file != "manifest.json"
             states = ["initiate", "done"] if kept else ["initiate", "download", "progress", "done"]
-            assert [info["status"] for info in mine] == states
+            # A slow download comes in several pieces.
+            assert [status for status, _ in groupby(info["status"] for info in mine)] == states
             last = mine[-1]
             assert (last["progress"], last["cached"]) == (100, kept)
             assert last["loaded"] == last["total"] > 0

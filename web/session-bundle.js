@@ -13,6 +13,7 @@ import * as gpuTensor from "./gpu-tensor.js";
 import * as insight from "./insight.js";
 import * as recover from "./recover.js";
 import "./session-worker.js";
+import * as texts from "./texts.js";
 import * as tune from "./tune.js";
 import * as warm from "./warm.js";
 import * as wasm from "./wasm.js";
@@ -20,4 +21,4 @@ import * as widen from "./widen.js";
 
 // Used, or bundlers would leave them out here, and cut them off as files of their own there.
 /** @type {any} */ (globalThis).webrt = [archive, auto, device, digest, flowRead, flow, given, gpuOptions,
-  gpuTensor, insight, recover, tune, warm, wasm, widen];
+  gpuTensor, insight, recover, texts, tune, warm, wasm, widen];
