@@ -96,7 +96,7 @@ def bias_dropout(site: Site, make: Make) -> tuple[Value, ...]:
     training = site.optional(4)
     if training is not None and (training.data is None or training.data.any()):
         raise site.unsupported("a mode of training isn't run")
-    kept = [make("Equal", x, x)] if site.outputs > 1 else []
+    kept = make.several(2, "Dropout", x)[1:] if site.outputs > 1 else ()
     residual = site.optional(2)
     return (x if residual is None else make("Add", x, residual), *kept)
 

@@ -8,14 +8,13 @@ from webrt import dims
 from webrt.dtypes import DType
 from webrt.graph.ir import Value
 from webrt.ops.compose import Make, composite
-from webrt.ops.contrib import embedded
+from webrt.ops.contrib import MICROSOFT, embedded
 from webrt.ops.contrib_attention import attention_of
 from webrt.ops.nbits import fields
+from webrt.ops.qlinear import plain
 from webrt.ops.quantise import dequantised
 from webrt.ops.registry import Attr
 from webrt.ops.site import Site, Tensor, shape_text
-
-MICROSOFT = "com.microsoft"
 
 
 def _unpacked(site: Site, make: Make, position: int, bits: int, columns: int) -> Value:
@@ -138,7 +137,7 @@ def quantised_attention(site: Site, make: Make) -> tuple[Value, ...]:
     """Attention of integers: input, weights, bias, their scales, mask, their zero points, past."""
     x, weights = (
         dequantised(
-            make, site.input(j), _alone(make, site.input(j + 3)), _optional(make, site, j + 6),
+            make, site.input(j), plain(make, site.input(j + 3)), plain(make, site.optional(j + 6)),
             axis=1,
         )
         for j in (0, 1)
@@ -148,26 +147,13 @@ def quantised_attention(site: Site, make: Make) -> tuple[Value, ...]:
     )
 
 
-def _alone(make: Make, value: Value) -> Value:
-    """A vector of one element as a scalar."""
-    return make.reshape(value) if value.shape and dims.product(value.shape) == 1 else value
-
-
-def _optional(make: Make, site: Site, position: int) -> Value | None:
-    value = site.optional(position)
-    return None if value is None else _alone(make, value)
-
-
 @composite("QEmbedLayerNormalization", Attr("epsilon", 1e-12), domain=MICROSOFT)
 def quantised_embed_layer_normalization(site: Site, make: Make) -> tuple[Value, ...]:
     """EmbedLayerNormalization of integers, each tensor with a scale and a zero point."""
 
     def number(position: int, x: Value) -> Value:
-        scale, zero = (
-            _alone(make, site.input(position + 6)),
-            _alone(make, site.input(position + 11)),
-        )
-        return dequantised(make, x, scale, zero)
+        scale = plain(make, site.input(position + 6))
+        return dequantised(make, x, scale, plain(make, site.input(position + 11)))
 
     def rows(position: int, at: Value) -> Value:
         return number(position, make("Gather", site.input(position), at, axis=0))

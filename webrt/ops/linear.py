@@ -18,8 +18,8 @@ from webrt.ops.scores import (
     integers,
     labels,
     matrix,
-    pair,
-    probit,
+    of_two,
+    one_transformed,
     transformed,
     winner,
 )
@@ -32,12 +32,12 @@ ROUNDS = 6
 scores of 2 to 20 classes took 2 to 5 (2026-11-21). ONNX Runtime goes on to 100."""
 
 
-def _weights(site: Site, x: Value, rows: int) -> np.ndarray:
-    """`coefficients` as [rows, features]."""
-    found = floats(site, "coefficients")
+def _rows_of(site: Site, name: str, x: Value, rows: int) -> np.ndarray:
+    """An attribute as [rows, features]."""
+    found = floats(site, name)
     width = x.shape[1]
     if rows < 1 or found.size % rows or (isinstance(width, int) and found.size != rows * width):
-        raise site.shape_error(f"{rows} × {width} coefficients", str(found.size))
+        raise site.shape_error(f"{rows} × {width} {name.replace('_', ' ')}", str(found.size))
     return found.reshape(rows, -1)
 
 
@@ -57,15 +57,8 @@ def linear_regressor(site: Site, make: Make) -> tuple[Value, ...]:
     bias = floats(site, "intercepts")
     if bias.size not in (0, targets):
         raise site.shape_error(f"{targets} intercepts", str(bias.size))
-    scores = _affine(make, x, _weights(site, x, targets), bias)
-    return (_single(site, make, scores) if targets == 1 else transformed(site, make, scores),)
-
-
-def _single(site: Site, make: Make, scores: Value) -> Value:
-    """One score is its own softmax in ONNX Runtime's eyes: only probit and logistic change it."""
-    if site.text("post_transform") == "PROBIT":
-        return probit(make, scores)
-    return scores
+    scores = _affine(make, x, _rows_of(site, "coefficients", x, targets), bias)
+    return ((one_transformed if targets == 1 else transformed)(site, make, scores),)
 
 
 @composite(
@@ -76,26 +69,16 @@ def linear_classifier(site: Site, make: Make) -> tuple[Value, ...]:
     """The class of the highest score; of one score, whether it is above 0."""
     x, bias = matrix(site, make), floats(site, "intercepts")
     classes = class_count(site, "classlabels_ints")
-    scores = _affine(make, x, _weights(site, x, max(bias.size, 1)), bias)
+    scores = _affine(make, x, _rows_of(site, "coefficients", x, max(bias.size, 1)), bias)
     if bias.size == 1:
         if classes != 2:
             raise site.unsupported(f"one score for {classes} classes isn't run")
-        place = above(make, scores, 0)
-        if site.text("post_transform") == "PROBIT":
-            raise site.unsupported("post_transform 'PROBIT' of one score isn't run")
-        two = _two(site, make, scores)
+        place, two = above(make, scores, 0), of_two(site, make, scores, True)
     else:
         if classes != bias.size:
             raise site.shape_error(f"{bias.size} class labels", str(classes))
         place, two = winner(make, scores), transformed(site, make, scores)
     return labels(site, make, place, "classlabels_ints"), two
-
-
-def _two(site: Site, make: Make, score: Value) -> Value:
-    """The probabilities of two classes from the score of the second."""
-    if site.text("post_transform") == "LOGISTIC":
-        return pair(make, make("Sigmoid", make("Neg", score)), make("Sigmoid", score))
-    return pair(make, make("Sub", make.number(1, score), score), score)
 
 
 # Support vector machines
@@ -126,14 +109,6 @@ def _kernels(site: Site, make: Make, x: Value, vectors: np.ndarray, bias: float 
     raise site.unsupported(f"kernel_type {kind!r} isn't run")
 
 
-def _vectors(site: Site, x: Value, count: int) -> np.ndarray:
-    found = floats(site, "support_vectors")
-    width = x.shape[1]
-    if count < 1 or found.size % count or (isinstance(width, int) and found.size != count * width):
-        raise site.shape_error(f"{count} × {width} support vectors", str(found.size))
-    return found.reshape(count, -1)
-
-
 @composite(
     "SVMRegressor", Attr("coefficients"), *_KERNEL, Attr("n_supports", 0), Attr("one_class", 0),
     _TRANSFORM, Attr("rho"), Attr("support_vectors"), domain=ML,
@@ -145,12 +120,12 @@ def svm_regressor(site: Site, make: Make) -> tuple[Value, ...]:
         raise site.shape_error("rho", "none")
     weights = floats(site, "coefficients")
     if count > 0:
-        kernels = _kernels(site, make, x, _vectors(site, x, count))
+        kernels = _kernels(site, make, x, _rows_of(site, "support_vectors", x, count))
         if weights.size != count:
             raise site.shape_error(f"{count} coefficients", str(weights.size))
         scores = _affine(make, kernels, weights.reshape(1, count), rho[:1])
     else:
-        scores = _kernels(site, make, x, _weights(site, x, 1), float(rho[0]))
+        scores = _kernels(site, make, x, _rows_of(site, "coefficients", x, 1), float(rho[0]))
     if site.integer("one_class"):
         sign = make("Greater", scores, make.number(0, scores))
         return (make("Where", sign, make.number(1, scores), make.number(-1, scores)),)
@@ -170,7 +145,7 @@ def svm_classifier(site: Site, make: Make) -> tuple[Value, ...]:
         raise site.unsupported("a linear model without support vectors isn't run")
     if classes < 2 or len(counts) != classes or (counts < 0).any():
         raise site.shape_error(f"vectors_per_class of {classes} classes", str(counts.tolist()))
-    kernels = _kernels(site, make, x, _vectors(site, x, int(counts.sum())))
+    kernels = _kernels(site, make, x, _rows_of(site, "support_vectors", x, int(counts.sum())))
     scores = _affine(make, kernels, *_machines(site, counts))
     known = floats(site, "prob_a"), floats(site, "prob_b")
     pairs = list(itertools.combinations(range(classes), 2))
@@ -181,7 +156,7 @@ def svm_classifier(site: Site, make: Make) -> tuple[Value, ...]:
     label = _voted(site, make, scores, pairs)
     if classes > 2:
         return label, transformed(site, make, scores)
-    return label, _decisions(site, make, scores)
+    return label, of_two(site, make, scores, site.text("post_transform") != "NONE")
 
 
 def _machines(site: Site, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -215,15 +190,6 @@ def _voted(site: Site, make: Make, scores: Value, pairs: list[tuple[int, int]]) 
     won = make.cast(make("Greater", scores, make.number(0, scores)), DType.F32)
     counted = make("Add", make("MatMul", won, make.constant(votes)), make.constant(base))
     return labels(site, make, winner(make, counted), "classlabels_ints")
-
-
-def _decisions(site: Site, make: Make, score: Value) -> Value:
-    """Two columns out of the one score of two classes."""
-    if site.text("post_transform") == "NONE":
-        return pair(make, make("Neg", score), score)
-    if site.text("post_transform") == "PROBIT":
-        raise site.unsupported("post_transform 'PROBIT' of one score isn't run")
-    return _two(site, make, score)
 
 
 def _coupled(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 from webrt import dims
 from webrt.dtypes import DType
 from webrt.graph.ir import Attribute, Value
@@ -24,11 +26,15 @@ def _single(value: Value | None) -> bool:
 def _column(make: Make, value: Value | None, below: int = 1) -> Value | None:
     """A vector that goes along rows, or channels with `below` axes under them."""
     if value is None or _single(value) or len(value.shape) != 1:
-        return _plain(make, value)
+        return plain(make, value)
     return make.reshape(value, value.shape[0], *[1] * below)
 
 
-def _plain(make: Make, value: Value | None) -> Value | None:
+@overload
+def plain(make: Make, value: Value) -> Value: ...
+@overload
+def plain(make: Make, value: Value | None) -> Value | None: ...
+def plain(make: Make, value: Value | None) -> Value | None:
     """One number without dims, whatever it has."""
     if value is None or not _single(value) or not value.shape:
         return value
@@ -42,7 +48,7 @@ def integer_product(
     if len(a.shape) > 1:
         a_zero = _column(make, a_zero)
     left = centred(make, a, a_zero)
-    return make("MatMul", left, centred(make, b, _plain(make, b_zero)))
+    return make("MatMul", left, centred(make, b, plain(make, b_zero)))
 
 
 def _integer_conv(
@@ -50,7 +56,7 @@ def _integer_conv(
     bias: Value | None = None,
 ) -> Value:  # fmt: skip
     below = len(weight.shape) - 1
-    left = centred(make, x, _plain(make, zeros[0]))
+    left = centred(make, x, plain(make, zeros[0]))
     right = centred(make, weight, _column(make, zeros[1], below))
     kept = {a.name: site.attributes[a.name] for a in _CONV if a.name in site.attributes}
     return make.node("Conv", (left, right, bias), kept)[0]
@@ -86,8 +92,8 @@ def qlinear_matmul(site: Site, make: Make) -> tuple[Value, ...]:
     a, b = site.input(0), site.input(3)
     total = integer_product(make, a, b, site.input(2), site.input(5))
     own = _column(make, site.input(1)) if len(a.shape) > 1 else site.input(1)
-    scales = own, _plain(make, site.input(4)), _plain(make, site.input(6))
-    return (_requantised(make, total, scales, _plain(make, site.input(7))),)
+    scales = own, plain(make, site.input(4)), plain(make, site.input(6))
+    return (_requantised(make, total, scales, plain(make, site.input(7))),)
 
 
 @composite("QLinearConv", *_CONV, since=10)
@@ -97,8 +103,8 @@ def qlinear_conv(site: Site, make: Make) -> tuple[Value, ...]:
     zeros = site.input(2), site.input(5)
     total = _integer_conv(site, make, x, weight, zeros, site.optional(8))
     of_weight = _column(make, site.input(4), len(weight.shape) - 2)
-    scales = _plain(make, site.input(1)), of_weight, _plain(make, site.input(6))
-    return (_requantised(make, total, scales, _plain(make, site.input(7))),)
+    scales = plain(make, site.input(1)), of_weight, plain(make, site.input(6))
+    return (_requantised(make, total, scales, plain(make, site.input(7))),)
 
 
 # ONNX Runtime's own
@@ -106,24 +112,23 @@ def qlinear_conv(site: Site, make: Make) -> tuple[Value, ...]:
 
 def _number(make: Make, site: Site, first: int, step: Value | None = None) -> Value:
     """The input `first` with its scale and zero point behind it, as numbers; in units of `step`."""
-    scale, zero = _plain(make, site.input(first + 1)), _plain(make, site.optional(first + 2))
-    assert scale is not None
+    scale, zero = plain(make, site.input(first + 1)), plain(make, site.optional(first + 2))
     scale = scale if step is None else make("Div", scale, step)
     return dequantised(make, site.input(first), scale, zero)
 
 
 def _narrow(make: Make, site: Site, x: Value, first: int, like: Value) -> Value:
     """X quantised with the scale and zero point at `first`; the dtype is that of `like`."""
-    zero = _plain(make, site.optional(first + 1))
+    zero = plain(make, site.optional(first + 1))
     if zero is None:
         zero = make.number(0, like)
-    return make("QuantizeLinear", x, _plain(make, site.input(first)), zero)
+    return make("QuantizeLinear", x, plain(make, site.input(first)), zero)
 
 
 def _rounded(make: Make, site: Site, steps: Value) -> tuple[Value, ...]:
     """A pair's result: its zero point is added before it is rounded, which halves tell."""
     like = site.input(0)
-    zero = _plain(make, site.optional(7))
+    zero = plain(make, site.optional(7))
     if zero is not None:
         steps = make("Add", steps, make.cast(zero, steps.dtype))
     return (make("QuantizeLinear", steps, make.number(1, steps), make.number(0, like)),)
@@ -132,7 +137,7 @@ def _rounded(make: Make, site: Site, steps: Value) -> tuple[Value, ...]:
 @composite("QLinearAdd", domain=MICROSOFT)
 def qlinear_add(site: Site, make: Make) -> tuple[Value, ...]:
     """In steps of the result, so that what lies halfway between two of them does so exactly."""
-    step = _plain(make, site.input(6))
+    step = plain(make, site.input(6))
     left, right = (_number(make, site, first, step) for first in (0, 3))
     return _rounded(make, site, make("Add", left, right))
 
@@ -141,7 +146,7 @@ def qlinear_add(site: Site, make: Make) -> tuple[Value, ...]:
 def qlinear_mul(site: Site, make: Make) -> tuple[Value, ...]:
     """The product of both, in steps of the result."""
     product = make("Mul", _number(make, site, 0), _number(make, site, 3))
-    return _rounded(make, site, make("Div", product, _plain(make, site.input(6))))
+    return _rounded(make, site, make("Div", product, plain(make, site.input(6))))
 
 
 def _alone(name: str, op: str, *attributes: Attr) -> None:
@@ -208,8 +213,8 @@ def qlinear_where(site: Site, make: Make) -> tuple[Value, ...]:
 def qgemm(site: Site, make: Make) -> tuple[Value, ...]:
     """Of integers, with a bias of int32; a float result where no scale is given for it."""
     a, b = site.input(0), site.input(3)
-    left = centred(make, a, _plain(make, site.input(2)))
-    b_zero, b_scale = _plain(make, site.input(5)), _plain(make, site.input(4))
+    left = centred(make, a, plain(make, site.input(2)))
+    b_zero, b_scale = plain(make, site.input(5)), plain(make, site.input(4))
     columns = bool(site.integer("transB"))
     right = centred(make, b, _column(make, b_zero) if columns else b_zero)
     left = make.transpose(left, 1, 0) if site.integer("transA") else left
@@ -217,11 +222,11 @@ def qgemm(site: Site, make: Make) -> tuple[Value, ...]:
     total = make("MatMul", left, right)
     bias = site.optional(6)
     total = total if bias is None else make("Add", total, bias)
-    own = make("Mul", _plain(make, site.input(1)), make.number(site.number("alpha"), site.input(1)))
+    own = make("Mul", plain(make, site.input(1)), make.number(site.number("alpha"), site.input(1)))
     if site.optional(7) is None:
         return (make("Mul", make.cast(total, DType.F32), make("Mul", own, b_scale)),)
-    scales = own, b_scale, _plain(make, site.input(7))
-    return (_requantised(make, total, scales, _plain(make, site.optional(8))),)
+    scales = own, b_scale, plain(make, site.input(7))
+    return (_requantised(make, total, scales, plain(make, site.optional(8))),)
 
 
 def _product(
@@ -230,7 +235,7 @@ def _product(
 ) -> Value:  # fmt: skip
     """The float product of integers, each with (scale, zero point)."""
     total = integer_product(make, a, b, a_side[1], b_side[1])
-    scale = make("Mul", _plain(make, a_side[0]), _plain(make, b_side[0]))
+    scale = make("Mul", plain(make, a_side[0]), plain(make, b_side[0]))
     result = make("Mul", make.cast(total, scale.dtype), scale)
     return result if bias is None else make("Add", result, bias)
 

@@ -91,6 +91,25 @@ def probit(make: Make, scores: Value) -> Value:
     return make("Mul", make("Mul", sign, root), make.number(1.41421356, x))
 
 
+def one_transformed(site: Site, make: Make, scores: Value) -> Value:
+    """One score [rows, 1]: of all transforms, ONNX Runtime has PROBIT alone for it."""
+    return probit(make, scores) if transform_of(site) == "PROBIT" else scores
+
+
+def of_two(site: Site, make: Make, score: Value, complement: bool) -> Value:
+    """The scores of two classes from that of the second, or by LOGISTIC their probabilities.
+
+    The first one's is what is left to 1 with `complement`, else the opposite.
+    """
+    how = transform_of(site)
+    if how == "PROBIT":
+        raise site.unsupported("post_transform 'PROBIT' of one score isn't run")
+    low = make("Neg", score)
+    if how == "LOGISTIC":
+        return pair(make, make("Sigmoid", low), make("Sigmoid", score))
+    return pair(make, make("Sub", make.number(1, score), score) if complement else low, score)
+
+
 def class_count(site: Site, ints: str) -> int:
     """How many classes the node names."""
     names = site.attributes.get("classlabels_strings", ())

@@ -8,15 +8,15 @@ import numpy as np
 
 from webrt.graph.ir import Value
 from webrt.ops.compose import Make, composite
-from webrt.ops.forest import EQ, LE, LT, Forest, rounded
+from webrt.ops.forest import EQ, Forest, rounded
 from webrt.ops.registry import Attr
 from webrt.ops.scores import ML, floats, integers, matrix
 from webrt.ops.site import Site
-from webrt.ops.trees import aggregated, finished, weighted
+from webrt.ops.trees import MODES, aggregated, finished, weighted
 
 AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
-MODES = ((LE, False), (LT, False), (LT, True), (LE, True), (EQ, False), (EQ, True))
-"""Comparison, and whether the opposite is meant, by the number of a mode; then comes MEMBER."""
+NUMBERED = tuple(MODES.values())
+"""The modes by their numbers here; then comes MEMBER."""
 NOT_EQUAL, MEMBER = 5, 6
 
 
@@ -86,7 +86,7 @@ def _branches(
         mode, feature, gap = int(modes[node]), int(features[node]), int(missing[node])
         yes, no = (int(c) for c in children[node])
         if mode != MEMBER:
-            kind, swapped = MODES[mode]
+            kind, swapped = NUMBERED[mode]
             true = bool(gap) or mode == NOT_EQUAL
             first, second = (no, yes) if swapped else (yes, no)
             rows.append((feature, kind, int(true != swapped), float(splits[node]), first, second))

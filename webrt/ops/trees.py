@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from webrt.ops.scores import (
     integers,
     labels,
     matrix,
+    of_two,
+    one_transformed,
     pair,
-    probit,
-    transform_of,
     transformed,
     winner,
 )
@@ -35,7 +35,7 @@ _NODES = (
     Attr("nodes_values_as_tensor", since=3), Attr("post_transform", "NONE"),
 )  # fmt: skip
 
-_MODES = {  # comparison, and whether it is the opposite of the one meant
+MODES = {  # comparison, and whether it is the opposite of the one meant
     "BRANCH_LEQ": (LE, False), "BRANCH_LT": (LT, False), "BRANCH_GTE": (LT, True),
     "BRANCH_GT": (LE, True), "BRANCH_EQ": (EQ, False), "BRANCH_NEQ": (EQ, True),
 }  # fmt: skip
@@ -128,7 +128,7 @@ def _forest(site: Site, nodes: _Nodes) -> tuple[Forest, np.ndarray]:
     number[leaf] = np.arange(leaves)
     number[~leaf] = np.arange(leaves, len(leaf))
     try:
-        kinds = [_MODES[m] for m in nodes.modes if m != "LEAF"]
+        kinds = [MODES[m] for m in nodes.modes if m != "LEAF"]
     except KeyError as error:
         raise site.unsupported(f"the mode {error} of a node isn't run") from error
     kind = np.array([k for k, _ in kinds], np.int64)
@@ -237,11 +237,7 @@ def _own_sums(site: Site, make: Make, x: Value, made: Ensemble, table: np.ndarra
     roots = np.full((deep, targets), forest.roots[-1])
     for k, trees in enumerate(order):
         roots[: len(trees), k] = forest.roots[trees]
-    forest = Forest(
-        forest.leaves, roots.reshape(-1), forest.features, forest.kinds, forest.missing,
-        forest.thresholds, forest.children,
-    )  # fmt: skip
-    leaves = leaves_of(site, make, x, forest)
+    leaves = leaves_of(site, make, x, replace(forest, roots=roots.reshape(-1)))
     values = np.concatenate([table.sum(1, dtype=table.dtype), np.zeros(1, table.dtype)])
     found = make("Gather", make.constant(values), leaves, axis=0)
     each = make.reshape(found, x.shape[0], deep, targets)
@@ -318,9 +314,7 @@ def finished(
             spoken = _spoken_of(make, leaves_of(site, make, x, made.forest), made)
             total = make("Where", spoken, total, scores)
         scores = total
-    if targets != 1:
-        return transformed(site, make, scores)
-    return probit(make, scores) if transform_of(site) == "PROBIT" else scores
+    return (one_transformed if targets == 1 else transformed)(site, make, scores)
 
 
 @composite(
@@ -392,10 +386,4 @@ def _binary(
         none = make("Mul", score, make.number(0, score))
         both = pair(make, none, score) if spoken else pair(make, score, none)
         return place, transformed(site, make, both)
-    how = site.text("post_transform")
-    if how == "PROBIT":
-        raise site.unsupported("post_transform 'PROBIT' of one score isn't run")
-    low = make("Neg", score)
-    if how == "LOGISTIC":
-        return place, pair(make, make("Sigmoid", low), make("Sigmoid", score))
-    return place, pair(make, make("Sub", make.number(1, score), score) if positive else low, score)
+    return place, of_two(site, make, score, positive)
