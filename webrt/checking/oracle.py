@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from webrt.checking.compare import Comparison, compare, same_elements, worst
 from webrt.errors import ModelError, UsageError
 from webrt.frontend.onnx import load_model
 from webrt.plan.plan import Plan
+
+if TYPE_CHECKING:
+    import onnx
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -60,12 +63,13 @@ def spread(
     """
     import onnx
 
-    ops = {node.op_type for node in onnx.load(str(model), load_external_data=False).graph.node}
+    proto = onnx.load(str(model))
+    ops = {node.op_type for node in proto.graph.node}
     integers = any(op.startswith(_QUANTISED) or "Integer" in op for op in ops)
     if not integers and "QuantizeLinear" not in ops:
         return {}
     runtime = require()
-    others = [_run(runtime, _nudged(model, j), model, feeds, None) for j in range(_NUDGES)]
+    others = [_run(runtime, _nudged(proto, j), model, feeds, None) for j in range(_NUDGES)]
     if not integers:
         others.append(_run(runtime, str(model), model, feeds, None, optimised=False))
     floats = [name for name, array in expected.items() if array.dtype.kind == "f"]
@@ -75,13 +79,14 @@ def spread(
     }
 
 
-def _nudged(model: Path, seed: int) -> bytes:
+def _nudged(model: onnx.ModelProto, seed: int) -> bytes:
     """The model with its float32 weights off by up to one part in 2^23; scales stay."""
     import onnx
     from onnx import numpy_helper
 
     random = np.random.default_rng(seed)
-    proto = onnx.load(str(model))
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model)
     scales = {n for node in proto.graph.node if "Linear" in node.op_type for n in node.input}
     for tensor in proto.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT and tensor.name not in scales:

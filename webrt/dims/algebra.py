@@ -193,13 +193,12 @@ def scaled_symbol(dim: Dim) -> tuple[str, int, int] | None:
     """(name, factor, less) where `dim` is a positive multiple of a symbol, or one less than it."""
     if not isinstance(dim, Symbolic):
         return None
-    less = 1 if dim.terms[-1] == ((), -1) or dim.terms[0] == ((), -1) else 0
-    whole = dim + less
-    if isinstance(whole, Symbolic) and len(whole.terms) == 1:
+    whole, literal = split_literal(dim)
+    if len(whole.terms) == 1 and literal in (0, -1):
         atoms, coefficient = whole.terms[0]
-        single = coefficient == 1 or (coefficient > 1 and not less)
+        single = coefficient == 1 or (coefficient > 1 and not literal)
         if single and len(atoms) == 1 and isinstance(atoms[0], Symbol):
-            return atoms[0].name, coefficient, less
+            return atoms[0].name, coefficient, -literal
     return None
 
 
@@ -400,11 +399,10 @@ def rebuild(dim: Dim, atom_change: Callable[[Atom], Dim | None]) -> Dim:
         return dim
     terms: list[tuple[Monomial, int]] = []
     same = True
-    for term in dim.terms:
-        atoms, coefficient = term
+    for atoms, coefficient in dim.terms:
         factors = [_rebuilt(atom, atom_change) for atom in atoms]
-        if factors.count(None) == len(factors):
-            terms.append(term)
+        if all(factor is None for factor in factors):
+            terms.append((atoms, coefficient))
             continue
         same = False
         product: Dim = coefficient

@@ -291,10 +291,8 @@ def own_dims(expr: Expr) -> tuple[Dim, ...]:
 def walk(expr: Expr) -> Iterator[Expr]:
     """`expr` and everything in it, expressions inside its indices included."""
     yield expr
-    if isinstance(expr, Call):
-        for child in expr.args:
-            yield from walk(child)
-        return
+    for child in children(expr):
+        yield from walk(child)
     for dim in own_dims(expr):
         for value in _values(dim):
             yield from walk(value.expr)

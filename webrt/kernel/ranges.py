@@ -80,8 +80,10 @@ def _of_call(call: Call, visit: Callable[[Expr], Range]) -> Range | None:
 
 def _cast(value: Range, source: DType, to: DType) -> Range | None:
     """An integer that doesn't fit wraps around; a float saturates, and NaN becomes 0."""
-    if to is DType.BOOL or to.is_float:
-        return None if to is DType.BOOL else value
+    if to is DType.BOOL:
+        return None
+    if to.is_float:
+        return value
     if source.is_float:
         low, high = whole(to)
         ends = [min(max(int(min(max(v, low), high)), low), high) for v in value]

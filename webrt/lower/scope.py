@@ -74,9 +74,13 @@ class Scope:
 
     def let(self, hint: str, expr: Expr) -> Ref:
         """Name a value here."""
+        return self.name(hint, self.expr(expr))
+
+    def name(self, hint: str, expr: Expr) -> Ref:
+        """Name a value here as it stands: nothing in its indices is looked for further out."""
         name = self.names.fresh(hint)
         self.defined.add(name)
-        self.statements.append(loop.Let(name, self.expr(expr)))
+        self.statements.append(loop.Let(name, expr))
         return Ref(name, expr.dtype, lanes_of(expr))
 
     def symbol(self, hint: str, dim: Dim, extent: Dim | None = None) -> Dim:

@@ -30,12 +30,12 @@ def tell_spans(program: Program) -> Program:
     for node in program.nodes:
         for value, output in zip(node.outputs, node.problem.outputs, strict=True):
             if output.dtype in (DType.I32, DType.U32):
-                known[value] = ranges.of(output.expr, _leaf(node, known))
+                known[value] = ranges.of(output.expr, _Leaf(node, known))
         nodes.append(_told(node, known))
     return replace(program, nodes=tuple(nodes))
 
 
-class _leaf:
+class _Leaf:
     """What a load or a pass's result in a node's expressions may be."""
 
     def __init__(self, node: ProblemNode, known: dict[Value, Range]) -> None:

@@ -39,7 +39,7 @@ from webrt.kernel.problem import Contract
 from webrt.lower.common import Quad, wide
 from webrt.lower.cpu.common import four_of, keep_inside, refuse_f16, vectorise
 from webrt.lower.cpu.contract import Lowering
-from webrt.lower.cpu.tile import zero
+from webrt.lower.cpu.tile import add_product, zero
 from webrt.lower.scope import Scope
 from webrt.schedule.cpu.contract import CpuContractSchedule, reads_plainly
 from webrt.schedule.cpu.narrow import FEW, Narrow, matrix, shape
@@ -145,18 +145,7 @@ class _Narrow(Lowering):
 
     def splat(self, body: Scope, place: Dim) -> Ref:
         """Four copies of an element of the packed rows."""
-        name = body.names.fresh("a")
-        body.defined.add(name)
-        copies = Call("splat", (Load(self.tile_a, place, self.acc),), self.acc, 4)
-        body.statements.append(loop.Let(name, copies))
-        return Ref(name, self.acc, 4)
-
-    def named(self, body: Scope, hint: str, expr: Expr) -> Ref:
-        """`expr` as it stands, named."""
-        name = body.names.fresh(hint)
-        body.defined.add(name)
-        body.statements.append(loop.Let(name, expr))
-        return Ref(name, expr.dtype, 4)
+        return body.name("a", Call("splat", (Load(self.tile_a, place, self.acc),), self.acc, 4))
 
     def parameter(self, scope: Scope, expr: Expr, columns: Quad | None, k: Dim) -> Expr:
         """A zero point or a scale at `columns`, or at the symbol `n`."""
@@ -203,14 +192,11 @@ class Integers(_Narrow):
             columns = []
             for v in range(quads):
                 load = Load(memory, at + pair * words + 2 * v, self.acc, 4)
-                columns.append(self.named(body, "b", Call(widen, (load,), self.acc, 4)))
+                columns.append(body.name("b", Call(widen, (load,), self.acc, 4)))
             for i in range(rows):
                 a = self.splat(body, first + i * self.depth + pair)
                 for v, b in enumerate(columns):
-                    register = sums[i * quads + v]
-                    product = Call("dot2", (a, b), self.acc, 4)
-                    total = Call("add", (register, product), self.acc, 4)
-                    body.statements.append(loop.Assign(register.name, total))
+                    add_product(body, sums[i * quads + v], a, b, "dot2")
 
         pairs = dims.ceil_div(k1 - k0, 2)
         for step, begin, end in _unrolled(pairs, self.schedule.unroll):
@@ -283,7 +269,7 @@ class Floats(_Narrow):
                 scale = self.at_block(outer, found.scale, start + v, first) if found.block else None
                 with outer.loop("word", block * per, end, extent=rows) as (body, j):
                     load = Load(found.load.memory, at + j * width + v, DType.I32, 4)
-                    word = self.named(body, "word", load)
+                    word = body.name("word", load)
                     for place in range(fields):
                         value = _whole_field(word, place, found.bits)
                         value = value if point is None else call("sub", value, point)
@@ -368,20 +354,17 @@ class Floats(_Narrow):
         fields, bits, quads = self.weights.fields, self.weights.bits, self.columns // 4
         memory = self.weights.load.memory
         words = [
-            self.named(body, "word", Load(memory, at + k * self.columns + 4 * v, DType.I32, 4))
+            body.name("word", Load(memory, at + k * self.columns + 4 * v, DType.I32, 4))
             for v in range(quads)
         ]
         half = len(first) * quads
         for place in range(fields):
             part = place * half % len(sums)
-            columns = [self.named(body, "b", _field(w, place, bits)) for w in words]
+            columns = [body.name("b", _field(w, place, bits)) for w in words]
             for i, row in enumerate(first):
                 a = self.splat(body, row + k * fields + place)
                 for v, b in enumerate(columns):
-                    register = sums[part + i * quads + v]
-                    product = Call("mul", (a, b), self.acc, 4)
-                    total = Call("add", (register, product), self.acc, 4)
-                    body.statements.append(loop.Assign(register.name, total))
+                    add_product(body, sums[part + i * quads + v], a, b)
 
     def total(self, scope: Scope, columns: tuple[Dim, ...], place: Dim) -> Expr:
         acc = super().total(scope, columns, place)

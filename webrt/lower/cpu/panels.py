@@ -111,12 +111,7 @@ def _narrow_packer(problem: Contract, found: Narrow, columns: int) -> Map:
             value = call("shift_left", value, i32(place * found.width))
         word = value if word is None else call("bit_or", word, value)
     assert word is not None
-    offset: Dim = 0
-    for index, extent in zip(at, axes, strict=True):
-        offset = offset * extent + index
-    old = problem.operands[number]
-    operand = Operand(old.dtype, old.size, True)
-    return Map(axes, (operand,), (Output(DType.I32, dims.product(axes), offset, word),))
+    return _map_of(problem.operands[number], axes, word)
 
 
 def panel_offset(problem: Contract, load: Load, columns: int) -> Dim:
@@ -166,10 +161,13 @@ def _packer(problem: Contract, load: Load, columns: int) -> Map:
     if problem.n % columns:
         zero = Const(0.0 if load.dtype.is_float else 0, load.dtype)
         value = call("select", call("lt", as_index(n), as_index(problem.n)), source, zero)
+    return _map_of(problem.operands[int(load.memory)], axes, value)
+
+
+def _map_of(source: Operand, axes: tuple[Dim, ...], value: Expr) -> Map:
+    """The Map that stores `value`, of a constant, at indices i0, i1 … in their order."""
     offset: Dim = 0
-    for index, extent in zip(at, axes, strict=True):
-        offset = offset * extent + index
-    old = problem.operands[int(load.memory)]
-    operand = Operand(old.dtype, old.size, True)
-    output = Output(load.dtype, dims.product(axes), offset, value)
-    return Map(axes, (operand,), (output,))
+    for j, extent in enumerate(axes):
+        offset = offset * extent + symbol(f"i{j}")
+    operand = Operand(source.dtype, source.size, True)
+    return Map(axes, (operand,), (Output(value.dtype, dims.product(axes), offset, value),))

@@ -91,10 +91,7 @@ class Tile:
         for i, row in enumerate(self.rows):
             a = self._value(body, "a", row, k, ahead)
             for v, b in enumerate(columns):
-                register = sums[i * count + v]
-                product = Call("mul", (a, b), self.acc, self.lanes)
-                total = Call("add", (register, product), self.acc, self.lanes)
-                body.statements.append(loop.Assign(register.name, total))
+                add_product(body, sums[i * count + v], a, b)
 
     def _value(self, body: Scope, hint: str, source: Source, k: Dim, ahead: int) -> Ref:
         if isinstance(source, Place):
@@ -104,10 +101,14 @@ class Tile:
         expr = cast(expr, self.acc)
         if lanes_of(expr) < self.lanes:
             expr = Call("splat", (expr,), self.acc, 4)
-        name = body.names.fresh(hint)
-        body.defined.add(name)
-        body.statements.append(loop.Let(name, expr))
-        return Ref(name, self.acc, self.lanes)
+        return body.name(hint, expr)
+
+
+def add_product(body: Scope, register: Ref, a: Ref, b: Ref, op: str = "mul") -> None:
+    """Register += a · b, or another product, as it stands."""
+    product = Call(op, (a, b), register.dtype, register.lanes)
+    total = Call("add", (register, product), register.dtype, register.lanes)
+    body.statements.append(loop.Assign(register.name, total))
 
 
 def zero(dtype: DType, lanes: int = 4) -> Expr:
