@@ -145,6 +145,27 @@ def test_random_weights(made: Weights, data: st.DataObject) -> None:
     check(problem, schedule, rows, machine, data.draw(st.integers(0, 9)))
 
 
+def test_a_block_of_k_holds_whole_turns() -> None:
+    """Of 128 values and a loop unrolled three times, the second block's first k is no turn's."""
+    problem = contract(Weights(False, 8, False), 4, 130)
+    check(problem, SMALL[2], 9, "interpreter")
+
+
+@pytest.mark.parametrize("block", [4, 8, 24, 48])
+def test_blocks_of_any_size(block: int) -> None:
+    """Panels hold those of whole steps; others are unpacked as they are read."""
+    problem = contract(Weights(False, 8, False, "column", "column", block), 7, 96)
+    assert isinstance(problem, Contract)
+    assert (narrow(problem) is None) == (block != 48)
+    if block == 48:
+        check(problem, SMALL[0], 9, "plain")
+        return
+    arrays, kernel = feeds(problem, 9, 0), lower(problem, default(problem, LIMITS))
+    (found,) = wasm_runner.run_problem(kernel, problem, arrays, {"s0": 9})
+    (expected,) = evaluate_problem(problem, arrays, {"s0": 9})
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("rows", [1, 7, 8, 33])
 @pytest.mark.parametrize("bits", [4, 8])
 def test_few_rows_and_many_take_different_ways(rows: int, bits: int) -> None:

@@ -16,6 +16,7 @@ Zero points are taken off the sums: sum(a · (b - zero)) = sum(a · b) - zero ·
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import lcm
 
 from webrt import dims
 from webrt.dims import Dim, symbol
@@ -42,10 +43,7 @@ from webrt.lower.cpu.contract import Lowering
 from webrt.lower.cpu.tile import add_product, zero
 from webrt.lower.scope import Scope
 from webrt.schedule.cpu.contract import CpuContractSchedule, reads_plainly
-from webrt.schedule.cpu.narrow import FEW, Narrow, matrix, shape
-
-_STEP = 16
-"""Values of k that every loop over packed rows divides."""
+from webrt.schedule.cpu.narrow import FEW, STEP, Narrow, matrix, shape
 
 
 def lower(
@@ -65,9 +63,9 @@ class _Narrow(Lowering):
         assert isinstance(problem.k, int)
         self.weights = found
         self.pack_a, self.pack_b, self.padded = True, self.unpacks, True
-        self.unit_of_k = max(_STEP, 0 if found.integer else found.step)
-        most = -(-problem.k // self.unit_of_k) * self.unit_of_k
-        self.depth = min(max(self.depth // self.unit_of_k, 1) * self.unit_of_k, most)
+        unit = STEP if found.integer else lcm(STEP, found.step, schedule.unroll)
+        most = -(-problem.k // unit) * unit
+        self.depth = min(max(self.depth // unit, 1) * unit, most)
         self.blocked = problem.k > self.depth or not found.integer
         self.totals = ""
         """Sums of a's rows, for zero points: one a row, or one for each of its blocks of k."""
@@ -98,11 +96,11 @@ class _Narrow(Lowering):
         m, count = self.m, k1 - k0
         with scope.loop("row", 0, m.first + m.count - m.base, extent=self.row_block) as (body, row):
             at = body.symbol("row_at", row * self.depth)
-            if dims.modulo(count, _STEP) != 0:
-                rounded = dims.ceil_div(count, _STEP) * _STEP
+            if dims.modulo(count, STEP) != 0:
+                rounded = dims.ceil_div(count, STEP) * STEP
                 with body.loop("pad", count, rounded) as (inner, one):
                     inner.store(self.tile_a, at + one, zero(self.acc, 1))
-            self.pack_row(body, row, at, k0, dims.ceil_div(count, _STEP))
+            self.pack_row(body, row, at, k0, dims.ceil_div(count, STEP))
 
     def pack_row(self, scope: Scope, row: Dim, at: Dim, k0: Dim, steps: Dim) -> None:
         raise NotImplementedError
@@ -162,7 +160,7 @@ class Integers(_Narrow):
         with_total = self.weights.zero is not None
         if with_total:
             total = scope.var("total", zero(self.acc))
-        with scope.loop("eight", 0, steps * (_STEP // 8)) as (body, j):
+        with scope.loop("eight", 0, steps * (STEP // 8)) as (body, j):
             low, high = (
                 body.let("low", Load(self.tile_a, at + j * 8 + c, self.acc, 4)) for c in (0, 4)
             )
@@ -278,19 +276,17 @@ class Floats(_Narrow):
 
     def pack_row(self, scope: Scope, row: Dim, at: Dim, k0: Dim, steps: Dim) -> None:
         step, zeroed = self.weights.step, self.weights.zero is not None
-        if step % _STEP:
-            raise AssertionError(step)
-        blocks = dims.ceil_div(steps * _STEP, step)
+        blocks = dims.ceil_div(steps * STEP, step)
         with scope.loop("block", 0, blocks, extent=self.blocks) as (outer, block):
             if zeroed:
                 total = outer.var("total", zero(self.acc))
-            begin, per = block * (step // _STEP), step // _STEP
+            begin, per = block * (step // STEP), step // STEP
             end = begin + per
             if dims.modulo(steps, per) != 0:
                 end = dims.dim_min(end, steps)
-            with outer.loop("four", begin, end, extent=self.depth // _STEP) as (body, j):
-                for c in range(0, _STEP, 4):
-                    place = at + j * _STEP + c
+            with outer.loop("four", begin, end, extent=self.depth // STEP) as (body, j):
+                for c in range(0, STEP, 4):
+                    place = at + j * STEP + c
                     value = body.let("value", Load(self.tile_a, place, self.acc, 4))
                     if zeroed:
                         body.assign(total, call("add", total, value))

@@ -38,6 +38,8 @@ from webrt.kernel.problem import Contract, extents
 from webrt.kernel.ranges import Range
 
 WORD = 32
+STEP = 16
+"""Values of k that every loop over packed rows divides, and so every block."""
 FLUSH = 128
 """Values of k after which float sums are brought to scratch, their zero points taken off: sums of
 fields above 0 are far larger than those of weights around it, and rounded accordingly."""
@@ -125,8 +127,8 @@ def _parts(problem: Contract, integer: bool) -> Narrow | None:
     least = 2 if integer else 4  # sixteen fields a word: their packer takes too long to be made
     if bits not in (2, 4, 8) or bits < least or len(found) != 1 or len(loads(expr)) != 1:
         return None
-    block = _block(problem, [*scales, *zeros], 0 if integer else WORD // bits)
-    if block is None:
+    block = _block(problem, [*scales, *zeros])
+    if block is None or (block and integer):
         return None
     zero, scale = _folded("add", zeros), _folded("mul", scales)
     signed = expr.dtype is DType.I32
@@ -160,7 +162,7 @@ def _is_weight(problem: Contract, found: Narrow) -> bool:
     return all(e.memory != found.load.memory for expr in others for e in loads(expr))
 
 
-def _block(problem: Contract, exprs: list[Expr], fields: int) -> int | None:
+def _block(problem: Contract, exprs: list[Expr]) -> int | None:
     """Of how many k the expressions are one: 0 for all, None where that isn't told by `k // B`."""
     blocks: set[int] = set()
 
@@ -181,7 +183,7 @@ def _block(problem: Contract, exprs: list[Expr], fields: int) -> int | None:
     if not blocks:
         return 0
     (block, *more) = blocks
-    return None if more or not fields or block % fields else block
+    return None if more or block % STEP else block
 
 
 # Panels
