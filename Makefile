@@ -46,7 +46,7 @@ unit:
 	$(BIN)/python -m pytest tests -n auto --dist worksteal
 
 e2e:
-	$(BIN)/python -m pytest e2e
+	$(BIN)/python -m pytest e2e -n 2 --dist loadfile
 
 e2e-full: system  ## the paper's models at every length, public models on both devices and in Chromium (needs the bench extra)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"

@@ -1,7 +1,8 @@
 """Time from navigation to first answer: webrt beside onnxruntime-web, the same page, in turns.
 
 Cold is the first visit of a fresh profile, warm the second one. Files come from a local server that
-lets browsers keep them, as static hosts do.
+lets browsers keep them, as static hosts do. A browser that has just been started is busy with
+itself for a second or two, which is no part of either.
 
     python bench/first_answer.py --device wasm --rounds 5
 """
@@ -35,6 +36,7 @@ from webrt.cli.gallery import COMPARED  # noqa: E402
 from webrt.cli.hints import hints  # noqa: E402
 from webrt.cli.serve import Folder, Server  # noqa: E402
 
+SETTLED_MS = 2000
 SIDES = ("webrt", "onnxruntime-web")
 PAGE = """<!doctype html>
 <html lang="en">
@@ -87,10 +89,11 @@ def visits(chromium: BrowserType, url: str, count: int = 2) -> list[dict[str, An
         try:
             for _ in range(count):
                 page = context.new_page()
+                page.wait_for_timeout(SETTLED_MS)
                 page.goto(url)
                 page.wait_for_function("globalThis.answer", timeout=240_000, polling=100)
                 found.append(page.evaluate("globalThis.answer"))
-                page.wait_for_timeout(2000)  # what is still being written to caches
+                page.wait_for_timeout(SETTLED_MS)  # what is still being written to caches
                 page.close()
         finally:
             context.close()

@@ -10,6 +10,8 @@ from browsers import Chromium, Performer
 from site_server import Fault, Site
 from test_player import SHARD, altered
 
+from webrt.pack.digest import BLOCK_BYTES, file_hash
+
 LOAD = """async ({InferenceSession, Tensor, clearCache, rejection}, args) => {
   const {url, options, clear, times} = args;
   if (clear) await clearCache();
@@ -133,6 +135,25 @@ def test_what_was_altered_in_storage_is_downloaded_again(visitor: Chromium, pack
     (second,) = load(visitor, pack, clear=False)
     assert second["pooled"] == first["pooled"]
     assert SHARD in files_of(visitor.site, pack)
+
+
+HASHED = """async (_, {size, steps}) => {
+  const {FileHash} = await import("/web/sha256.js");
+  const data = Uint8Array.from({length: size}, (_, j) => j % 251);
+  const [early, whole] = [new FileHash(), new FileHash()];
+  early.advance(data.slice().fill(7), size); // of an answer that is begun again
+  early.restart();
+  for (const step of steps) early.advance(data, step);
+  return [await early.hex(data), await whole.hex(data)];
+}"""
+
+
+@pytest.mark.parametrize("blocks", [0.5, 1, 1.25, 12])
+def test_a_file_is_hashed_in_blocks_as_it_arrives(visitor: Chromium, blocks: float) -> None:
+    size = int(blocks * BLOCK_BYTES)
+    expected = file_hash(bytes(j % 251 for j in range(size)))
+    steps = [100, size // 3, size // 2 + 1, size]
+    assert visitor.run(HASHED, {"size": size, "steps": steps}) == [expected, expected]
 
 
 KEPT = """async ({InferenceSession, Tensor, clearCache}, {url}) => {

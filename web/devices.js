@@ -5,6 +5,7 @@ import { DeviceError, messageOf } from "./errors.js";
 import { asksForGpu } from "./fetches.js";
 
 /** @typedef {import("./protocol.js").Device} Device */
+/** @typedef {import("./protocol.js").DeviceInfo} DeviceInfo */
 /** `auto` is a hardware GPU, else wasm: a GPU in software is slower than the CPU's own kernels.
  * `threads` (wasm) is the browser's cores by default. `executionProviders` is onnxruntime-web's
  * way to say it: the first of them that can be had. `gpuDevice`
@@ -36,14 +37,16 @@ export function deviceNames({ device, executionProviders = [], gpuDevice, prefer
   return names.length ? names : ["auto"];
 }
 
-/** The first device that can be had. @param {DeviceOptions} [options] @returns {Promise<Device>} */
-export async function openDevice(options = {}) {
+/** The first device that can be had. `foresee` hears of a CPU before its workers are there.
+ * @param {DeviceOptions} [options] @param {(info: DeviceInfo) => void} [foresee]
+ * @returns {Promise<Device>} */
+export async function openDevice(options = {}, foresee = () => {}) {
   const names = deviceNames(options);
   /** @type {Error[]} */
   const errors = [];
   for (const name of names) {
     try {
-      return because("it is what the page asks for", await openOne(name, options));
+      return because("it is what the page asks for", await openOne(name, options, foresee));
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
       errors.push(error);
@@ -53,16 +56,17 @@ export async function openDevice(options = {}) {
     names.map((name, j) => `${name}: ${messageOf(errors[j])}`).join("; "));
 }
 
-/** @param {string} name @param {DeviceOptions} options @returns {Promise<Device>} */
-async function openOne(name, options) {
+/** @param {string} name @param {DeviceOptions} options @param {(info: DeviceInfo) => void} foresee
+ * @returns {Promise<Device>} */
+async function openOne(name, options, foresee) {
   if (name === "webgpu") return openGpu(options);
-  if (name === "wasm") return openCpu(options);
+  if (name === "wasm") return openCpu(options, foresee);
   const gpu = await openGpu(options).catch((error) => messageOf(error));
   if (typeof gpu !== "string" && gpu.info.adapterClass !== "cpu") return because(AUTO_GPU, gpu);
   if (typeof gpu !== "string") gpu.close();
   const reason = typeof gpu === "string" ? gpu
     : `the GPU is one in software, ${gpu.info.adapter}: slower than the CPU's own kernels`;
-  return because(`auto: ${reason}`, await openCpu(options));
+  return because(`auto: ${reason}`, await openCpu(options, foresee));
 }
 
 /** The reason of a GPU that `auto` has found, before it is compared with the CPU (auto.js). */
@@ -85,5 +89,7 @@ async function openGpu(options) {
   return Device.open({ forceFallbackAdapter: env.webgpu.forceFallbackAdapter, ...options, gpuDevice });
 }
 
-/** @param {DeviceOptions} options @returns {Promise<Device>} */
-const openCpu = async (options) => (await import("./wasm.js")).WasmDevice.open(options);
+/** @param {DeviceOptions} options @param {(info: DeviceInfo) => void} foresee
+ * @returns {Promise<Device>} */
+const openCpu = async (options, foresee) => (
+  (await import("./wasm.js")).WasmDevice.open(options, foresee));

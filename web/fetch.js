@@ -6,6 +6,7 @@ import { Keeper } from "./keeper.js";
 import { MANIFEST, MAX_MANIFEST_BYTES, parseManifest } from "./manifest.js";
 import { checkFile } from "./modules.js";
 import { Progress } from "./progress.js";
+import { FileHash } from "./sha256.js";
 
 /** @typedef {import("./modules.js").WasmModule} WasmModule */
 /** `cache: false` keeps nothing in the browser's storage, `cacheBytes` is what all packs of the
@@ -16,7 +17,7 @@ import { Progress } from "./progress.js";
 /** @typedef {{onProgress?: import("./progress.js").OnProgress}} Told */
 /** What the manifest says of a file. @typedef {{file: string, bytes: number, sha256: string}} Entry */
 /** Throws a PackError for a file that isn't what the manifest says; `name` is for messages.
- * @typedef {(data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>} Verify */
+ * @typedef {(data: Uint8Array<ArrayBuffer>, name: string, hash: FileHash) => Promise<unknown>} Verify */
 
 /** A download that broke off goes on where it stopped, so many times. */
 const RETRIES = 4;
@@ -94,7 +95,13 @@ export class Files {
 
   /** A module's bytes, verified. @param {WasmModule} module */
   module(module) {
-    return this.file(module, (data, name) => checkFile(module, data, name));
+    return this.file(module, (...found) => checkFile(module, ...found));
+  }
+
+  /** `ahead` of a module. @param {WasmModule} module */
+  moduleAhead(module) {
+    this.progress.initiate([module]);
+    this.ahead(module, (...found) => checkFile(module, ...found));
   }
 
   /** The manifest for a worker: where it is, or its bytes.
@@ -154,7 +161,7 @@ export class Files {
     const kept = await cache?.get(entry.sha256);
     if (kept) {
       try {
-        await verify(kept, this.nameOf(entry));
+        await verify(kept, this.nameOf(entry), new FileHash());
         told.done(kept.length, true);
         return kept;
       } catch {
@@ -170,34 +177,36 @@ export class Files {
   /** Had once more, past every cache, where the first answer isn't what it should be.
    * @param {Entry} entry @param {Verify} verify @param {(bytes: number) => void} progress */
   async #verified(entry, verify, progress) {
-    const first = await this.bytes(entry, progress, false);
+    const hash = new FileHash();
+    const first = await this.bytes(entry, progress, false, hash);
     try {
-      await verify(first, this.nameOf(entry));
+      await verify(first, this.nameOf(entry), hash);
       return first;
     } catch (error) {
       if (!(error instanceof PackError)) throw error;
       progress(-first.length);
     }
     const data = await this.bytes(entry, progress, true);
-    await verify(data, this.nameOf(entry));
+    await verify(data, this.nameOf(entry), new FileHash());
     return data;
   }
 
   /** A file's bytes, not verified; `progress` gets how many more of them are there, a negative number
    * where they must be had again. What goes into our own cache isn't put into the browser's too.
    * @param {Entry} entry @param {(bytes: number) => void} progress
-   * @param {boolean} anew past every cache @returns {Promise<Uint8Array<ArrayBuffer>>} */
-  async bytes(entry, progress, anew) {
+   * @param {boolean} anew past every cache @param {FileHash} [hash] may hash them as they arrive
+   * @returns {Promise<Uint8Array<ArrayBuffer>>} */
+  async bytes(entry, progress, anew, hash) {
     const url = new URL(entry.file, this.base);
     const cache = anew ? "reload" : await this.cache ? "no-store" : "default";
-    return this.#download(url, entry.bytes, progress, cache);
+    return this.#download(url, entry.bytes, progress, cache, hash);
   }
 
   /** The bytes of a file that should have `bytes` of them (null: at most a manifest's).
    * @param {URL} url @param {number | null} bytes @param {(bytes: number) => void} progress
-   * @param {RequestCache} [cache] */
-  async #download(url, bytes, progress, cache = "default") {
-    const received = new Received(bytes ?? MAX_MANIFEST_BYTES, bytes !== null, progress);
+   * @param {RequestCache} [cache] @param {FileHash} [hash] */
+  async #download(url, bytes, progress, cache = "default", hash = undefined) {
+    const received = new Received(bytes ?? MAX_MANIFEST_BYTES, bytes !== null, progress, hash);
     await download(this.fetch, url, received, this.signal, cache);
     return received.bytes();
   }
@@ -246,12 +255,14 @@ export class OfflineError extends PackError {}
 
 /** What there is of a file, in one array of its size. */
 class Received {
-  /** @param {number} most @param {boolean} known @param {(bytes: number) => void} progress */
-  constructor(most, known, progress) {
+  /** @param {number} most @param {boolean} known @param {(bytes: number) => void} progress
+   * @param {FileHash} [hash] */
+  constructor(most, known, progress, hash) {
     this.most = most;
     this.data = new Uint8Array(known ? most : 1 << 16);
     this.length = 0;
     this.progress = progress;
+    this.hash = hash;
     /** Whether no server has answered yet. */
     this.offline = true;
   }
@@ -266,12 +277,14 @@ class Received {
     }
     this.data.set(part, this.length);
     this.length += part.length;
+    this.hash?.advance(this.data, this.length);
     this.progress(part.length);
     return this.length > this.most;
   }
 
   restart() {
     this.progress(-this.length);
+    this.hash?.restart();
     this.length = 0;
   }
 

@@ -35,18 +35,18 @@ export async function load(given, files, opening, tuning) {
   const begun = beginWeights(given, files);
   const device = await opening;
   const cpu = onCpu(device);
-  if (cpu) files.progress.initiate([moduleFor(given, device.info)]);
   const half = given.tensors.some(({ storage }) => storage === "f16") && await import("./widen.js");
   const float16 = half ? half.float16Mode(device.info.features) : null;
   const pack = half && float16 === "widened" ? half.widenedPack(given) : given;
   const weights = new Weights(pack, device);
   cpu?.touch(weights.peak, begun);
   const kernels = compile(pack, files, device, tuning && (() => tuning.serveKnown(device, weights)),
-    (done, total) => files.progress.compile(done, total), begun);
+    (done, total) => files.progress.compile(done, total));
+  const loading = weights.load(files, kernels);
   await Promise.all([
-    weights.load(files, kernels),
+    loading,
     cpu && kernels.then(async (made) => (
-      (await import("./warm.js")).warmKernels(pack, cpu, made))),
+      (await import("./warm.js")).warmKernels(pack, cpu, made, loading))),
   ]);
   const made = await kernels;
   const Kind = pack.flow.length ? (await import("./flow.js")).FlowShapes : Shapes;
@@ -55,15 +55,12 @@ export async function load(given, files, opening, tuning) {
 
 /** @param {Pack} pack @param {Files} files @param {Device} device
  * @param {(() => Promise<void>) | null} serveKnown
- * @param {(done: number, total: number) => void} progress
- * @param {Promise<unknown>} begun weights that wait for packers @returns {Promise<Kernels>} */
-async function compile(pack, files, device, serveKnown, progress, begun) {
+ * @param {(done: number, total: number) => void} progress @returns {Promise<Kernels>} */
+async function compile(pack, files, device, serveKnown, progress) {
   const { info } = device;
   const module = info.kind === "wasm" ? await files.module(moduleFor(pack, info)) : null;
   const kernels = await compileKernels(pack, device, module, progress);
   await serveKnown?.();
-  const cpu = onCpu(device);
-  if (cpu) await (await import("./warm.js")).warmPackers(pack, cpu, kernels, begun);
   return kernels;
 }
 

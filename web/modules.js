@@ -2,7 +2,7 @@
 // same words as webrt/pack/modules.py; tests/vectors/pack/ holds both to them.
 
 import { Field } from "./field.js";
-import { sha256 } from "./sha256.js";
+import { FileHash } from "./sha256.js";
 
 /** @typedef {import("./dims.js").Dim} Dim */
 /** A file of a pack. @typedef {{file: string, bytes: number, sha256: string}} File */
@@ -129,19 +129,18 @@ function readPacker(field) {
 
 /** Hold a file's bytes against the manifest: length and sha256; throws PackError.
  * @param {File} file @param {Uint8Array<ArrayBuffer>} data @param {string} [name]
- * @returns {Promise<Field>} */
-export async function checkFile(file, data, name = file.file) {
+ * @param {FileHash} [hash] what is hashed of it @returns {Promise<Field>} */
+export async function checkFile(file, data, name = file.file, hash = new FileHash()) {
   const field = new Field(null, "", name);
   if (data.length !== file.bytes) {
     field.fail(`expected ${file.bytes} bytes, found ${data.length}; copy the pack again`);
   }
-  await checkHash(field, data, file.sha256);
+  checkHash(field, await hash.hex(data), file.sha256);
   return field;
 }
 
-/** @param {Field} field @param {Uint8Array<ArrayBuffer>} data @param {string} expected */
-export async function checkHash(field, data, expected) {
-  const found = await sha256(data);
+/** @param {Field} field @param {string} found @param {string} expected */
+export function checkHash(field, found, expected) {
   if (found === expected) return;
   field.fail(`was altered: sha256 ${expected.slice(0, 12)}… expected, ${found.slice(0, 12)}… found;`
     + " copy the pack again");

@@ -6,6 +6,7 @@ import { withEnv } from "./env.js";
 import { DeviceLostError, UsageError } from "./errors.js";
 import { filesOf } from "./fetch.js";
 import { readFetches, staysOnGpu } from "./fetches.js";
+import { moduleFor } from "./kernels.js";
 import { load, rehearsed, tuningOf } from "./load.js";
 import { Tensor, fromStorage } from "./tensor.js";
 
@@ -112,7 +113,11 @@ export class InferenceSession {
     options.signal?.throwIfAborted();
     if (options.worker && ways.remote) return (await ways.remote()).createRemote(source, options);
     const files = await filesOf(source, options);
-    let opening = openDevice(options);
+    /** @type {(info: import("./protocol.js").DeviceInfo) => void} */
+    let foresee = () => {};
+    /** @type {Promise<import("./protocol.js").DeviceInfo>} a CPU's, before its workers are there */
+    const foreseen = new Promise((resolve) => { foresee = resolve; });
+    let opening = openDevice(options, foresee);
     opening.catch(() => {}); // it is awaited below, after the manifest
     /** @type {Loaded | null} */
     let loaded = null;
@@ -121,6 +126,7 @@ export class InferenceSession {
     try {
       const pack = await files.manifest();
       checkSymbols(pack);
+      foreseen.then((info) => files.moduleAhead(moduleFor(pack, info)));
       tuning = await tuningOf(pack, files, options);
       opening = opening.then(async (device) => (device.info.reason !== AUTO_GPU ? device
         : (await import("./auto.js")).better(device, pack, options)));

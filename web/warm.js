@@ -20,7 +20,7 @@ import { bindingSize } from "./weights.js";
 /** Milliseconds: for all kernels, for one kernel in all, and for one kernel at a time. A kernel that
  * has become this much faster than in its second slice (the first one compiles it) is done before.
  * With 100, 160 and 250 ms MiniLM-L3's first run takes 1.5, 1.3 and 1.5 times its tenth (Chromium,
- * medians of three, 2026-11-21), and a second visit's first answer waits for most of it. */
+ * medians of three, 2026-11-21). */
 const MOST_MS = 160, ENOUGH_MS = 30, SLICE_MS = 2, FASTER = 0.6;
 
 /** Operations of one call: about a millisecond's before the second compilation. */
@@ -29,20 +29,14 @@ const CALL_OPERATIONS = 2e6;
 /** What dynamic dims are set to: the first of these at which the model has a shape. */
 const SIZES = [16, 64, 256], SMALLEST = [1, 16, 64, 256];
 
-/** Exercise the packers, as long as the constants are on their way: then they wait for them.
+/** Exercise the kernel of every problem, those with the most work first, as long as the weights are on
+ * their way: nobody waits for it.
  * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels
- * @param {Promise<unknown>} constants @returns {Promise<void>} */
-export async function warmPackers(pack, device, kernels, constants) {
+ * @param {Promise<unknown>} weights @returns {Promise<void>} */
+export async function warmKernels(pack, device, kernels, weights) {
   let there = false;
-  constants.then(() => { there = true; });
-  const exercises = pack.wasm.packers.map(({ reads, bytes, units }, j) => (
-    { pipeline: kernels.packers[j], reads: [reads], writes: [bytes], units, work: bytes / 4 }));
-  await exercise(device, exercises, [], () => there);
-}
-
-/** Exercise the kernel of every problem, those with the most work first.
- * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels @returns {Promise<void>} */
-export async function warmKernels(pack, device, kernels) {
+  const stop = () => { there = true; };
+  weights.then(stop, stop);
   for (const size of SIZES) {
     const bindings = bindingsOf(pack, size);
     /** @type {Exercise[]} */
@@ -52,7 +46,7 @@ export async function warmKernels(pack, device, kernels) {
     } catch {
       continue; // the model has no such shape
     }
-    await exercise(device, exercises, Object.values(bindings));
+    await exercise(device, exercises, Object.values(bindings), () => there);
     return;
   }
 }

@@ -59,9 +59,10 @@ export class WasmDevice {
   /**
    * @param {Options} [options] `threads`: how many; `relaxedSimd: false` leaves it unused; `assets`:
    *   the URL of the folder of wasm-worker.js, where it isn't beside this file
+   * @param {(info: DeviceInfo) => void} [foresee] hears of the device before its workers are there
    * @returns {Promise<WasmDevice>}
    */
-  static async open({ threads, relaxedSimd = true, assets } = {}) {
+  static async open({ threads, relaxedSimd = true, assets } = {}, foresee = () => {}) {
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
       throw new UsageError(`threads: expected a whole number from 1 on, found ${threads}`);
     }
@@ -73,8 +74,10 @@ export class WasmDevice {
     if (note && threads !== undefined) console.info(`webrt: one thread: ${note}`);
     const relaxed = relaxedSimd && WebAssembly.validate(RELAXED_PROBE);
     const most = common ? common.pages * PAGE - SLACK - FIRST_ADDRESS : MAX_TOTAL;
+    const info = describe(count, relaxed, most, note);
+    foresee(info);
     const workers = await Threads.start(count, common?.memory ?? null, assets);
-    return new WasmDevice(workers, common !== null, most, describe(count, relaxed, most, note));
+    return new WasmDevice(workers, common !== null, most, info);
   }
 
   /** Memory, zeroed where it matters. @param {number} size @param {string} label

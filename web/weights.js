@@ -23,8 +23,8 @@ import { checkShard } from "./manifest.js";
 /** A binding's offset in a buffer of weights. */
 const ALIGNMENT = 256;
 
-/** Shards in memory at one time: each is at most 64 MiB. */
-const MAX_FETCHES = 2;
+/** Shards on their way at one time, and bytes of them: one is at most 64 MiB. */
+const MOST_SHARDS = 4, MOST_BYTES = 128 * 2 ** 20;
 
 /** What a tensor of `size` bytes is bound as: whole vec4s, and never nothing. @param {number} size */
 export const bindingSize = (size) => Math.max(16, Math.ceil(size / 16) * 16);
@@ -45,8 +45,41 @@ export function checkTotal(size, what, { adapter, limits }) {
 /** Begin with the first shards: whatever the device will be, it needs them. Settles when they are there.
  * @param {Pack} pack @param {import("./fetch.js").Files} files @returns {Promise<unknown>} */
 export function beginWeights(pack, files) {
-  return Promise.allSettled(pack.shards.slice(0, MAX_FETCHES).map((shard, index) => (
-    files.ahead(shard, (data, name) => checkShard(pack, index, data, name)))));
+  let bytes = 0;
+  const first = pack.shards.slice(0, MOST_SHARDS).filter((shard) => (
+    (bytes += shard.bytes) <= MOST_BYTES));
+  return Promise.allSettled(first.map((shard, index) => (
+    files.ahead(shard, (...found) => checkShard(pack, index, ...found)))));
+}
+
+/** Lets in what there is room for, in the order of asking. */
+class Room {
+  constructor() {
+    this.count = 0;
+    this.bytes = 0;
+    /** @type {Promise<unknown>} the one before is in */
+    this.turn = Promise.resolve();
+    this.left = () => {};
+  }
+
+  /** Settles when so many bytes may be in memory. @param {number} bytes */
+  enter(bytes) {
+    this.turn = this.turn.then(async () => {
+      while (this.count && (this.count === MOST_SHARDS || this.bytes + bytes > MOST_BYTES)) {
+        await new Promise((resolve) => { this.left = () => resolve(undefined); });
+      }
+      this.count += 1;
+      this.bytes += bytes;
+    });
+    return this.turn;
+  }
+
+  /** @param {number} bytes */
+  leave(bytes) {
+    this.count -= 1;
+    this.bytes -= bytes;
+    this.left();
+  }
 }
 
 /** Slices of the constants: as they stand in the pack, or as a packer laid them out. */
@@ -92,14 +125,15 @@ export class Weights {
    * @param {import("./fetch.js").Files} files @param {Promise<Kernels>} kernels
    */
   async load(files, kernels) {
-    const { pack } = this;
-    const todo = pack.shards.keys();
-    const worker = async () => {
-      for (const index of todo) {
+    const room = new Room();
+    await Promise.all(this.pack.shards.map(async ({ bytes }, index) => {
+      await room.enter(bytes);
+      try {
         await this.#read(files, index, kernels);
+      } finally {
+        room.leave(bytes);
       }
-    };
-    await Promise.all(Array.from({ length: MAX_FETCHES }, worker));
+    }));
   }
 
   /** Note what a tuned kernel needs besides, before the weights are loaded; gives what is new of it.
@@ -170,7 +204,7 @@ export class Weights {
    * @param {Promise<Kernels> | null} kernels @param {Uses} [uses] */
   async #read(files, index, kernels, uses) {
     const shard = this.pack.shards[index];
-    const data = await files.take(shard, (bytes, name) => checkShard(this.pack, index, bytes, name));
+    const data = await files.take(shard, (...found) => checkShard(this.pack, index, ...found));
     await files.keep(shard, await this.#place(index, data, await kernels, uses));
   }
 

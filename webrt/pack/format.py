@@ -1,7 +1,8 @@
 """The pack's format: what stands in `manifest.json`, as typed data.
 
     DIR/manifest.json                 everything but weights; ends in its own sha256
-    DIR/weights-00000.safetensors     weight shards in the safetensors format, at most 64 MiB
+    DIR/weights-00000.safetensors     weight shards in the safetensors format, about 16 MiB,
+                                      at most 64 where a constant is larger
     DIR/kernels.wasm                  every kernel for CPUs, in one module (codegen/abi.py)
     DIR/kernels-relaxed.wasm          the same with relaxed SIMD
     DIR/records.json                  maybe: tuning records that travel along (tune/records.py)
@@ -39,6 +40,8 @@ manifest.json is one JSON object, UTF-8:
     sha256      of this file's bytes with these 64 hex digits replaced by zeros; the file ends in
                 `"sha256":"<64 hex digits>"}` and a newline
 
+The sha256 of a file of more than 512 KiB is that of the digests of its blocks (pack/digest.py).
+
 A Dim is `dims.to_json`'s prefix form. In a shard, the tensor of plan tensor 12 is named `t12`; its
 bytes are its elements in device storage types, little-endian, so that a player uploads them as
 they are; but f16 on a device without it, a CPU for one, where f32 takes its place in all of the
@@ -72,12 +75,15 @@ from webrt.dims import Dim
 from webrt.kernel.loop import Binding
 from webrt.plan.plan import Plan
 
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 SHARD_NAME = r"weights-\d{5}\.safetensors"
 SEAL = b'"sha256":"%s"}\n'
 """How a manifest ends."""
 MAX_SHARD_BYTES = 64 << 20
+SHARD_BYTES = 16 << 20
+"""About what a shard has where its constants are smaller: one is verified and laid out while the
+next ones arrive."""
 MAX_CONSTANT_BYTES = MAX_SHARD_BYTES - (64 << 10)
 """A constant fits a shard beside its header, and WebGPU's default binding limit of 128 MiB."""
 MAX_MANIFEST_BYTES = 64 << 20

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from webrt import dims
 from webrt.errors import PackError
 from webrt.kernel.widen import wide_dtype
+from webrt.pack.digest import file_hash
 from webrt.pack.field import Field
 from webrt.pack.format import (
     CHECKS,
@@ -144,7 +144,7 @@ def check_file(
     field = Field(None, "", f"{folder}/{part.file}" if folder else part.file)
     if data.nbytes != part.bytes:
         raise field.fail(f"expected {part.bytes} bytes, found {data.nbytes}; copy the pack again")
-    found = hashlib.sha256(data).hexdigest()
+    found = file_hash(data)
     if found != part.sha256:
         raise altered(field, part.sha256, found)
     return field

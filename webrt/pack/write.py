@@ -23,6 +23,7 @@ from webrt.kernel.problem import Problem
 from webrt.kernel.text import print_problem
 from webrt.kernel.widen import stores_f16, widened
 from webrt.pack import archive
+from webrt.pack.digest import FileHash, file_hash
 from webrt.pack.flow import flow_json
 from webrt.pack.format import (
     CHECKS,
@@ -31,6 +32,7 @@ from webrt.pack.format import (
     MODULES,
     RECORDS,
     SEAL,
+    SHARD_BYTES,
     SHARD_NAME,
     VERSION,
     ChecksFile,
@@ -109,12 +111,12 @@ def write_pack(
 
 def _write_records(folder: Path, records: bytes) -> RecordsFile:
     (folder / RECORDS).write_bytes(records)
-    return RecordsFile(RECORDS, len(records), hashlib.sha256(records).hexdigest())
+    return RecordsFile(RECORDS, len(records), file_hash(records))
 
 
 def _write_checks(folder: Path, checks: bytes) -> ChecksFile:
     (folder / CHECKS).write_bytes(checks)
-    return ChecksFile(CHECKS, len(checks), hashlib.sha256(checks).hexdigest())
+    return ChecksFile(CHECKS, len(checks), file_hash(checks))
 
 
 def _write_manifest(folder: Path, pack: Pack) -> None:
@@ -178,7 +180,7 @@ def _group(plan: Plan, constants: Mapping[int, object]) -> list[list[int]]:
             raise PackError(f"tensor {index}: {size} bytes don't fit a shard; split it")
         if size > room:
             groups.append([])
-            room = MAX_SHARD_BYTES - 16
+            room = max(SHARD_BYTES - 16, size)
         groups[-1].append(index)
         room -= size
     return [sorted(g, key=lambda i: plan.tensors[i].dtype is DType.F16) for g in groups]
@@ -209,7 +211,7 @@ def _write_shard(
         for index in group:
             digest.write(_bytes(constants[index]))
     placements = {index: Placement(number, base + start, size) for index, start, size in spans}
-    return Shard(name, base + end, digest.sha256.hexdigest()), placements
+    return Shard(name, base + end, digest.hash.hexdigest()), placements
 
 
 def _write_modules(folder: Path, plan: WasmPlan) -> tuple[WasmModule, ...]:
@@ -217,20 +219,20 @@ def _write_modules(folder: Path, plan: WasmPlan) -> tuple[WasmModule, ...]:
     for name, relaxed in zip(MODULES, (False, True), strict=True):
         data = plan.module(relaxed)
         (folder / name).write_bytes(data)
-        modules.append(WasmModule(name, len(data), hashlib.sha256(data).hexdigest(), relaxed))
+        modules.append(WasmModule(name, len(data), file_hash(data), relaxed))
     return tuple(modules)
 
 
 class _Digest:
-    """A file and the sha256 of what went into it."""
+    """A file and the hash of what went into it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        self.sha256 = hashlib.sha256()
+        self.hash = FileHash()
 
     def write(self, data: bytes | memoryview) -> None:
         self.file.write(data)
-        self.sha256.update(data)
+        self.hash.update(data)
 
 
 def _bytes(data: object) -> memoryview:
