@@ -159,7 +159,7 @@ class Sweep:
 
     def __init__(self, device: Device, problem: Problem, clock: Callable[[], float]) -> None:
         self.device, self.problem, self.clock = device, problem, clock
-        self.trials = Trials(device, problem, {})
+        self.trials = Trials(device, problem, {}, clock=clock)
         self.empty = min(self._pass(None) for _ in range(5))
 
     def close(self) -> None:
@@ -191,6 +191,11 @@ class Sweep:
         finally:
             self.trials._free(ready.own)
         return Time(ms, rough, self.clock() - start)
+
+    def race(self, schedules: Sequence[Schedule]) -> list[float]:
+        """Their times, taken in turns."""
+        made = [generate(self.problem, schedule, self.device.info) for schedule in schedules]
+        return run_sync(self.trials.glance(made))
 
     def _time(self, ready: Ready, best: float | None) -> tuple[float, bool]:
         part, share = ready.dispatch, 1.0

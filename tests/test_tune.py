@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from test_tune_records import matmul
@@ -13,10 +14,11 @@ from webrt.dims import symbol
 from webrt.dtypes import DType
 from webrt.kernel.problem import Contract, Problem
 from webrt.plan.plan import Home, ModelSymbol, Plan, Step, Tensor
-from webrt.runtime.device import Device, DeviceInfo, KernelCode
+from webrt.runtime.device import Device, DeviceInfo, Dispatch, KernelCode
 from webrt.runtime.devices import wgpu
 from webrt.runtime.kernels import Candidate
 from webrt.runtime.sync import run_sync
+from webrt.runtime.timing import Timer
 from webrt.schedule import Schedule
 from webrt.schedule.contract import ContractSchedule
 from webrt.tune import tuner as tuner_module
@@ -99,6 +101,28 @@ def test_a_second_time_costs_no_trial(device: Device) -> None:
     second = run_sync(Tuner(Untouchable(), plan(matmul(8)), BINDINGS, records).run(120))  # type: ignore[arg-type]
     assert second.problems[0].schedule == first.problems[0].schedule
     assert second.after_ms == pytest.approx(first.after_ms)
+
+
+def test_who_seems_faster_is_timed_beside_the_best(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A candidate that had a lucky moment isn't served: workgroups of one lane are slow."""
+    slowest, alone = ContractSchedule(1, 4, 1, 1), Timer.dispatch
+
+    async def lucky(self: Timer, dispatch: Dispatch, *given: Any, **more: Any) -> float:
+        groups = dispatch.grid[0] * dispatch.grid[1]
+        return await alone(self, dispatch, *given, **more) / (1000 if groups == 40 * 16 else 1)
+
+    monkeypatch.setattr(Timer, "dispatch", lucky)
+    monkeypatch.setattr(tuner_module, "candidates", lambda *a: (candidates(*a)[0], slowest))
+    served: list[int] = []
+
+    async def found(index: int, candidate: Candidate) -> None:
+        served.append(index)
+
+    report = run_sync(Tuner(device, plan(matmul(64)), BINDINGS, Records()).run(60, None, found))
+    assert (report.trials, served) == (2, [])
+    assert report.problems[0].schedule != slowest
 
 
 def test_time_that_is_up_with_the_first_default_is_reported(device: Device) -> None:

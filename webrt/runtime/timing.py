@@ -12,8 +12,6 @@ PASS_MS = 8.0
 """What a timed pass should take: well over a clock's step of 0.1 ms and a submission's cost."""
 
 PASSES = 5
-FEWEST, ENOUGH_MS = 2, 100.0
-"""Passes of a kernel that takes long: each is far above the noise, and trials are few enough."""
 
 SLOW_MS = 30.0
 """A kernel that takes so long is timed thrice in all: a clock and a queue add little to it."""
@@ -25,9 +23,6 @@ STEP_MS = 0.1
 
 HOPELESS = 3.0
 """A kernel this many times slower than the one to beat is left after a single dispatch."""
-
-BEATEN = 1.3
-"""One this many times slower is left after a pass: it won't be served, however noisy the clock."""
 
 
 class Timer:
@@ -85,6 +80,31 @@ class Timer:
             return max(statistics.median(times) - empty, STEP_MS)
         device.discard(once)
         return await self._brief(dispatch, first - empty, empty, best_ms, pass_ms)
+
+    async def ratio(self, one: Dispatch, other: Dispatch) -> float:
+        """How many times as long `one` takes as `other`; both ran before.
+
+        They are timed in turns, and the least counts: a device that others use, or that changes its
+        clock, takes twice as long from one moment to the next, but seldom for one of two only.
+        """
+        device = self._device
+        alone = [device.record([dispatch], self._uniform) for dispatch in (one, other)]
+        empty = await self.once(None)
+        brief = min([await self.once(recording) - empty for recording in alone])
+        repeats = max(1, min(MAX_REPEATS, round(PASS_MS / max(brief, 1e-3))))
+        many = [device.record([dispatch] * repeats, self._uniform) for dispatch in (one, other)]
+        replays = 1
+        if repeats > 1:
+            brief = min([await self.once(recording) - empty for recording in many])
+            replays = max(1, min(MAX_REPLAYS, round(PASS_MS / max(brief, STEP_MS))))
+        times: tuple[list[float], list[float]] = ([], [])
+        for _ in range(2 if brief >= SLOW_MS else PASSES):
+            empty = await self.once(None)
+            for recording, spent in zip(many, times, strict=True):
+                spent.append(max(await self.once(recording, replays) - empty, STEP_MS))
+        for recording in (*alone, *many):
+            device.discard(recording)
+        return min(times[0]) / min(times[1])
 
     async def _brief(
         self, dispatch: Dispatch, first: float, empty: float, best_ms: float | None, pass_ms: float

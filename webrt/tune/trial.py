@@ -14,7 +14,7 @@ from webrt import dims
 from webrt.dtypes import DType
 from webrt.errors import CompileError, DeviceError, DeviceLostError
 from webrt.kernel.problem import Problem
-from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Recording, Slice
+from webrt.runtime.device import Buffer, Device, DeviceInfo, Dispatch, Pipeline, Recording, Slice
 from webrt.runtime.kernels import Candidate
 from webrt.runtime.memory import aligned, binding_size
 from webrt.runtime.timing import Timer
@@ -23,6 +23,9 @@ from webrt.tune.data import Noise, difference, poison
 
 GLANCE_MS, GLANCES, ROUNDS = 4.0, 64, 5
 """What a pass of a glance should take, the most dispatches in it, and how many passes."""
+
+
+Compiled = tuple[Candidate, Sequence[Pipeline]]
 
 
 class RejectedError(Exception):
@@ -34,6 +37,7 @@ class Ready:
     """A candidate compiled, its constants laid out, and one dispatch of it."""
 
     candidate: Candidate
+    pipelines: tuple[Pipeline, ...]
     dispatch: Dispatch
     own: tuple[Buffer, ...]  # its panels
 
@@ -76,6 +80,17 @@ class Trials:
         self._upload(self._symbols, struct.pack(f"<{len(table)}i", *table))
         self._timer = Timer(device, self._symbols.buffer, clock)
         self._compared: list[tuple[Recording, Buffer, int]] = []
+        self._best: Ready | None = None
+
+    @property
+    def best(self) -> Compiled | None:
+        """What challengers have to beat."""
+        return None if self._best is None else (self._best.candidate, self._best.pipelines)
+
+    async def defend(self, best: Compiled) -> None:
+        """From now on, who seems faster than this one is timed beside it."""
+        self._best = self._bound(*best, self._found)
+        self._once(self._best.dispatch)
 
     async def set_reference(self, candidate: Candidate) -> None:
         """Compute the results that candidates are held to."""
@@ -94,6 +109,12 @@ class Trials:
             raise
         except (CompileError, DeviceError) as error:
             raise RejectedError(f"it doesn't compile: {error}") from error
+        return self._bound(candidate, (kernel, *packers), outputs)
+
+    def _bound(
+        self, candidate: Candidate, pipelines: Sequence[Pipeline], outputs: Sequence[Slice]
+    ) -> Ready:
+        kernel, *packers = pipelines
         operands = list(self._operands)
         own: list[Buffer] = []
         for panel, packer in zip(candidate.panels, packers, strict=True):
@@ -104,20 +125,27 @@ class Trials:
             operands[panel.operand] = made
         x, y, z = (dims.evaluate(size, self.bindings) for size in candidate.grid)
         dispatch = Dispatch(kernel, (*operands, *outputs), (x, y, z), outputs=len(outputs))
-        return Ready(candidate, dispatch, tuple(own))
+        return Ready(candidate, tuple(pipelines), dispatch, tuple(own))
 
     async def attempt(self, candidate: Candidate, best_ms: float | None) -> float:
         """Milliseconds a dispatch, of a candidate that gives the reference's results.
 
         Raises RejectedError where it doesn't. One that is hopelessly slower than `best_ms` is timed
-        once only.
+        once only. One that seems faster is timed once more, in turns with the one that took
+        `best_ms`, and its time is told beside that: a device's speed changes from trial to trial.
         """
         ready = await self.ready(candidate, self._found)
+        loser: Ready | None = ready
         try:
             await self._validate(ready)
-            return await self._timer.dispatch(ready.dispatch, best_ms, warm=True)
+            ms = await self._timer.dispatch(ready.dispatch, best_ms, warm=True)
+            if best_ms is not None and self._best is not None and ms < best_ms:
+                ms = best_ms * await self._timer.ratio(ready.dispatch, self._best.dispatch)
+            if best_ms is None or ms < best_ms:
+                loser, self._best = self._best, ready
+            return ms
         finally:
-            self._free(ready.own)
+            self._free(() if loser is None else loser.own)
 
     async def glance(self, candidates: Sequence[Candidate]) -> list[float]:
         """Milliseconds a dispatch of each, whatever it computes: nothing timed so may be served.

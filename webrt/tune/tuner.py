@@ -23,7 +23,7 @@ from webrt.schedule import Schedule
 from webrt.tune.candidate import Rates, candidates, generate, printed, reference
 from webrt.tune.order import LEAST_WEIGHT, Order, order, shape_of, weight_of
 from webrt.tune.records import Key, Record, Records, Trial, make_key
-from webrt.tune.trial import RejectedError, Trials
+from webrt.tune.trial import Compiled, RejectedError, Trials
 
 Clock = Callable[[], float]
 
@@ -85,6 +85,7 @@ class Work:
     idle: int = 0  # trials since the last gain
     printed: set[Hashable] = field(default_factory=set)
     code: Candidate | None = None  # the default's
+    held: Compiled | None = None  # the best's, once it was tried here
 
     @property
     def promise(self) -> float:
@@ -218,6 +219,7 @@ class Tuner:
             with self._turn:
                 await trials.set_reference(default)
                 ms = await trials.attempt(default, None)
+            work.held = trials.best
             work.default_ms = work.best_ms = work.serving_ms = ms
             work.printed.add(printed(default))
         finally:
@@ -252,11 +254,14 @@ class Tuner:
             if work.code is None:  # its time is known from a record
                 work.code = self.make(work, work.default)
             await trials.set_reference(work.code)
+            if work.held is not None:
+                await trials.defend(work.held)
             while work.waiting and not self._over(start, seconds) and work.promise > promise / 4:
                 schedule = work.order.best(work.waiting)
                 work.waiting.remove(schedule)
                 await self._try(work, trials, schedule, found)
         finally:
+            work.held = trials.best
             trials.close()
 
     async def _try(
