@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import webrt
 from webrt.cli.main import run_app
+from webrt.errors import PackError
 
 
 def checked(
@@ -42,6 +43,31 @@ def test_a_decoder(past: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert status == 0
     assert result["oracle_spread"] == {}
     assert result["outputs"]["logits"]["max_abs"] < 1e-4
+
+
+def test_what_drawn_numbers_reach_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, text = (
+        tmp_path / "m.onnx",
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[n] x) => (float[n] y, float[n] z) {
+            y = Relu (x)
+            noise = RandomNormalLike (x)
+            z = Add (x, noise)
+        }""",
+    )
+    proto = onnx.parser.parse_model(text)
+    onnx.save(proto, model)
+    webrt.pack(model, tmp_path / "pack")
+    status, result, _ = checked(tmp_path / "pack", model, capsys, n=9)
+    assert (status, list(result["outputs"]), result["drawn"]) == (0, ["y"], ["z"])
+    with pytest.raises(PackError, match="output 'z' draws numbers, which no vector can hold"):
+        webrt.pack(model, tmp_path / "vectors", check_inputs=1)
+    del proto.graph.output[0], proto.graph.node[0]
+    onnx.save(proto, model)
+    assert run_app(["check", str(tmp_path / "pack"), str(model), "--device", "wasm"]) != 0
+    assert "every output draws numbers: there is nothing to compare" in capsys.readouterr().err
 
 
 def quantised(seed: int) -> onnx.ModelProto:

@@ -90,13 +90,13 @@ def test_a_model_s_function_hides_an_operator() -> None:
 def test_what_isn_t_run_inside_is_named_with_its_way() -> None:
     with pytest.raises(UnsupportedOpError) as caught:
         _graph(
-            """g (float[n] x) => (float[n] y) { t = local.Outer (x)\n y = RandomNormalLike (t) }"""
-            + _function("Inner (x) => (y) { y = RandomUniformLike (x) }")
+            """g (float[n] x) => (float[n] y) { t = local.Outer (x)\n y = StringNormalizer (t) }"""
+            + _function("Inner (x) => (y) { y = StringNormalizer (x) }")
             + _function("Outer (x) => (y) { y = local.Inner (x) }")
         )
     assert str(caught.value) == (
-        "m.onnx: node 'Outer_0/Inner_0/RandomUniformLike_0' (RandomUniformLike) isn't run; "
-        "node 'RandomNormalLike_1' (RandomNormalLike) isn't run"
+        "m.onnx: node 'Outer_0/Inner_0/StringNormalizer_0' (StringNormalizer) isn't run; "
+        "node 'StringNormalizer_1' (StringNormalizer) isn't run"
     )
 
 

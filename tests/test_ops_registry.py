@@ -111,6 +111,8 @@ REGISTERED = {
         "ai.onnx.ml.SVMRegressor",
     "trees": "ai.onnx.ml.TreeEnsembleClassifier ai.onnx.ml.TreeEnsembleRegressor",
     "tree_sets": "ai.onnx.ml.TreeEnsemble",
+    "draw":
+        "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike",
 }  # fmt: skip
 """Every operator, by family: a new one is named here."""
 

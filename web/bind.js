@@ -48,6 +48,12 @@ export function scaled(dim) {
   return dim[0] === "*" && number >= 1 ? [id, number, 0] : null;
 }
 
+/** The input of models that draw numbers: listed nowhere, and drawn where feeds lack it. */
+const SEED = "webrt.seed";
+
+/** The inputs that users see. @param {Pack} pack */
+export const listedInputs = ({ inputs }) => inputs.filter(({ name }) => name !== SEED);
+
 /** Every symbol is a dim of an input or gets its value in the flow. @param {Pack} pack */
 export function checkSymbols(pack) {
   const bound = new Set(boundBy(pack.flow));
@@ -78,7 +84,7 @@ const boundBy = (flow) => flow.flatMap((item) => {
 export function bind(pack, feeds) {
   for (const name of Object.keys(feeds ?? {})) {
     if (pack.inputs.some((p) => p.name === name)) continue;
-    const known = pack.inputs.map((p) => p.name).join(", ") || "none";
+    const known = listedInputs(pack).map((p) => p.name).join(", ") || "none";
     throw new ShapeError(`unknown input '${name}': this model's inputs are ${known}`);
   }
   const given = pack.inputs.map((port) => tensorOf(pack, port, feeds));
@@ -97,6 +103,7 @@ function tensorOf(pack, port, feeds) {
   const expected = `expected ${type} [${shapeOf(pack, port).join(", ")}]`;
   const feed = feeds && Object.hasOwn(feeds, name) ? feeds[name] : undefined;
   if (feed === undefined || feed === null) {
+    if (name === SEED) return new Tensor("uint32", crypto.getRandomValues(new Uint32Array(1)), []);
     throw new ShapeError(`input '${name}' is missing: ${expected}`);
   }
   if (!isType(feed.type) || !feed.dims) {

@@ -1,6 +1,6 @@
 // InferenceSession: load a pack, run it. In the shape of onnxruntime-web's API.
 
-import { bind, checkSymbols, shapeOf } from "./bind.js";
+import { bind, checkSymbols, listedInputs, shapeOf } from "./bind.js";
 import { AUTO_GPU, deviceNames, openDevice } from "./devices.js";
 import { withEnv } from "./env.js";
 import { DeviceLostError, UsageError } from "./errors.js";
@@ -77,11 +77,11 @@ export class InferenceSession {
      * @type {Promise<import("./auto.js").Times | null>} */
     this.compared = Promise.resolve(null);
     /** Names of the model's inputs, in its order. @type {readonly string[]} */
-    this.inputNames = pack.inputs.map((p) => p.name);
+    this.inputNames = listedInputs(pack).map((p) => p.name);
     /** Names of the model's outputs, in its order. @type {readonly string[]} */
     this.outputNames = pack.outputs.map((p) => p.name);
     /** Types and shapes of the inputs, in the model's order. @type {readonly Metadata[]} */
-    this.inputMetadata = pack.inputs.map((p) => /** @type {Metadata} */ (metadata(pack, p)));
+    this.inputMetadata = listedInputs(pack).map((p) => /** @type {Metadata} */ (metadata(pack, p)));
     /** Types and shapes of the outputs, in the model's order.
      * @type {readonly OutputMetadata[]} */
     this.outputMetadata = pack.outputs.map((p) => metadata(pack, p));

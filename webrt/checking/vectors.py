@@ -128,6 +128,9 @@ def _small(plan: Plan, feeds: Feeds) -> Feeds:
 def _filled(session: Session, model: Path, feeds: Feeds) -> Vector:
     """The vector of these feeds; raises ModelError or ShapeError for those that don't fit."""
     plan = session.pack.plan
+    drawn = oracle.drawn(model) & {port.name for port in plan.outputs}
+    if drawn:
+        raise PackError(f"{model}: output {min(drawn)!r} draws numbers, which no vector can hold")
     values, _ = bind(plan, feeds)
     outputs = oracle.expected_outputs(model, feeds)
     missing = sorted(set(outputs) ^ {p.name for p in plan.outputs})

@@ -206,16 +206,21 @@ def check(
     bindings = example_bindings(plan, known)
     feeds = feeding.random_feeds(plan, bindings, seed, given)
     expected = oracle.expected_outputs(model, feeds)
+    drawn = expected.keys() & oracle.drawn(model)
+    if drawn and drawn == expected.keys():
+        raise UsageError(f"{model}: every output draws numbers: there is nothing to compare")
     with open_session(folder, device, report) as session:
         found = session.run(feeds)
         half = session.float16 is not None
-        parts = {n: compare(found[n], expected[n], half) for n in expected if n in found}
+        known_to_both = [n for n in expected if n in found and n not in drawn]
+        parts = {n: compare(found[n], expected[n], half) for n in known_to_both}
         missing = sorted(set(expected) ^ set(found))
         if missing:
             raise UsageError(f"{folder} was not packed from {model}: output {missing[0]!r} differs")
         spread: dict[str, Comparison] = {}
         if not all(part.ok for part in parts.values()):
             spread = oracle.spread(model, feeds, expected, half)
+            spread = {n: apart for n, apart in spread.items() if n in parts}
             parts |= {n: beside(parts[n], apart) for n, apart in spread.items()}
         ok = all(part.ok for part in parts.values())
         wrong = None
@@ -223,6 +228,7 @@ def check(
             traced = session.trace(feeds)
             wrong = oracle.first_divergence(model, session.pack.plan, feeds, traced, half)
         result = _verdict(parts, ok) | {
+            "drawn": sorted(drawn),
             "oracle_spread": {name: _figures(apart) for name, apart in spread.items()},
             "adapter": session.adapter,
             "float16": session.float16,

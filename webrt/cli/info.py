@@ -24,7 +24,7 @@ from webrt.plan.example import example_bindings
 from webrt.plan.flow import stops_of
 from webrt.plan.memory import place
 from webrt.plan.plan import Plan
-from webrt.runtime.bind import TensorInfo, describe
+from webrt.runtime.bind import TensorInfo, describe, listed_inputs
 from webrt.schedule import from_json
 
 Result = dict[str, Any]
@@ -38,7 +38,7 @@ def describe_pack(folder: Path) -> Result:
     placed = place(plan, bindings)
     return {
         "generator": pack.generator,
-        "inputs": [_tensor(describe(plan, p)) for p in plan.inputs],
+        "inputs": [_tensor(info) for info in listed_inputs(plan)],
         "outputs": [_tensor(describe(plan, p)) for p in plan.outputs],
         "symbols": symbols_in_order(plan),
         "dispatches": len(plan.steps),

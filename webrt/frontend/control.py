@@ -38,6 +38,8 @@ class Scope(Protocol):
     opsets: dict[str, int]
     place: str
     """Which turns of unrolled loops are being built, as a suffix of names."""
+    turns: list[Value]
+    """The turn of each loop that a run takes and that is being built."""
 
     def inside(self, name: str, graph: GraphProto, given: Sequence[Item | None]) -> list[Item]:
         """The outputs of a graph within this scope, its nodes appended."""
@@ -313,12 +315,14 @@ def _stay(scope: Scope, loop: _Turns) -> list[Item]:
     ]
     turn = Value(f"{name}.turn", DType.I64, ())
     outer, scope.nodes = scope.nodes, []
+    scope.turns.append(turn)
     try:
         going, made = loop.body(turn, formals, parts)
         outs = [_tensor(v, name) for v in made]
         inner = scope.nodes
     finally:
         scope.nodes = outer
+        scope.turns.pop()
     condition, checks = _condition(loop, going)
     for j, (state, after) in enumerate(zip(formals, outs, strict=False)):
         if state.dtype is not after.dtype or state.shape != after.shape:

@@ -46,6 +46,7 @@ class Inner:
     functions: Functions
     shown: set[str]
     place: str
+    turns: list[Value]
     read: dict[Value, Value]
     assumed: list[tuple[Dim, Dim]]
 

@@ -26,15 +26,16 @@ from webrt.frontend.tensors import NARROW, Reader, element_type, type_name
 from webrt.graph.ir import Array, Attribute, Graph, Node, Value, must_run
 from webrt.ops.compose import Make
 from webrt.ops.control import CONTROL
+from webrt.ops.draw import DRAWING
 from webrt.ops.registry import find
 from webrt.ops.site import ASSUMED, CACHES, FRESH, numpy_dtype
-from webrt.plan.plan import NO_LABELS, Labels, ModelSymbol
+from webrt.plan.plan import NO_LABELS, SEED, Labels, ModelSymbol
 
 TYPE_ATTRIBUTES = {
     ("BitCast", "to"), ("Cast", "to"), ("DequantizeLinear", "output_dtype"), ("EyeLike", "dtype"),
     ("QuantizeLinear", "output_dtype"), ("BlackmanWindow", "output_datatype"),
     ("HammingWindow", "output_datatype"), ("HannWindow", "output_datatype"),
-    ("MelWeightMatrix", "output_datatype"),
+    ("MelWeightMatrix", "output_datatype"), *((op, "dtype") for op in DRAWING),
 }  # fmt: skip
 """Attributes that name an element type: decoded to the name of one of our dtypes, if not 0."""
 
@@ -82,6 +83,9 @@ class Builder(Inner):
             for j, d in enumerate(i.type.tensor_type.shape.dim)
         }
         self.place = ""
+        self.turns: list[Value] = []
+        self.seed: Value | None = None
+        self.streams = 0
         self.read: dict[Value, Value] = {}
         self.assumed: list[tuple[Dim, Dim]] = []
         self.functions = functions
@@ -108,9 +112,7 @@ class Builder(Inner):
             self.values[tensor.name] = value
             if tensor.data_type in NARROW:
                 self.narrow[value] = type_name(tensor.data_type)
-        inputs = tuple(
-            self._input(info) for info in self.proto.input if info.name not in self.values
-        )
+        inputs = [self._input(i) for i in self.proto.input if i.name not in self.values]
         for name, node in ordered:
             self._node(name, node)
         if self.refused:
@@ -121,7 +123,10 @@ class Builder(Inner):
         outputs = tuple(value for value, _ in answers.values())
         labels = {name: labels for name, (_, labels) in answers.items() if labels != NO_LABELS}
         alive = without_dead(self.nodes, outputs)
-        return Graph(tuple(self.symbols.values()), inputs, outputs, alive, tuple(answers), labels)
+        if self.seed is not None:
+            inputs.append(self.seed)
+        symbols = tuple(self.symbols.values())
+        return Graph(symbols, tuple(inputs), outputs, alive, tuple(answers), labels)
 
     def _output(self, name: str) -> tuple[Value, Labels]:
         value, labels = texts.answer(self.values[name])
@@ -186,6 +191,8 @@ class Builder(Inner):
         where = f"{self.file}: input {info.name!r}"
         if info.type.WhichOneof("value") != "tensor_type":
             raise UnsupportedOpError(f"{where}: only tensors are run as inputs")
+        if info.name == SEED:
+            raise UnsupportedOpError(f"{where}: the name is webrt's own; call it otherwise")
         tensor = info.type.tensor_type
         dtype = element_type(tensor.elem_type, where)
         if not tensor.HasField("shape"):
@@ -303,6 +310,8 @@ class Builder(Inner):
             outputs.pop()
         try:
             attributes = {a.name: self.attribute(name, node, a) for a in node.attribute}
+            if not domain and node.op_type in DRAWING:
+                inputs = [*inputs, *self._keys(attributes)]
             if domain and any(v in self.narrow for v in inputs if v is not None):
                 attributes["bits"] = 0  # each element is one: none are packed in bytes
             made, values = self.applied(name, node.op_type, inputs, attributes, outputs, domain)
@@ -322,6 +331,16 @@ class Builder(Inner):
         called = texts.names_made(node.op_type, domain, name, attributes, self.opsets[domain])
         if called and outputs[0]:
             self.values[outputs[0]] = Texts(values[0], called)
+
+    def _keys(self, attributes: dict[str, Attribute]) -> list[Value]:
+        """What numbers that a node draws depend on, besides the node."""
+        keys = list(self.turns)
+        if "seed" not in attributes:
+            self.seed = self.seed or Value(SEED, DType.U32, ())
+            keys.append(self.seed)
+        self.streams += 1
+        attributes |= {"stream": self.streams, "keys": len(keys)}
+        return keys
 
     def _attribute_constant(self, name: str, node: NodeProto) -> Array:
         attribute = node.attribute[0]

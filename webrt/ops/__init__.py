@@ -16,6 +16,7 @@ from webrt.ops import (
     control,
     conv,
     deform,
+    draw,
     dynamic,
     einsum,
     elementwise,
@@ -61,5 +62,5 @@ FAMILIES = (
     scan, einsum, fourier, spectral, bitwise, angles, rescale, heads, losses, rotary, quantise,
     qlinear, control, dynamic, recurrent, flow, contrib, nbits, contrib_attention,
     contrib_quantised, contrib_norm, contrib_moe, contrib_positions, contrib_tensors, training,
-    features, encode, linear, forest, trees, tree_sets,
+    features, encode, linear, forest, trees, tree_sets, draw,
 )  # fmt: skip

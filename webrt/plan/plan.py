@@ -93,6 +93,10 @@ class Labels:
 NO_LABELS = Labels()
 
 
+SEED = "webrt.seed"
+"""The input of models that draw numbers, a uint32: listed nowhere, drawn where feeds lack it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
     """An input or output of the model.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import PackError, ShapeError
 from webrt.plan.flow import bound_by, items_of
-from webrt.plan.plan import NO_LABELS, Labels, Plan, Port
+from webrt.plan.plan import NO_LABELS, SEED, Labels, Plan, Port
 from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor, NotAnArrayError
 
@@ -42,6 +43,11 @@ def describe(plan: Plan, port: Port) -> TensorInfo:
     return TensorInfo(port.name, dtype, shape, port.labels)
 
 
+def listed_inputs(plan: Plan) -> tuple[TensorInfo, ...]:
+    """The inputs that users see."""
+    return tuple(describe(plan, port) for port in plan.inputs if port.name != SEED)
+
+
 def check_symbols(plan: Plan) -> None:
     """Every symbol is a dim of an input or gets its value in the flow; raises PackError."""
     bound = {*plan.given, *(name for item in items_of(plan.flow) for name in bound_by(item))}
@@ -57,7 +63,7 @@ def bind(plan: Plan, feeds: Mapping[str, object]) -> tuple[tuple[int, ...], dict
     """
     for name in feeds:
         if not any(p.name == name for p in plan.inputs):
-            known = ", ".join(p.name for p in plan.inputs) or "none"
+            known = ", ".join(i.name for i in listed_inputs(plan)) or "none"
             raise ShapeError(f"unknown input {name!r}: this model's inputs are {known}")
     given = {port.name: _tensor(plan, port, feeds) for port in plan.inputs}
     bindings, origins = _read_symbols(plan, given)
@@ -69,6 +75,8 @@ def bind(plan: Plan, feeds: Mapping[str, object]) -> tuple[tuple[int, ...], dict
 
 def _tensor(plan: Plan, port: Port, feeds: Mapping[str, object]) -> HostTensor:
     if port.name not in feeds:
+        if port.name == SEED:
+            return HostTensor(port.dtype, (), memoryview(os.urandom(port.dtype.bytes)))
         raise ShapeError(f"input {port.name!r} is missing: expected {describe(plan, port)}")
     try:
         tensor = arrays.from_host(feeds[port.name], port.dtype)

@@ -18,7 +18,7 @@ from webrt.plan.example import example_bindings
 from webrt.plan.plan import Home, Plan
 from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor
-from webrt.runtime.bind import TensorInfo, bind, describe, evaluate_shape
+from webrt.runtime.bind import TensorInfo, bind, describe, evaluate_shape, listed_inputs
 from webrt.runtime.device import Device, DeviceInfo, Pipeline
 from webrt.runtime.explain import Explanation, Origin, explain, held, tuned_kernels
 from webrt.runtime.flow import Runner
@@ -83,7 +83,7 @@ class Session:
         self._swapped: dict[tuple[tuple[int, ...], int], _Swapped] = {}
         self._take(loaded)
         plan = self._pack.plan
-        self.inputs: tuple[TensorInfo, ...] = tuple(describe(plan, p) for p in plan.inputs)
+        self.inputs: tuple[TensorInfo, ...] = listed_inputs(plan)
         self.outputs: tuple[TensorInfo, ...] = tuple(describe(plan, p) for p in plan.outputs)
 
     def _take(self, loaded: Loaded) -> None:
