@@ -26,6 +26,8 @@ export declare function shapeOf(pack: Pack, port: Port): (number | string)[];
 /** A symbol, how many times it makes a dim and how much less the dim is; null for another dim.
  * @param {Dim} dim @returns {[string, number, number] | null} */
 export declare function scaled(dim: Dim): [string, number, number] | null;
+/** The inputs that users see. @param {Pack} pack */
+export declare const listedInputs: ({ inputs }: Pack) => import("./manifest.js").Port[];
 /** Every symbol is a dim of an input or gets its value in the flow. @param {Pack} pack */
 export declare function checkSymbols(pack: Pack): void;
 /**

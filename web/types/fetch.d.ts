@@ -2,6 +2,7 @@ import { FileCache } from "./cache.js";
 import { PackError } from "./errors.js";
 import { Keeper } from "./keeper.js";
 import { Progress } from "./progress.js";
+import { FileHash } from "./sha256.js";
 export type WasmModule = import("./modules.js").WasmModule;
 export type FileOptions = {
     signal?: AbortSignal;
@@ -17,7 +18,7 @@ export type Entry = {
     bytes: number;
     sha256: string;
 };
-export type Verify = (data: Uint8Array<ArrayBuffer>, name: string) => Promise<unknown>;
+export type Verify = (data: Uint8Array<ArrayBuffer>, name: string, hash: FileHash) => Promise<unknown>;
 /** The files under one URL. */
 export declare class Files {
     #private;
@@ -57,6 +58,8 @@ export declare class Files {
     manifest(): Promise<import("./manifest.js").Pack>;
     /** A module's bytes, verified. @param {WasmModule} module */
     module(module: WasmModule): Promise<Uint8Array<ArrayBuffer>>;
+    /** `ahead` of a module. @param {WasmModule} module */
+    moduleAhead(module: WasmModule): void;
     /** The manifest for a worker: where it is, or its bytes.
      * @returns {Promise<string | Uint8Array<ArrayBuffer>>} */
     manifestOf(): Promise<string | Uint8Array<ArrayBuffer>>;
@@ -81,8 +84,9 @@ export declare class Files {
     /** A file's bytes, not verified; `progress` gets how many more of them are there, a negative number
      * where they must be had again. What goes into our own cache isn't put into the browser's too.
      * @param {Entry} entry @param {(bytes: number) => void} progress
-     * @param {boolean} anew past every cache @returns {Promise<Uint8Array<ArrayBuffer>>} */
-    bytes(entry: Entry, progress: (bytes: number) => void, anew: boolean): Promise<Uint8Array<ArrayBuffer>>;
+     * @param {boolean} anew past every cache @param {FileHash} [hash] may hash them as they arrive
+     * @returns {Promise<Uint8Array<ArrayBuffer>>} */
+    bytes(entry: Entry, progress: (bytes: number) => void, anew: boolean, hash?: FileHash): Promise<Uint8Array<ArrayBuffer>>;
 }
 /** The files of a pack: at the URL of a folder, of one file (`.webrt`, a blob), or in memory.
  * @param {unknown} source @param {FileOptions & Told} options

@@ -118,5 +118,6 @@ export declare function parseManifest(data: Uint8Array<ArrayBuffer>, file?: stri
 /**
  * Hold a shard's bytes against the manifest: length, sha256, header; throws PackError.
  * @param {Pack} pack @param {number} index @param {Uint8Array<ArrayBuffer>} data @param {string} [file]
+ * @param {import("./sha256.js").FileHash} [hash]
  */
-export declare function checkShard(pack: Pack, index: number, data: Uint8Array<ArrayBuffer>, file?: string): Promise<void>;
+export declare function checkShard(pack: Pack, index: number, data: Uint8Array<ArrayBuffer>, file?: string, hash?: import("./sha256.js").FileHash): Promise<void>;

@@ -1,4 +1,5 @@
 import { Field } from "./field.js";
+import { FileHash } from "./sha256.js";
 export type Dim = import("./dims.js").Dim;
 export type File = {
     file: string;
@@ -44,7 +45,7 @@ export declare function readChecksFile(field: Field): File;
 export declare function readName(field: Field): string;
 /** Hold a file's bytes against the manifest: length and sha256; throws PackError.
  * @param {File} file @param {Uint8Array<ArrayBuffer>} data @param {string} [name]
- * @returns {Promise<Field>} */
-export declare function checkFile(file: File, data: Uint8Array<ArrayBuffer>, name?: string): Promise<Field>;
-/** @param {Field} field @param {Uint8Array<ArrayBuffer>} data @param {string} expected */
-export declare function checkHash(field: Field, data: Uint8Array<ArrayBuffer>, expected: string): Promise<void>;
+ * @param {FileHash} [hash] what is hashed of it @returns {Promise<Field>} */
+export declare function checkFile(file: File, data: Uint8Array<ArrayBuffer>, name?: string, hash?: FileHash): Promise<Field>;
+/** @param {Field} field @param {string} found @param {string} expected */
+export declare function checkHash(field: Field, found: string, expected: string): void;

@@ -10,13 +10,11 @@ export type Exercise = {
     units: number;
     work: number;
 };
-/** Exercise the packers, as long as the constants are on their way: then they wait for them.
+/** Exercise the kernel of every problem, those with the most work first, as long as the weights are on
+ * their way: nobody waits for it.
  * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels
- * @param {Promise<unknown>} constants @returns {Promise<void>} */
-export declare function warmPackers(pack: Pack, device: WasmDevice, kernels: Kernels, constants: Promise<unknown>): Promise<void>;
-/** Exercise the kernel of every problem, those with the most work first.
- * @param {Pack} pack @param {WasmDevice} device @param {Kernels} kernels @returns {Promise<void>} */
-export declare function warmKernels(pack: Pack, device: WasmDevice, kernels: Kernels): Promise<void>;
+ * @param {Promise<unknown>} weights @returns {Promise<void>} */
+export declare function warmKernels(pack: Pack, device: WasmDevice, kernels: Kernels, weights: Promise<unknown>): Promise<void>;
 /** Exercise tuned kernels before they serve. @param {Pack} pack @param {WasmDevice} device
  * @param {ReadonlyMap<number, import("./kernels.js").Kernel>} tuned by problem
  * @param {Bindings} bindings @param {(packer: number | string) => number} bytesOf what packers make */

@@ -58,9 +58,10 @@ export declare class WasmDevice {
     /**
      * @param {Options} [options] `threads`: how many; `relaxedSimd: false` leaves it unused; `assets`:
      *   the URL of the folder of wasm-worker.js, where it isn't beside this file
+     * @param {(info: DeviceInfo) => void} [foresee] hears of the device before its workers are there
      * @returns {Promise<WasmDevice>}
      */
-    static open({ threads, relaxedSimd, assets }?: Options): Promise<WasmDevice>;
+    static open({ threads, relaxedSimd, assets }?: Options, foresee?: (info: DeviceInfo) => void): Promise<WasmDevice>;
     /** Memory, zeroed where it matters. @param {number} size @param {string} label
      * @param {boolean} [zeroed] @returns {Buffer} */
     allocate(size: number, label: string, zeroed?: boolean): Buffer;
