@@ -3,7 +3,7 @@
 `python bench/tuned.py [--models NAME ...] [--device webgpu|wasm] [--budget 30]` opens one headless
 Chromium a model with a page for each contestant: webrt with the pack's kernels, webrt that serves
 while a worker tries others for `--budget` seconds, onnxruntime-web. Then they take turns: a run of
-theirs, some of each of ours. Answers are compared. Figures go to `bench/results/tuned-DEVICE.json`.
+theirs, some of each of ours. Answers are compared. Figures go to `bench/results/page-DEVICE.json`.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def main() -> None:
     mean = math.exp(statistics.fmean(map(math.log, ratios)))
     print(f"\ntuned: geometric mean {mean:.2f}, least {min(ratios):.2f}")
     figures = {"device": arguments.device, "budget": arguments.budget, "models": everything}
-    print(f"written to {save(f'tuned-{arguments.device}', figures)}")
+    print(f"written to {save(f'page-{arguments.device}', figures)}")
 
 
 if __name__ == "__main__":
