@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from webrt.checking.compare import Comparison, compare, same_elements, worst
 from webrt.errors import ModelError, UsageError
+from webrt.frontend.functions import all_nodes
 from webrt.frontend.onnx import load_model
 from webrt.frontend.structure import sorted_nodes, used_names
 from webrt.ops.draw import DRAWING
@@ -64,8 +65,7 @@ def drawn(model: Path) -> set[str]:
 
 
 def _draws(node: onnx.NodeProto, drawing: set[str]) -> bool:
-    inner = [n for a in node.attribute for g in (a.g, *a.graphs) for n in g.node]
-    return node.op_type in drawing or any(_draws(n, drawing) for n in inner)
+    return any(inner.op_type in drawing for inner in all_nodes([node]))
 
 
 def expected_outputs(model: Path, feeds: Arrays) -> Arrays:

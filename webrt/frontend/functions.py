@@ -117,7 +117,7 @@ class Functions:
                     path.append((following, self._called(following)))
 
     def _called(self, key: Key) -> list[Key]:
-        return [_key(n) for n in _all_nodes(self.local[key].node) if _key(n) in self.local]
+        return [_key(n) for n in all_nodes(self.local[key].node) if _key(n) in self.local]
 
 
 def short_domain(domain: str) -> str:
@@ -136,13 +136,13 @@ def _key(node: NodeProto) -> Key:
     return short_domain(node.domain), node.op_type, node.overload
 
 
-def _all_nodes(nodes: Iterable[NodeProto]) -> Iterable[NodeProto]:
+def all_nodes(nodes: Iterable[NodeProto]) -> Iterable[NodeProto]:
     """The nodes, and those of their subgraphs."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
             for graph in (attribute.g, *attribute.graphs):
-                yield from _all_nodes(graph.node)
+                yield from all_nodes(graph.node)
 
 
 def opsets_of(function: FunctionProto) -> dict[str, int]:

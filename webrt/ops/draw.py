@@ -32,11 +32,11 @@ class _Source:
 
     def __init__(self, site: Site, make: Make) -> None:
         self.make = make
-        key = self._word(int(str(site.attributes["stream"])))
+        key = self._word(site.integer("stream"))
         if "seed" in site.attributes:
             (bits,) = struct.unpack("<I", struct.pack("<f", site.number("seed")))
             key = self._mixed(self._xor(self._mixed(key), self._word(bits)))
-        keys = int(str(site.attributes["keys"]))
+        keys = site.integer("keys")
         for value in site.inputs[len(site.inputs) - keys :]:
             assert value is not None
             key = self._mixed(self._xor(self._mixed(key), make.cast(value, DType.U32)))

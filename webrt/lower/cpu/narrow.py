@@ -63,7 +63,7 @@ class _Narrow(Lowering):
         assert isinstance(problem.k, int)
         self.weights = found
         self.pack_a, self.pack_b, self.padded = True, self.unpacks, True
-        unit = STEP if found.integer else lcm(STEP, found.step, schedule.unroll)
+        unit = STEP if found.integer else lcm(found.step, schedule.unroll)
         most = -(-problem.k // unit) * unit
         self.depth = min(max(self.depth // unit, 1) * unit, most)
         self.blocked = problem.k > self.depth or not found.integer
