@@ -79,8 +79,8 @@ REGISTERED = {
     "nbits": "com.microsoft.MatMulNBits",
     "contrib_attention":
         "com.microsoft.Attention com.microsoft.DecoderMaskedMultiHeadAttention "
-        "com.microsoft.GroupQueryAttention com.microsoft.MultiHeadAttention "
-        "com.microsoft.RotaryEmbedding",
+        "com.microsoft.MultiHeadAttention com.microsoft.RotaryEmbedding",
+    "contrib_grouped": "com.microsoft.GroupQueryAttention",
     "contrib_quantised":
         "com.microsoft.GatherBlockQuantized com.microsoft.MatMulBnb4 com.microsoft.QAttention "
         "com.microsoft.QEmbedLayerNormalization",

@@ -18,6 +18,7 @@ from webrt.frontend.sequences import Item, Maybe, Texts, fold
 from webrt.frontend.structure import sorted_nodes, used_names
 from webrt.graph.ir import Attribute, Node, Value
 from webrt.ops.compose import Make, applied
+from webrt.ops.contrib_grouped import LENGTHS, PAST, TOTAL, growth
 from webrt.ops.control import CONTROL
 from webrt.ops.registry import apply
 from webrt.ops.scores import ML
@@ -27,9 +28,9 @@ from webrt.plan.plan import ModelSymbol
 
 READ = {
     "AffineGrid": (1,), "BlackmanWindow": (0,), "CenterCropPad": (1,), "ConstantOfShape": (0,),
-    "Expand": (1,), "HammingWindow": (0,), "HannWindow": (0,), "OneHot": (1,), "Pad": (1,),
-    "Range": (0, 1, 2), "Reshape": (1,), "Resize": (3,), "Slice": (1, 2), "Tile": (1,),
-    "TopK": (1,),
+    "Expand": (1,), "GroupQueryAttention": (TOTAL,), "HammingWindow": (0,), "HannWindow": (0,),
+    "OneHot": (1,), "Pad": (1,), "Range": (0, 1, 2), "Reshape": (1,), "Resize": (3,),
+    "Slice": (1, 2), "Tile": (1,), "TopK": (1,),
 }  # fmt: skip
 """Inputs that a run may read to know its sizes; what is negative there ends it."""
 
@@ -47,7 +48,7 @@ class Inner:
     shown: set[str]
     place: str
     turns: list[Value]
-    read: dict[Value, Value]
+    read: dict[Value | tuple[object, ...], Value]
     assumed: list[tuple[Dim, Dim]]
 
     @abstractmethod
@@ -156,6 +157,21 @@ class Inner:
         self.nodes += make.nodes
         return wanted
 
+    def total(self, name: str, inputs: Sequence[Value | None], total: Value) -> Value:
+        """A total length that a run reads, taken for what a cache grows to: once for all layers."""
+        query, past, lengths = (inputs[j] for j in (0, PAST, LENGTHS))
+        assert query is not None
+        assert past is not None
+        assert lengths is not None
+        key = (total, lengths, query.shape[:2], past.shape[2])
+        if key not in self.read:
+            make = Make(f"{name}/total")
+            more = growth(make, query, past, lengths, total)
+            self.nodes += make.nodes
+            self.read[key] = self.known(more)
+        (grown,) = self.read[key].content or (0,)
+        return Value(total.name, total.dtype, total.shape, None, (past.shape[2] + grown,))
+
     def subgraph(self, node: NodeProto, name: str) -> GraphProto:
         """A graph that a node holds."""
         for attribute in node.attribute:
@@ -216,7 +232,10 @@ class Inner:
                 try:
                     if op == "Reshape":
                         value = self.target(name, inputs, value, bool(attributes.get("allowzero")))
-                    inputs[error.position] = self.known(value)
+                    if op == "GroupQueryAttention":
+                        inputs[error.position] = self.total(name, inputs, value)
+                    else:
+                        inputs[error.position] = self.known(value)
                 except UnsupportedOpError:
                     raise unknown from None
             except ShapeError as error:

@@ -86,7 +86,7 @@ class Builder(Inner):
         self.turns: list[Value] = []
         self.seed: Value | None = None
         self.streams = 0
-        self.read: dict[Value, Value] = {}
+        self.read: dict[Value | tuple[object, ...], Value] = {}
         self.assumed: list[tuple[Dim, Dim]] = []
         self.functions = functions
         self.functions.made = 0

@@ -8,6 +8,7 @@ from webrt.ops import (
     blocks,
     contrib,
     contrib_attention,
+    contrib_grouped,
     contrib_moe,
     contrib_norm,
     contrib_positions,
@@ -60,7 +61,7 @@ FAMILIES = (
     views, elementwise, activation, movement, gather, generate, reduce, norm, matmul, conv,
     attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, sort,
     scan, einsum, fourier, spectral, bitwise, angles, rescale, heads, losses, rotary, quantise,
-    qlinear, control, dynamic, recurrent, flow, contrib, nbits, contrib_attention,
+    qlinear, control, dynamic, recurrent, flow, contrib, nbits, contrib_attention, contrib_grouped,
     contrib_quantised, contrib_norm, contrib_moe, contrib_positions, contrib_tensors, training,
     features, encode, linear, forest, trees, tree_sets, draw,
 )  # fmt: skip

@@ -36,10 +36,10 @@ def lower(
     integers = Integers(graph, held=dict(facts or {}), inner=inner)
     while True:
         nodes = _lower_nodes(graph, integers)
-        if integers.settled():
+        made = {v: integers.interval(v) for v in graph.outputs if v.dtype.is_integer}
+        if integers.settled():  # which forgets what it has proven
             break
     ranges = {v: r for v, r in integers.ranges.items() if v in graph.inputs and v not in inner}
-    made = {v: integers.interval(v) for v in graph.outputs if v.dtype.is_integer}
     return Program(
         graph.symbols, graph.inputs, graph.outputs, graph.output_names, nodes, ranges,
         integers.longest, made,
