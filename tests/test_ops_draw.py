@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, parser
 
 import webrt
+from webrt.checking.oracle import drawn
 from webrt.errors import UnsupportedOpError
 
 COUNT = 1 << 16
@@ -106,6 +107,45 @@ def test_multinomial(tmp_path: Path) -> None:
         counts = np.bincount(row, minlength=4) / row.size
         np.testing.assert_allclose(counts, wanted, atol=0.02)
         assert not counts[wanted == 0].any()
+
+
+@pytest.mark.parametrize("device", ["wasm", "webgpu"])
+def test_dropout_in_training(tmp_path: Path, device: str) -> None:
+    """What is kept is scaled; modes and ratios may be fed; what drops nothing draws nothing."""
+    pack = packed(
+        tmp_path,
+        """(float[n] x, float ratio, bool train) => (float[n] y, bool[n] m, float[n] z, float[n] w)
+        <float quarter = {0.25}, bool yes = {1}, bool no = {0}> {
+            y, m = Dropout (x, quarter, yes)
+            z = Dropout (x, ratio, train)
+            w = Dropout (x, ratio, no)
+        }""",
+    )
+    x = np.random.default_rng(4).standard_normal(COUNT).astype(np.float32)
+    feeds = {"x": x, "ratio": np.float32(0.5), "train": np.array(True), "webrt.seed": np.uint32(3)}
+    found = run(pack, feeds, device)
+    error = 5 / np.sqrt(COUNT)
+    assert abs(found["m"].mean() - 0.75) < error
+    np.testing.assert_allclose(found["y"], np.where(found["m"], x / 0.75, 0), 1e-6)
+    kept = found["z"] != 0
+    assert abs(kept.mean() - 0.5) < error
+    np.testing.assert_allclose(found["z"], np.where(kept, x * 2, 0), 1e-6)
+    assert abs(np.corrcoef(found["m"], kept)[0, 1]) < error
+    np.testing.assert_array_equal(found["w"], x)
+    feeds["train"] = np.array(False)
+    np.testing.assert_array_equal(run(pack, feeds, device)["z"], x)
+
+
+def test_only_training_draws(tmp_path: Path) -> None:
+    text = """(float[n] x, bool train) => (float[n] y, float[n] z, float[n] w, float[n] v)
+        <float half = {0.5}, float none = {0.0}, bool yes = {1}, bool no = {0}> {
+            y = Dropout (x, half, yes)
+            z = Dropout (x, half, no)
+            w = Dropout (x, none, yes)
+            v = Dropout (x, half, train)
+        }"""
+    packed(tmp_path, text)
+    assert drawn(tmp_path / "m.onnx") == {"y", "v"}
 
 
 def loop(trips: Callable[[list[onnx.NodeProto]], str]) -> onnx.ModelProto:

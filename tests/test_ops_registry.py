@@ -15,7 +15,7 @@ RUNTIME_S = {"LayerNormalization": 17, "SimplifiedLayerNormalization": NEWEST_OP
 OPERATORS = [d for d in all_operators() if d.domain == ""]
 
 REGISTERED = {
-    "views": "Dropout Flatten Identity Reshape Shape Size Squeeze Unsqueeze",
+    "views": "Flatten Identity Reshape Shape Size Squeeze Unsqueeze",
     "elementwise":
         "Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot "
         "BitwiseOr BitwiseXor Cast CastLike Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp "
@@ -85,7 +85,8 @@ REGISTERED = {
         "com.microsoft.GatherBlockQuantized com.microsoft.MatMulBnb4 com.microsoft.QAttention "
         "com.microsoft.QEmbedLayerNormalization",
     "contrib_norm":
-        "com.microsoft.BiasDropout com.microsoft.BiasSoftmax com.microsoft.FusedMatMulActivation "
+        "com.microsoft.BiasDropout com.microsoft.BiasSoftmax com.microsoft.BitmaskDropout "
+        "com.microsoft.FusedMatMulActivation "
         "com.microsoft.GatedAdd com.microsoft.GatedRMSNorm com.microsoft.GemmFastGelu "
         "com.microsoft.GroupNorm com.microsoft.ScaledSiLU com.microsoft.SkipGroupNorm "
         "com.microsoft.TransposeMatMul",
@@ -112,7 +113,8 @@ REGISTERED = {
     "trees": "ai.onnx.ml.TreeEnsembleClassifier ai.onnx.ml.TreeEnsembleRegressor",
     "tree_sets": "ai.onnx.ml.TreeEnsemble",
     "draw":
-        "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike",
+        "Bernoulli Dropout Multinomial RandomNormal RandomNormalLike RandomUniform "
+        "RandomUniformLike",
 }  # fmt: skip
 """Every operator, by family: a new one is named here."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from webrt.errors import ModelError, UsageError
 from webrt.frontend.functions import all_nodes
 from webrt.frontend.onnx import load_model
 from webrt.frontend.structure import sorted_nodes, used_names
-from webrt.ops.draw import DRAWING
+from webrt.ops.draw import draws
 from webrt.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -51,21 +51,46 @@ def drawn(model: Path) -> set[str]:
     import onnx
 
     proto = onnx.load(model, load_external_data=False)
-    drawing = set(DRAWING)
+    drawing: set[str] = set()
     while True:
-        more = {f.name for f in proto.functions if any(_draws(n, drawing) for n in f.node)}
+        more = {
+            f.name
+            for f in proto.functions
+            if any(_draws(n, drawing, _zeros(f.node)) for n in f.node)
+        }
         if more <= drawing:
             break
         drawing |= more
     reached: set[str] = set()
+    zeros = _zeros(proto.graph.node, proto.graph.initializer)
     for _, node in sorted_nodes(proto.graph, model.name):
-        if _draws(node, drawing) or not reached.isdisjoint(used_names(node)):
+        if _draws(node, drawing, zeros) or not reached.isdisjoint(used_names(node)):
             reached |= set(node.output)
     return reached
 
 
-def _draws(node: onnx.NodeProto, drawing: set[str]) -> bool:
-    return any(inner.op_type in drawing for inner in all_nodes([node]))
+def _draws(node: onnx.NodeProto, drawing: set[str], zeros: set[str]) -> bool:
+    return any(
+        inner.op_type in drawing
+        or draws(inner.op_type, [n in zeros if n else None for n in inner.input])
+        for inner in all_nodes([node])
+    )
+
+
+def _zeros(nodes: Iterable[onnx.NodeProto], tensors: Iterable[onnx.TensorProto] = ()) -> set[str]:
+    """The constants of one element that are 0 or false: no training, or nothing to drop."""
+    import onnx
+    from onnx import numpy_helper
+
+    made = {n.output[0]: n.attribute[0].t for n in all_nodes(nodes) if n.op_type == "Constant"}
+    made |= {t.name: t for t in tensors}
+    small = {n: t for n, t in made.items() if not t.external_data and np.prod(t.dims) == 1}
+    kinds = onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED
+    return {
+        name
+        for name, t in small.items()
+        if t.data_type not in kinds and not numpy_helper.to_array(t).any()
+    }
 
 
 def expected_outputs(model: Path, feeds: Arrays) -> Arrays:

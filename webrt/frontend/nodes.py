@@ -26,7 +26,7 @@ from webrt.frontend.tensors import NARROW, Reader, element_type, type_name
 from webrt.graph.ir import Array, Attribute, Graph, Node, Value, must_run
 from webrt.ops.compose import Make
 from webrt.ops.control import CONTROL
-from webrt.ops.draw import DRAWING
+from webrt.ops.draw import DRAWING, TRAINED, draws
 from webrt.ops.registry import find
 from webrt.ops.site import ASSUMED, CACHES, FRESH, numpy_dtype
 from webrt.plan.plan import NO_LABELS, SEED, Labels, ModelSymbol
@@ -44,6 +44,11 @@ MOVES_NARROW = (
     "Concat", "Flatten", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
 )  # fmt: skip
 """What takes constants of fewer than 8 bits, which are kept as int8 or uint8: as the same."""
+
+
+def _is_zero(value: Value | None) -> bool | None:
+    """Whether a value is known to be zeros; None for no value."""
+    return None if value is None else value.data is not None and not value.data.any()
 
 
 class Builder(Inner):
@@ -310,8 +315,11 @@ class Builder(Inner):
             outputs.pop()
         try:
             attributes = {a.name: self.attribute(name, node, a) for a in node.attribute}
-            if not domain and node.op_type in DRAWING:
-                inputs = [*inputs, *self._keys(attributes)]
+            if domain in ("", "com.microsoft") and draws(
+                node.op_type, [_is_zero(v) for v in inputs]
+            ):
+                empty = max(TRAINED.get(node.op_type, (0,))) + 1 - len(inputs)
+                inputs = [*inputs, *[None] * empty, *self._keys(attributes)]
             if domain and any(v in self.narrow for v in inputs if v is not None):
                 attributes["bits"] = 0  # each element is one: none are packed in bytes
             made, values = self.applied(name, node.op_type, inputs, attributes, outputs, domain)

@@ -6,6 +6,7 @@ from webrt import dims
 from webrt.graph.ir import Value
 from webrt.ops.compose import Make, composite
 from webrt.ops.contrib import MICROSOFT, activated, fused_matmul, rms_norm
+from webrt.ops.draw import dropped
 from webrt.ops.registry import Attr
 from webrt.ops.site import Site, shape_text
 
@@ -89,16 +90,24 @@ def bias_softmax(site: Site, make: Make) -> tuple[Value, ...]:
     return (make.reshape(make("Softmax", rows, axis=-1), *x.shape),)
 
 
-@composite("BiasDropout", Attr("seed", 0), domain=MICROSOFT)
+@composite("BiasDropout", Attr("seed"), domain=MICROSOFT)
 def bias_dropout(site: Site, make: Make) -> tuple[Value, ...]:
-    """As inference has it: data + bias, and a residual. A mask would be all true."""
+    """Dropout of data + bias, and a residual. At inference the mask is all true."""
     x = make("Add", site.input(0), site.input(1))
-    training = site.optional(4)
-    if training is not None and (training.data is None or training.data.any()):
-        raise site.unsupported("a mode of training isn't run")
-    kept = make.several(2, "Dropout", x)[1:] if site.outputs > 1 else ()
+    if "keys" in site.attributes:
+        kept, *mask = dropped(site, make, x)
+    else:
+        kept, *mask = make.several(2, "Dropout", x)
     residual = site.optional(2)
-    return (x if residual is None else make("Add", x, residual), *kept)
+    return (kept if residual is None else make("Add", kept, residual), *mask)
+
+
+@composite("BitmaskDropout", Attr("seed"), domain=MICROSOFT)
+def bitmask_dropout(site: Site, make: Make) -> tuple[Value, ...]:
+    """Dropout; its mask, 32 elements a word, isn't run."""
+    if site.outputs > 1:
+        raise site.unsupported("a mask of bits isn't run")
+    return dropped(site, make, site.input(0)) if "keys" in site.attributes else (site.input(0),)
 
 
 @composite(

@@ -10,6 +10,7 @@ function prospector").
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,9 +18,11 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.graph.ir import Value
+from webrt.kernel import expr as ex
 from webrt.ops.compose import Make, composite
-from webrt.ops.registry import Attr
-from webrt.ops.site import Site
+from webrt.ops.emit import Emitter
+from webrt.ops.registry import Attr, operator
+from webrt.ops.site import Inferred, Site, Tensor
 
 _ROUNDS = ((17, 0xED5AD4BB), (11, 0xAC4C1B51), (15, 0x31848BAB))
 _LAST = 14
@@ -27,7 +30,7 @@ _FINE = 24
 """Bits of a uniform number: as many as a float32 between 0.5 and 1 has."""
 
 
-class _Source:
+class Source:
     """The random bits of one node."""
 
     def __init__(self, site: Site, make: Make) -> None:
@@ -114,12 +117,12 @@ _WITHIN = (Attr("low", 0.0), Attr("high", 1.0), Attr("seed"))
 
 
 def _normal(site: Site, make: Make, shape: tuple[Dim, ...], dtype: DType) -> tuple[Value, ...]:
-    drawn = _Source(site, make).normal(shape)
+    drawn = Source(site, make).normal(shape)
     return (_scaled(make, drawn, site.number("scale"), site.number("mean"), dtype),)
 
 
 def _uniform(site: Site, make: Make, shape: tuple[Dim, ...], dtype: DType) -> tuple[Value, ...]:
-    (drawn,) = _Source(site, make).uniform(shape)
+    (drawn,) = Source(site, make).uniform(shape)
     low, high = site.number("low"), site.number("high")
     return (_scaled(make, drawn, high - low, low, dtype),)
 
@@ -152,7 +155,7 @@ def random_uniform_like(site: Site, make: Make) -> tuple[Value, ...]:
 def bernoulli(site: Site, make: Make) -> tuple[Value, ...]:
     """1 with the probability that the input tells, else 0."""
     chance = site.input(0)
-    (drawn,) = _Source(site, make).uniform(chance.shape)
+    (drawn,) = Source(site, make).uniform(chance.shape)
     ones = make("Less", drawn, make.cast(chance, DType.F32))
     return (make.cast(ones, _dtype(site, chance.dtype)),)
 
@@ -161,13 +164,68 @@ def bernoulli(site: Site, make: Make) -> tuple[Value, ...]:
 def multinomial(site: Site, make: Make) -> tuple[Value, ...]:
     """Classes, drawn by their logarithms (Gumbel's way): [batch, classes] to [batch, samples]."""
     batch, classes = site.ranked(0, 2)
-    source = _Source(site, make)
+    source = Source(site, make)
     (drawn,) = source.uniform((batch, site.positive("sample_size"), classes))
     above = make("Max", drawn, make.number(0.5**25, drawn))
     noise = make("Neg", make("Log", make("Neg", make("Log", above))))
     scores = make("Unsqueeze", make.cast(site.input(0), DType.F32), make.integers(1))
     picked = make("ArgMax", make("Add", scores, noise), axis=2, keepdims=0)
     return (make.cast(picked, _dtype(site, DType.I32)),)
+
+
+@operator("Dropout", Attr("ratio", 0.5, until=11), Attr("seed", None, since=12))
+class Dropout:
+    """At inference, and where nothing is dropped, it does nothing; the mask is all true."""
+
+    @staticmethod
+    def expand(site: Site, make: Make) -> tuple[Value, ...] | None:
+        """As training has it, where the front end gives keys."""
+        if "keys" not in site.attributes:
+            return None
+        return dropped(site, make, site.input(0))
+
+    @staticmethod
+    def infer(site: Site) -> tuple[Inferred, ...]:
+        shape = site.input(0).shape
+        return (Inferred(site.input(0).dtype, shape), Inferred(DType.BOOL, shape))[: site.outputs]
+
+    @staticmethod
+    def reference(site: Site, x: Tensor, *_: Tensor | None) -> tuple[Tensor, ...]:
+        return (x, np.ones(x.shape, bool))[: site.outputs]
+
+    @staticmethod
+    def lower(site: Site, emit: Emitter) -> None:
+        emit.view(site.input(0))
+        if site.outputs > 1:
+            emit.map(lambda operands, at: ex.boolean(True), 1)
+
+
+def dropped(site: Site, make: Make, x: Value) -> tuple[Value, Value]:
+    """What is kept of x, scaled by 1 / (1 - ratio), and which elements these are.
+
+    A mode that data tell is asked for each element: a run may train, or not.
+    """
+    at, mode_at = TRAINED[site.op]
+    given, mode = site.optional(at), site.input(mode_at)
+    one = make.constant(np.asarray(1, np.float32))
+    ratio = make.number(0.5, one) if given is None else make.cast(given, DType.F32)
+    ratio, mode = make.reshape(ratio), make.reshape(mode)
+    (drawn,) = Source(site, make).uniform(x.shape)
+    kept = make("Or", make("GreaterOrEqual", drawn, ratio), make("Not", mode))
+    scale = make.cast(make("Where", mode, make("Div", one, make("Sub", one, ratio)), one), x.dtype)
+    return make("Where", kept, make("Mul", x, scale), make.number(0, x)), kept
+
+
+TRAINED = {"Dropout": (1, 2), "BiasDropout": (3, 4), "BitmaskDropout": (1, 2)}
+"""What draws numbers where it trains: the positions of its ratio and of its mode of training."""
+
+
+def draws(op: str, zeros: Sequence[bool | None]) -> bool:
+    """Whether a node draws numbers; `zeros` are its inputs: None for no input, True for zeros."""
+    if op in DRAWING or op not in TRAINED:
+        return op in DRAWING
+    ratio, mode = (zeros[j] if j < len(zeros) else None for j in TRAINED[op])
+    return mode is False and not ratio
 
 
 DRAWING = (

@@ -9,7 +9,6 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.kernel import expr as ex
 from webrt.ops.emit import Emitter
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor, compare, same_dim, shape_text
@@ -104,30 +103,6 @@ class Identity(_View):
         return (x,)
 
     symbolic = reference
-
-
-@operator("Dropout", Attr("ratio", 0.5, until=11), Attr("seed", None, since=12))
-class Dropout:
-    """At inference, and where nothing is dropped, it does nothing; the mask is all true."""
-
-    @staticmethod
-    def infer(site: Site) -> tuple[Inferred, ...]:
-        ratio = site.optional(1)
-        nothing = ratio is not None and ratio.data is not None and not ratio.data.any()
-        if site.optional(2) is not None and any(site.needed(2, "training_mode")) and not nothing:
-            raise site.unsupported("training_mode is true")
-        shape = site.input(0).shape
-        return (Inferred(site.input(0).dtype, shape), Inferred(DType.BOOL, shape))[: site.outputs]
-
-    @staticmethod
-    def reference(site: Site, x: Tensor, *_: Tensor | None) -> tuple[Tensor, ...]:
-        return (x, np.ones(x.shape, bool))[: site.outputs]
-
-    @staticmethod
-    def lower(site: Site, emit: Emitter) -> None:
-        emit.view(site.input(0))
-        if site.outputs > 1:
-            emit.map(lambda operands, at: ex.boolean(True), 1)
 
 
 @operator("Flatten", Attr("axis", 1))
