@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from runtimes import Array, check, helper, model_of, oracle
-from test_ops_contrib import floats, of
+from test_ops_contrib import floats, of, with_symbols
 
 RANDOM = np.random.default_rng(12)
 ONE = ("wasm-1",)
@@ -305,3 +305,40 @@ def test_a_mean_between_quantisations() -> None:
     )
     model = model_of([node], feeds, {"o": np.uint8}, constants)
     check(model, feeds, [wanted], devices=ONE, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "heads", "kept", "rows", "extra"),
+    [
+        ("gated_delta", 4, 2, 7, ("p", "scalar", "each")), ("gated_delta", 2, 4, 3, ("", "", "")),
+        ("gated", 4, 1, 5, ("p", "", "")), ("delta", 2, 2, 1, ("p", "", "each")),
+        ("linear", 2, 2, 5, ("", "", "")),
+    ],
+)  # fmt: skip
+def test_linear_attention(
+    rule: str, heads: int, kept: int, rows: int, extra: tuple[str, str, str]
+) -> None:
+    """With a past or none; decays of heads or columns; rates of heads or of all."""
+    feeds = {"q": floats(2, rows, heads * 8), "k": floats(2, rows, kept * 8) / 4}
+    feeds["v"] = floats(2, rows, kept * 6)
+    past, decay, rate = extra
+    if past:
+        feeds["p"] = floats(2, kept, 8, 6)
+    if "gated" in rule:
+        feeds["g"] = -np.abs(floats(2, rows, kept if decay else kept * 8))
+    if "delta" in rule:
+        feeds["b"] = RANDOM.random((2, rows, kept if rate else 1)).astype(np.float32)
+    inputs = " ".join(n if n in feeds else "_" for n in "qkvpgb").removesuffix(" _")
+    model = of("LinearAttention", inputs, feeds, outputs="y s", q_num_heads=heads,
+               kv_num_heads=kept, update_rule=rule)  # fmt: skip
+    devices = ("wasm-1", "llvmpipe") if rows == 7 else ONE
+    check(with_symbols(model, {7: "rows"}), feeds, devices=devices)
+
+
+def test_gates_of_linear_attention() -> None:
+    """No kernel for CPUs: as the document has it."""
+    feeds = {"a": floats(2, 5, 3), "b": floats(2, 5, 3)}
+    constants = {"t": floats(3), "d": -np.abs(floats(3))}
+    model = of("LinearAttentionGate", "a t d b", feeds, constants, "y z")
+    decay = constants["d"] * np.log1p(np.exp(feeds["a"] + constants["t"]))
+    check(model, feeds, [decay, 1 / (1 + np.exp(-feeds["b"]))], devices=ONE)

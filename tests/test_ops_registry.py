@@ -81,6 +81,8 @@ REGISTERED = {
         "com.microsoft.Attention com.microsoft.DecoderMaskedMultiHeadAttention "
         "com.microsoft.MultiHeadAttention com.microsoft.RotaryEmbedding",
     "contrib_grouped": "com.microsoft.GroupQueryAttention",
+    "contrib_linear":
+        "LinearAttention com.microsoft.LinearAttention com.microsoft.LinearAttentionGate",
     "contrib_quantised":
         "com.microsoft.GatherBlockQuantized com.microsoft.MatMulBnb4 com.microsoft.QAttention "
         "com.microsoft.QEmbedLayerNormalization",

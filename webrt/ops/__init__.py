@@ -9,6 +9,7 @@ from webrt.ops import (
     contrib,
     contrib_attention,
     contrib_grouped,
+    contrib_linear,
     contrib_moe,
     contrib_norm,
     contrib_positions,
@@ -62,6 +63,6 @@ FAMILIES = (
     attention, blocks, pad, resize, sampling, regions, transposed, deform, pool, scatter, sort,
     scan, einsum, fourier, spectral, bitwise, angles, rescale, heads, losses, rotary, quantise,
     qlinear, control, dynamic, recurrent, flow, contrib, nbits, contrib_attention, contrib_grouped,
-    contrib_quantised, contrib_norm, contrib_moe, contrib_positions, contrib_tensors, training,
-    features, encode, linear, forest, trees, tree_sets, draw,
+    contrib_linear, contrib_quantised, contrib_norm, contrib_moe, contrib_positions,
+    contrib_tensors, training, features, encode, linear, forest, trees, tree_sets, draw,
 )  # fmt: skip
