@@ -24,6 +24,8 @@ from webrt.runtime.sync import run_sync
 
 RANDOM = np.random.default_rng(23)
 HEADS, KEPT, WIDTH = 4, 2, 16
+ANGLE = RANDOM.random((32, WIDTH // 2)).astype(np.float32)
+ANGLES = {"c": np.cos(ANGLE), "s": np.sin(ANGLE)}
 
 
 def floats(*shape: int) -> Array:
@@ -52,8 +54,7 @@ def model(
         "GroupQueryAttention", names, ["y", "a", "b"], domain=MICROSOFT, num_heads=HEADS,
         kv_num_heads=KEPT, **attributes,
     )  # fmt: skip
-    angles = RANDOM.random((32, WIDTH // 2)).astype(np.float32)
-    constants = {n: a for n, a in (("c", np.cos(angles)), ("s", np.sin(angles))) if n in names}
+    constants = {n: a for n, a in ANGLES.items() if n in names}
     made = model_of([node], feeds, ["y", "a", "b"], constants)
     for info in made.graph.input:
         for dim in info.type.tensor_type.shape.dim:
@@ -139,6 +140,36 @@ def test_what_other_runtimes_have_is_refused(attributes: dict[str, Any]) -> None
     feeds = feeds_of([5, 7], 8, 8)
     with pytest.raises(UnsupportedOpError, match="isn't run"):
         from_proto(model(feeds, "q k v pk pv n t", **attributes), "m.onnx")
+
+
+@pytest.mark.parametrize("layouts", [1, 2])
+def test_sparse_attention(layouts: int) -> None:
+    """ONNX Runtime wants its caches in one buffer: dense attention under a bias is the oracle."""
+    block, room = 4, 16
+    table = np.tril(RANDOM.random((layouts, 4, 4)) < 0.5) | np.eye(4, dtype=bool)
+    starts = np.concatenate([np.zeros((layouts, 1)), table.sum(2).cumsum(1)], 1).astype(np.int32)
+    places = np.full((layouts, starts.max()), -1, np.int32)
+    for layout in range(layouts):
+        found = np.nonzero(table[layout])[1]
+        places[layout, : len(found)] = found
+    feeds = feeds_of([5, 13], 14, room)
+    at = feeds["n"] // block
+    seen = table[:, at].repeat(block, 2).transpose(1, 0, 2)[:, :, None]  # [B, layouts, 1, T]
+    seen = np.tile(seen, (1, HEADS // layouts, 1, 1))[..., :14]
+    wanted = oracle(
+        model(feeds | {"r": np.where(seen, 0, -1e30).astype(np.float32)}, "q k v pk pv n t c s _ r",
+              do_rotary=1),
+        feeds | {"r": np.where(seen, 0, -1e30).astype(np.float32)},
+    )  # fmt: skip
+    node = helper.make_node(
+        "SparseAttention", ["q", "k", "v", "pk", "pv", "starts", "places", "t", "n", "c", "s"],
+        ["y", "a", "b"], domain=MICROSOFT, num_heads=HEADS, kv_num_heads=KEPT,
+        sparse_block_size=block, do_rotary=1,
+    )  # fmt: skip
+    given = feeds | {"n": feeds["n"] + 1}
+    constants = {**ANGLES, "starts": starts, "places": places}
+    devices = ("wasm-1", "llvmpipe")[:layouts]
+    check(model_of([node], given, ["y", "a", "b"], constants), given, wanted, devices=devices)
 
 
 def test_a_decoder_over_caches_with_room(tmp_path: Path) -> None:

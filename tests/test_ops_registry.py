@@ -9,8 +9,12 @@ from webrt.graph.ir import Attribute
 from webrt.ops.registry import OpDef, all_operators, find
 from webrt.ops.table import rows
 
-RUNTIME_S = {"LayerNormalization": 17, "SimplifiedLayerNormalization": NEWEST_OPSET + 1}
-"""What ONNX Runtime's optimiser writes in ONNX's domain, and the opset that ONNX has it from."""
+ON_TRIAL = "Affine", "Crop", "ImageScaler", "ParametricSoftplus", "Scale", "ScaledTanh"
+RUNTIME_S = {
+    "LayerNormalization": 17, "SimplifiedLayerNormalization": NEWEST_OPSET + 1,
+    **dict.fromkeys(ON_TRIAL, 10),
+}  # fmt: skip
+"""What ONNX Runtime alone has in ONNX's domain, and the opset from which ONNX tells of it."""
 
 OPERATORS = [d for d in all_operators() if d.domain == ""]
 
@@ -38,7 +42,7 @@ REGISTERED = {
     "pad": "CenterCropPad Pad",
     "resize": "Resize Upsample",
     "sampling": "AffineGrid GridSample",
-    "regions": "RoiAlign",
+    "regions": "MaxRoiPool RoiAlign",
     "transposed": "Col2Im ConvTranspose",
     "deform": "DeformConv",
     "pool":
@@ -80,7 +84,9 @@ REGISTERED = {
     "contrib_attention":
         "com.microsoft.Attention com.microsoft.DecoderMaskedMultiHeadAttention "
         "com.microsoft.MultiHeadAttention com.microsoft.RotaryEmbedding",
-    "contrib_grouped": "com.microsoft.GroupQueryAttention",
+    "contrib_grouped": "com.microsoft.GroupQueryAttention com.microsoft.SparseAttention",
+    "inverse": "com.microsoft.Inverse",
+    "legacy": "Affine Crop ImageScaler ParametricSoftplus Scale ScaledTanh",
     "contrib_linear":
         "LinearAttention com.microsoft.LinearAttention com.microsoft.LinearAttentionGate",
     "contrib_quantised":

@@ -30,6 +30,8 @@ from webrt.ops import (
     gather,
     generate,
     heads,
+    inverse,
+    legacy,
     linear,
     losses,
     matmul,
@@ -64,5 +66,6 @@ FAMILIES = (
     scan, einsum, fourier, spectral, bitwise, angles, rescale, heads, losses, rotary, quantise,
     qlinear, control, dynamic, recurrent, flow, contrib, nbits, contrib_attention, contrib_grouped,
     contrib_linear, contrib_quantised, contrib_norm, contrib_moe, contrib_positions,
-    contrib_tensors, training, features, encode, linear, forest, trees, tree_sets, draw,
+    contrib_tensors, inverse, legacy, training, features, encode, linear, forest, trees,
+    tree_sets, draw,
 )  # fmt: skip

@@ -133,6 +133,58 @@ def _widened(make: Make, bias: Value | None, columns: Dim) -> Value | None:
     return make("Pad", bias, pads, make.number(0, bias))
 
 
+@composite(
+    "SparseAttention", Attr("num_heads"), Attr("kv_num_heads"), Attr("sparse_block_size"),
+    Attr("scale", 0.0), Attr("do_rotary", 0), Attr("rotary_interleaved", 0), domain=MICROSOFT,
+)  # fmt: skip
+def sparse_attention(site: Site, make: Make) -> tuple[Value, ...]:
+    """Grouped queries that look at some blocks of keys, over a cache that has room for all."""
+    heads, kept = site.positive("num_heads"), site.positive("kv_num_heads")
+    query, key, value = grouped(site, make, heads, kept)
+    batch, _, rows, _ = query.shape
+    columns = site.ranked(PAST, 4)[2]
+    whole = make.cast(make.reshape(site.input(8), batch), DType.I32)
+    last, most = (make.cast(make.scalar(d), DType.I32) for d in (rows, columns))
+    before = make("Clip", make("Sub", whole, last), make.number(0, whole), most)
+    before = make.cast(before, DType.I64)
+    if site.integer("do_rotary"):
+        query, key = turned(site, make, query, key, before, (9, 10))
+    key, value = (
+        make("TensorScatter", site.input(j), x, before, axis=2)
+        for j, x in ((PAST, key), (PAST + 1, value))
+    )
+    masks = Masks()
+    add_windows(make, masks, rows, columns, before, True)
+    masks.allowed.append(_blocks(site, make, before, (heads, rows, columns)))
+    scale = site.number("scale") or None
+    result = attend(site, make, query, key, value, masks, scale)
+    return join_heads(make, result), key, value
+
+
+def _blocks(site: Site, make: Make, before: Value, shape: tuple[int, Dim, Dim]) -> Value:
+    """Which keys' blocks the queries' blocks look at: [B, heads, Q, T]."""
+    heads, rows, columns = shape
+    block = site.positive("sparse_block_size")
+    starts = site.constant(5, "its block mask")
+    starts = starts.reshape(-1, starts.shape[-1])
+    places = site.constant(6, "its block mask").reshape(len(starts), -1)
+    layouts, count = len(starts), starts.shape[1] - 1
+    if heads % layouts:
+        raise site.shape_error(f"heads that are a multiple of {layouts} layouts", str(heads))
+    table = np.zeros((layouts, count, count), bool)
+    for layout, row in np.ndindex(layouts, count):
+        table[layout, row, places[layout, starts[layout, row] : starts[layout, row + 1]]] = True
+    unit = make.scalar(block)
+    own = make.reshape(make.range(rows), 1, rows)
+    at = make("Add", own, make.reshape(before, before.shape[0], 1))
+    seen = make("Gather", make.constant(table), make("Div", at, unit), axis=1)
+    seen = make("Gather", seen, make("Div", make.range(columns), unit), axis=3)
+    seen = make.transpose(seen, 1, 0, 2, 3)  # heads take the layouts in turns
+    if layouts in (1, heads):
+        return seen
+    return make("Tile", seen, make.integers(1, heads // layouts, 1, 1))
+
+
 def growth(make: Make, query: Value, past: Value, lengths: Value, total: Value) -> Value:
     """How much longer than its past a cache must be, of lengths that are data: one i32.
 

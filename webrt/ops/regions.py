@@ -1,4 +1,4 @@
-"""RoiAlign: regions of an image, pooled to a fixed size."""
+"""RoiAlign and MaxRoiPool: regions of an image, pooled to a fixed size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import numpy as np
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
+from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Ref, call, f32
 from webrt.kernel.problem import Pass, Reduce
 from webrt.ops import resample
-from webrt.ops.emit import Emitter, Operands, flat, indices
+from webrt.ops.compose import Make, composite
+from webrt.ops.emit import F32_MAX, Emitter, Operands, flat, indices
 from webrt.ops.gather import row_index
 from webrt.ops.registry import Attr, operator
 from webrt.ops.sampling import Tap, both, guarded, mix, whole
@@ -193,3 +195,45 @@ def _roi_samples(y: Tensor, extent: int) -> tuple[Tensor, Tensor]:
     places = np.stack([low, np.minimum(low + 1, extent - 1)], axis=-1).astype(np.int64)
     weights = np.stack([1 - (held - low), held - low], axis=-1)
     return places, np.where(valid[..., None], weights, 0)
+
+
+@composite("MaxRoiPool", Attr("pooled_shape"), Attr("spatial_scale", 1.0))
+def max_roi_pool(site: Site, make: Make) -> tuple[Value, ...]:
+    """The greatest element of each bin of a region; 0 for none. Rows of [batch, x, y, x, y]."""
+    x, regions = site.input(0), site.input(1)
+    _, channels, height, width = site.ranked(0, 4)
+    count, five = site.ranked(1, 2)
+    bins = site.integers("pooled_shape")
+    if five != 5 or len(bins) != 2 or min(bins) < 1:
+        raise site.shape_error("regions of 5 numbers, and 2 bins", f"{five}, {bins}")
+    batch = make.cast(make("Gather", regions, make.scalar(0), axis=1), DType.I64)
+    scale = make.number(site.number("spatial_scale"), regions)
+    whole = make("Mul", make.part(regions, 1, 1, 5), scale)
+    whole = make("Floor", make("Add", whole, make.number(0.5, whole)))
+    image = make("Gather", x, batch, axis=0)
+    inside = _bins(make, whole, 0, bins[1], width)
+    lowest = make.number(-F32_MAX if x.dtype is not DType.F16 else -65504, x)
+    wide = make.reshape(image, count, channels, height, 1, width)
+    mask = make.reshape(inside, count, 1, 1, bins[1], width)
+    made = make("ReduceMax", make("Where", mask, wide, lowest), make.integers(4), keepdims=0)
+    wide = make.reshape(make.transpose(made, 0, 1, 3, 2), count, channels, 1, bins[1], height)
+    inside = _bins(make, whole, 1, bins[0], height)
+    mask = make.reshape(inside, count, 1, bins[0], 1, height)
+    made = make("ReduceMax", make("Where", mask, wide, lowest), make.integers(4), keepdims=0)
+    none = make("LessOrEqual", made, lowest)
+    return (make("Where", none, make.number(0, made), made),)
+
+
+def _bins(make: Make, regions: Value, axis: int, bins: int, extent: Dim) -> Value:
+    """Which places along an axis (0: x) each bin of a region holds: [regions, bins, extent]."""
+    first, last = (make.part(regions, 1, axis + 2 * j, axis + 2 * j + 1) for j in (0, 1))
+    one = make.number(1, regions)
+    length = make("Max", make("Add", make("Sub", last, first), one), one)
+    each = make("Div", length, make.number(bins, regions))
+    starts = make.cast(make.range(bins), regions.dtype)
+    start = make("Add", make("Floor", make("Mul", starts, each)), first)
+    end = make("Add", make("Ceil", make("Mul", make("Add", starts, one), each)), first)
+    places = make.cast(make.range(extent), regions.dtype)
+    count = regions.shape[0]
+    start, end = (make.reshape(v, count, bins, 1) for v in (start, end))
+    return make("And", make("GreaterOrEqual", places, start), make("Less", places, end))
