@@ -141,8 +141,9 @@ class Addresses(Integers):
             if group is None:
                 group = groups[key] = _Group(access.memory, *parts)
             group.members.append((literal, id(access)))
-        for name in body.splatted - body.changing:
-            self.copies(name)
+        for name in body.splatted:
+            if name not in body.changing:
+                self.copies(name)
         bumps = Bumps()
         for (base, coefficient, rest), group in groups.items():
             for first, members in _windows(group.members):
@@ -228,7 +229,7 @@ class _Body:
         self.symbol = dims.Symbol(statement.name)
         self.changing = {statement.name}
         self.inlined: dict[str, Dim] = {}
-        self.splatted: set[str] = set()  # scalars of which four copies are needed
+        self.splatted: dict[str, None] = {}  # scalars of which four copies are needed, in order
         self.accesses: list[Load | loop.Store] = []
         self._seen: set[int] = set()
         self._statements(statement.body)
@@ -258,7 +259,7 @@ class _Body:
             for arg in expr.args:
                 if isinstance(arg, Ref):
                     if expr.lanes == 4 and arg.lanes == 1:
-                        self.splatted.add(arg.name)
+                        self.splatted[arg.name] = None
                 else:
                     self._expr(arg)
         elif isinstance(expr, Load):
