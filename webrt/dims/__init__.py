@@ -9,20 +9,15 @@ from webrt.dims.algebra import (
     Symbol,
     Symbolic,
     atom_dim,
-    atoms_of,
     ceil_div,
     dim_max,
     dim_min,
     evaluate,
     floor_div,
     free_symbols,
-    lone_symbol,
     modulo,
     product,
-    rebuild,
-    scaled_symbol,
     split_literal,
-    substitute,
     symbol,
     total,
 )
@@ -32,6 +27,14 @@ from webrt.dims.bounds import (
     is_nonnegative,
     simplify,
     upper_bound,
+)
+from webrt.dims.parts import (
+    atoms_of,
+    lone_symbol,
+    rebuild,
+    replace_atoms,
+    scaled_symbol,
+    substitute,
 )
 from webrt.dims.text import (
     Json,
@@ -66,6 +69,7 @@ __all__ = [
     "parse",
     "product",
     "rebuild",
+    "replace_atoms",
     "scaled_symbol",
     "simplify",
     "split_literal",

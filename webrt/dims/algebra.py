@@ -10,8 +10,9 @@ Symbols of a model are at least 1 and at most `MAX_SYMBOL`; an index runs from 0
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -34,8 +35,8 @@ class Atom:
     def evaluate(self, bindings: Mapping[str, int]) -> int: ...
 
     @abstractmethod
-    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim:
-        """The atom with every Dim in it changed."""
+    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim | None:
+        """The atom with every Dim in it changed; None where none changes."""
 
     @abstractmethod
     def parts(self) -> tuple[Dim, ...]:
@@ -52,8 +53,8 @@ class Symbol(Atom):
     def evaluate(self, bindings: Mapping[str, int]) -> int:
         return bindings[self.name]
 
-    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim:
-        return Symbolic((((self,), 1),))
+    def rebuild(self, change: Callable[[Dim], Dim]) -> None:
+        return None
 
     def parts(self) -> tuple[Dim, ...]:
         return ()
@@ -94,8 +95,11 @@ class Operation(Atom):
         assert isinstance(result, int)
         return result
 
-    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim:
-        return OPERATIONS[self.op](change(self.left), change(self.right))
+    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim | None:
+        left, right = change(self.left), change(self.right)
+        if left is self.left and right is self.right:
+            return None
+        return OPERATIONS[self.op](left, right)
 
     def parts(self) -> tuple[Dim, ...]:
         return (self.left, self.right)
@@ -104,11 +108,48 @@ class Operation(Atom):
 Monomial = tuple[Atom, ...]
 
 
+class _Kept:
+    """What is worked out of a polynomial when it is first asked for: passes ask again and again."""
+
+    __slots__ = ("_compound", "_hash", "_names")
+    _hash: int
+    _compound: tuple[Atom, ...]
+    _names: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
-class Symbolic:
+class Symbolic(_Kept):
     """A polynomial that is no constant: sorted pairs of (sorted atoms, nonzero coefficient)."""
 
     terms: tuple[tuple[Monomial, int], ...]
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            object.__setattr__(self, "_hash", hash(self.terms))
+            return self._hash
+
+    @property
+    def compound(self) -> tuple[Atom, ...]:
+        """The atoms of its monomials that are no symbols, in order."""
+        try:
+            return self._compound
+        except AttributeError:
+            found = [a for atoms, _ in self.terms for a in atoms if not isinstance(a, Symbol)]
+            object.__setattr__(self, "_compound", tuple(found))
+            return self._compound
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The symbols anywhere in it."""
+        try:
+            return self._names
+        except AttributeError:
+            found = {a.name for atoms, _ in self.terms for a in atoms if isinstance(a, Symbol)}
+            inside = [free_symbols(part) for atom in self.compound for part in atom.parts()]
+            object.__setattr__(self, "_names", frozenset(found.union(*inside)))
+            return self._names
 
     def __add__(self, other: Dim) -> Dim:
         if not isinstance(other, int):
@@ -175,31 +216,10 @@ class Symbolic:
 Dim = Union[int, Symbolic]
 
 
+@functools.lru_cache(1 << 10)
 def symbol(name: str) -> Symbolic:
     """The Dim that is one symbol."""
     return Symbolic((((Symbol(name),), 1),))
-
-
-def lone_symbol(dim: Dim) -> str | None:
-    """The name of the symbol that `dim` is, or None where it is something else."""
-    if isinstance(dim, Symbolic) and len(dim.terms) == 1:
-        atoms, coefficient = dim.terms[0]
-        if coefficient == 1 and len(atoms) == 1 and isinstance(atoms[0], Symbol):
-            return atoms[0].name
-    return None
-
-
-def scaled_symbol(dim: Dim) -> tuple[str, int, int] | None:
-    """(name, factor, less) where `dim` is a positive multiple of a symbol, or one less than it."""
-    if not isinstance(dim, Symbolic):
-        return None
-    whole, literal = split_literal(dim)
-    if len(whole.terms) == 1 and literal in (0, -1):
-        atoms, coefficient = whole.terms[0]
-        single = coefficient == 1 or (coefficient > 1 and not literal)
-        if single and len(atoms) == 1 and isinstance(atoms[0], Symbol):
-            return atoms[0].name, coefficient, -literal
-    return None
 
 
 def atom_dim(atom: Atom) -> Symbolic:
@@ -224,30 +244,33 @@ def total(parts: Iterable[Dim]) -> Dim:
     return sum_terms([term for part in parts for term in terms_of(part)])
 
 
-def sum_terms(terms: list[tuple[Monomial, int]]) -> Dim:
+def sum_terms(terms: Sequence[tuple[Monomial, int]]) -> Dim:
     if len(terms) == 1:
         ((atoms, coefficient),) = terms
         return Symbolic(((atoms, coefficient),)) if atoms and coefficient else coefficient
     total: dict[Monomial, int] = {}
+    remainders = False
     for atoms, coefficient in terms:
-        total[atoms] = total.get(atoms, 0) + coefficient
-    kept = {atoms: c for atoms, c in total.items() if c}
-    if not kept:
-        return 0
-    if len(kept) == 1 and () in kept:
-        return kept[()]
-    kept = _fold_div_mod(kept)
-    if len(kept) == 1 and () in kept:
-        return kept[()]
-    if len(kept) == 1:
-        return Symbolic(tuple(kept.items()))
-    order = sorted(kept.items(), key=_order)
-    return Symbolic(tuple(order)) if order else 0
+        if atoms in total:
+            total[atoms] += coefficient
+        else:
+            total[atoms] = coefficient
+            for atom in atoms:
+                remainders |= isinstance(atom, Operation) and atom.op == "%"
+    if 0 in total.values():
+        total = {atoms: c for atoms, c in total.items() if c}
+    if remainders:
+        total = _fold_div_mod(total)
+    if len(total) > 1:
+        return Symbolic(tuple(sorted(total.items(), key=_order)))
+    if not total or () in total:
+        return total.get((), 0)
+    return Symbolic(tuple(total.items()))
 
 
 def _order(term: tuple[Monomial, int]) -> tuple[bool, list[str]]:
     """Terms go by the names of their atoms, a literal is last."""
-    return not term[0], [str(a) for a in term[0]]
+    return not term[0], [a.name if isinstance(a, Symbol) else str(a) for a in term[0]]
 
 
 def _fold_div_mod(total: dict[Monomial, int]) -> dict[Monomial, int]:
@@ -258,7 +281,8 @@ def _fold_div_mod(total: dict[Monomial, int]) -> dict[Monomial, int]:
                 continue
             quotient = Operation("//", atom.left, atom.right)
             rest = atoms[:position] + atoms[position + 1 :]
-            wanted = multiply_terms([((*rest, quotient), coefficient)], terms_of(atom.right))
+            whole = tuple(sorted((*rest, quotient), key=str))
+            wanted = multiply_terms([(whole, coefficient)], terms_of(atom.right))
             if all(total.get(a) == c for a, c in wanted):
                 for a, _ in [*wanted, (atoms, coefficient)]:
                     total.pop(a)
@@ -271,7 +295,12 @@ def _fold_div_mod(total: dict[Monomial, int]) -> dict[Monomial, int]:
 def multiply_terms(
     left: Iterable[tuple[Monomial, int]], right: tuple[tuple[Monomial, int], ...]
 ) -> list[tuple[Monomial, int]]:
-    return [(tuple(sorted(a + b, key=str)), x * y) for a, x in left for b, y in right]
+    """Every term by every other; the atoms of each are sorted."""
+    return [
+        (tuple(sorted(a + b, key=str)) if a and b else a or b, x * y)
+        for a, x in left
+        for b, y in right
+    ]
 
 
 def divide_exactly(dim: Dim, divisor: Dim) -> tuple[Dim, Dim]:
@@ -393,52 +422,9 @@ def evaluate(dim: Dim, bindings: Mapping[str, int]) -> int:
     return total
 
 
-def rebuild(dim: Dim, atom_change: Callable[[Atom], Dim | None]) -> Dim:
-    """Replace atoms bottom up; `atom_change` returns None for one whose parts are to be visited."""
-    if isinstance(dim, int):
-        return dim
-    terms: list[tuple[Monomial, int]] = []
-    same = True
-    for atoms, coefficient in dim.terms:
-        factors = [_rebuilt(atom, atom_change) for atom in atoms]
-        if all(factor is None for factor in factors):
-            terms.append((atoms, coefficient))
-            continue
-        same = False
-        product: Dim = coefficient
-        for atom, factor in zip(atoms, factors, strict=True):
-            product = product * (atom_dim(atom) if factor is None else factor)
-        terms += terms_of(product)
-    return dim if same else sum_terms(terms)
-
-
-def _rebuilt(atom: Atom, atom_change: Callable[[Atom], Dim | None]) -> Dim | None:
-    """What stands for an atom after `rebuild`, None for itself."""
-    changed = atom_change(atom)
-    if changed is None and not isinstance(atom, Symbol):
-        changed = atom.rebuild(lambda part: rebuild(part, atom_change))
-    return changed
-
-
-def substitute(dim: Dim, mapping: Mapping[str, Dim]) -> Dim:
-    """Replace symbols by dims, everywhere in `dim`."""
-    if not mapping:
-        return dim
-    return rebuild(dim, lambda a: mapping.get(a.name) if isinstance(a, Symbol) else None)
-
-
-def atoms_of(dim: Dim) -> Iterator[Atom]:
-    """Every atom in `dim`, the nested ones included."""
-    for monomial, _ in terms_of(dim):
-        for atom in monomial:
-            yield atom
-            for part in atom.parts():
-                yield from atoms_of(part)
-
-
-def free_symbols(dim: Dim) -> set[str]:
+def free_symbols(dim: Dim) -> frozenset[str]:
     """Names of all symbols in `dim`."""
-    return {a.name for a in atoms_of(dim) if isinstance(a, Symbol)}
+    return frozenset() if isinstance(dim, int) else dim.names
 
 
 def _bracket(dim: Dim) -> str:

@@ -19,10 +19,10 @@ from webrt.dims.algebra import (
     divide_exactly,
     floor_div,
     modulo,
-    rebuild,
     sum_terms,
     terms_of,
 )
+from webrt.dims.parts import rebuild
 
 _MOST_PARTS = 64  # quotients of a sum that are tried as common factors
 
@@ -138,7 +138,9 @@ def is_at_most(left: Dim, right: Dim, extents: Mapping[str, Dim]) -> bool:
 
 def simplify(dim: Dim, extents: Mapping[str, Dim]) -> Dim:
     """Remove operations that the extents of the indices make needless."""
-    return dim if isinstance(dim, int) else _simplified(dim, tuple(extents.items()))
+    if isinstance(dim, int) or not dim.compound:
+        return dim
+    return _simplified(dim, tuple(extents.items()))
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -16,21 +16,9 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 
 UNARY_FLOAT = frozenset(
-    [
-        "exp",
-        "log",
-        "sqrt",
-        "inverse_sqrt",
-        "tanh",
-        "erf",
-        "sin",
-        "cos",
-        "floor",
-        "ceil",
-        "round",
-        "reciprocal",
-    ]
-)
+    ["exp", "log", "sqrt", "inverse_sqrt", "tanh", "erf", "sin", "cos", "floor", "ceil", "round",
+     "reciprocal"]
+)  # fmt: skip
 """Float -> the same float type. `round` is half to even; the functions are those of IEEE/libm."""
 
 UNARY = UNARY_FLOAT | frozenset(["neg", "abs", "sign", "not"])
@@ -101,8 +89,20 @@ class Index:
         return DType.I32
 
 
+class _Kept:
+    """What is worked out of an expression, of all that stands in it, when it is first asked for."""
+
+    __slots__ = ("_hash", "_names")
+    _hash: int
+    _names: frozenset[str]
+
+    def hash_of(self, content: object) -> int:
+        object.__setattr__(self, "_hash", hash(content))
+        return self._hash
+
+
 @dataclass(frozen=True, slots=True)
-class Load:
+class Load(_Kept):
     """Element `offset` (flat, in elements) of an operand; `lanes` 4 loads offset … offset + 3.
 
     `memory` is the operand's position in the problem or kernel, or the name of a workgroup array.
@@ -114,22 +114,27 @@ class Load:
     dtype: DType
     lanes: int = 1
 
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            return self.hash_of((self.memory, self.offset, self.dtype, self.lanes))
+
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(_Kept):
     """An operation of `OPS` on expressions."""
 
     op: str
     args: tuple[Expr, ...]
     dtype: DType
     lanes: int = 1
-    _hash: int | None = field(default=None, init=False, repr=False, compare=False)
 
     def __hash__(self) -> int:
-        if self._hash is None:  # once a call: it is that of all that stands in it
-            object.__setattr__(self, "_hash", hash((self.op, self.args, self.dtype, self.lanes)))
-        assert self._hash is not None
-        return self._hash
+        try:
+            return self._hash
+        except AttributeError:
+            return self.hash_of((self.op, self.args, self.dtype, self.lanes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +167,9 @@ class Value(dims.Atom):
     def evaluate(self, bindings: Mapping[str, int]) -> int:
         raise KeyError(str(self))
 
-    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim:
-        return as_dim(map_dims(self.expr, change))
+    def rebuild(self, change: Callable[[Dim], Dim]) -> Dim | None:
+        changed = map_dims(self.expr, change)
+        return None if changed is self.expr else as_dim(changed)
 
     def parts(self) -> tuple[Dim, ...]:
         return tuple(d for e in _calls(self.expr) for d in own_dims(e))
@@ -192,7 +198,10 @@ def call(op: str, *args: Expr) -> Expr:
     """
     assert op in OPS, op
     first = args[0].dtype
-    lanes = max(lanes_of(a) for a in args)
+    lanes = lanes_of(args[0])
+    for arg in args[1:]:
+        if lanes_of(arg) > lanes:
+            lanes = lanes_of(arg)
     if op in COMPARISON:
         assert args[0].dtype == args[1].dtype, (op, args)
         return Call(op, args, DType.BOOL, lanes)
@@ -204,10 +213,12 @@ def call(op: str, *args: Expr) -> Expr:
         assert first is DType.BOOL, args
         assert args[1].dtype == args[2].dtype, args
         return Call(op, args, args[1].dtype, lanes)
-    assert all(a.dtype == first for a in args), (op, args)
-    symbolic = first is DType.I32 and all(isinstance(a, Const | Index) for a in args)
-    if symbolic and op in ("add", "sub", "mul", "neg"):
-        return as_index(_integer(op, [as_dim(a) for a in args]))
+    for arg in args:
+        assert arg.dtype is first, (op, args)
+    if first is DType.I32 and op in ("add", "sub", "mul", "neg"):
+        symbolic = all(isinstance(a, Const | Index) for a in args)
+        if symbolic:
+            return as_index(_integer(op, [as_dim(a) for a in args]))
     if op in ("lane0", "lane1", "lane2", "lane3", "sum4"):
         lanes = 1
     elif op in ("splat", "vec4"):
@@ -290,12 +301,16 @@ def own_dims(expr: Expr) -> tuple[Dim, ...]:
 
 def walk(expr: Expr) -> Iterator[Expr]:
     """`expr` and everything in it, expressions inside its indices included."""
-    yield expr
-    for child in children(expr):
-        yield from walk(child)
-    for dim in own_dims(expr):
-        for value in _values(dim):
-            yield from walk(value.expr)
+    waiting = [expr]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        if isinstance(current, Call):
+            waiting += current.args[::-1]
+            continue
+        for dim in own_dims(current):
+            if not isinstance(dim, int) and dim.compound:
+                waiting += [value.expr for value in reversed(_values(dim))]
 
 
 def _calls(expr: Expr) -> Iterator[Expr]:
@@ -305,20 +320,28 @@ def _calls(expr: Expr) -> Iterator[Expr]:
         yield from _calls(child)
 
 
-def _values(dim: Dim) -> Iterator[Value]:
+def _values(dim: Dim) -> list[Value]:
     """The values that stand in `dim`, without those inside of their own indices."""
-    for monomial, _ in () if isinstance(dim, int) else dim.terms:
-        for atom in monomial:
-            if isinstance(atom, Value):
-                yield atom
-            elif not isinstance(atom, dims.Symbol):
-                for part in atom.parts():
-                    yield from _values(part)
+    found: list[Value] = []
+    for atom in () if isinstance(dim, int) else dim.compound:
+        if isinstance(atom, Value):
+            found.append(atom)
+        else:
+            for part in atom.parts():
+                found += _values(part)
+    return found
 
 
-def free_symbols(expr: Expr) -> set[str]:
+def free_symbols(expr: Expr) -> frozenset[str]:
     """Names of all symbols (indices and dynamic dims) in `expr`."""
-    return {name for e in walk(expr) for d in own_dims(e) for name in dims.free_symbols(d)}
+    if not isinstance(expr, Call):
+        return frozenset[str]().union(*map(dims.free_symbols, own_dims(expr)))
+    try:
+        return expr._names
+    except AttributeError:
+        names = frozenset[str]().union(*[free_symbols(arg) for arg in expr.args])
+        object.__setattr__(expr, "_names", names)
+        return names
 
 
 def looks_up(expr: Expr) -> bool:
@@ -338,18 +361,36 @@ def loads(expr: Expr) -> list[Load]:
 
 
 def map_dims(expr: Expr, change: Callable[[Dim], Dim]) -> Expr:
-    """Change every dim that stands in `expr`, outermost first (nested values are in those dims)."""
-    match expr:
-        case Index(dim):
-            return as_index(change(dim))
-        case Load(memory, offset, dtype, lanes):
-            return Load(memory, change(offset), dtype, lanes)
-        case Call(op, args, dtype, lanes):
-            changed = tuple(map_dims(a, change) for a in args)
-            if changed == args:
-                return expr
-            return cast(changed[0], dtype) if op == "cast" else call(op, *changed)
-    return expr
+    """Change every dim that stands in `expr`, outermost first (nested values are in those dims).
+
+    Equal expressions are changed once: fusion repeats them.
+    """
+    done: dict[Expr, Expr] = {}
+
+    def visit(e: Expr) -> Expr:
+        if isinstance(e, Const | Ref):
+            return e
+        if e not in done:
+            done[e] = changed(e)
+        return done[e]
+
+    def changed(e: Index | Load | Call) -> Expr:
+        if isinstance(e, Call):
+            return _with_args(e, tuple([visit(a) for a in e.args]))
+        if isinstance(e, Index):
+            dim = change(e.dim)
+            return e if dim is e.dim else as_index(dim)
+        offset = change(e.offset)
+        return e if offset is e.offset else Load(e.memory, offset, e.dtype, e.lanes)
+
+    return visit(expr)
+
+
+def _with_args(expr: Call, args: tuple[Expr, ...]) -> Expr:
+    """The operation on other operands."""
+    if args == expr.args:
+        return expr
+    return cast(args[0], expr.dtype) if expr.op == "cast" else call(expr.op, *args)
 
 
 def substitute(expr: Expr, mapping: Mapping[str, Dim]) -> Expr:
@@ -363,19 +404,38 @@ def simplify(expr: Expr, extents: Mapping[str, Dim]) -> Expr:
 
 
 def rewrite(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
-    """Replace leaves and calls bottom up, inside indices too; None keeps an expression."""
+    """Replace leaves and calls bottom up, inside indices too; None keeps an expression.
+
+    Equal expressions are changed once: fusion repeats them.
+    """
+    done: dict[Expr, Expr] = {}
 
     def in_atom(atom: dims.Atom) -> Dim | None:
-        return as_dim(rewrite(atom.expr, change)) if isinstance(atom, Value) else None
+        if not isinstance(atom, Value):
+            return atom.rebuild(in_dim)
+        new = visit(atom.expr)
+        return None if new is atom.expr else as_dim(new)
 
-    match expr:
-        case Call(op, args, dtype, _):
-            changed = tuple(rewrite(a, change) for a in args)
-            if changed != args:
-                expr = cast(changed[0], dtype) if op == "cast" else call(op, *changed)
-        case Load(memory, offset, dtype, lanes):
-            expr = Load(memory, dims.rebuild(offset, in_atom), dtype, lanes)
-        case Index(dim):
-            expr = as_index(dims.rebuild(dim, in_atom))
-    result = change(expr)
-    return expr if result is None else result
+    def in_dim(dim: Dim) -> Dim:
+        plain = isinstance(dim, int) or not dim.compound
+        return dim if plain else dims.replace_atoms(dim, in_atom)
+
+    def visit(e: Expr) -> Expr:
+        if e not in done:
+            whole = inside(e)
+            result = change(whole)
+            done[e] = whole if result is None else result
+        return done[e]
+
+    def inside(e: Expr) -> Expr:
+        if isinstance(e, Call):
+            return _with_args(e, tuple([visit(a) for a in e.args]))
+        if isinstance(e, Load):
+            offset = in_dim(e.offset)
+            return e if offset is e.offset else Load(e.memory, offset, e.dtype, e.lanes)
+        if isinstance(e, Index):
+            dim = in_dim(e.dim)
+            return e if dim is e.dim else as_index(dim)
+        return e
+
+    return visit(expr)

@@ -178,12 +178,19 @@ def vectorise(
     def at(lane: int) -> Mapping[str, Dim]:
         return {name: lanes[lane]}
 
+    done: dict[Expr, Expr] = {}
+
     def visit(e: Expr) -> Expr:
+        if e not in done:
+            done[e] = widened(e)
+        return done[e]
+
+    def widened(e: Expr) -> Expr:
         match e:
             case Ref(ref):
                 return e if refs is None else refs.get(ref, e)
             case Call(op, args):
-                changed = tuple(visit(a) for a in args)
+                changed = tuple([visit(a) for a in args])
                 return cast(changed[0], e.dtype) if op == "cast" else call(op, *changed)
             case Load(memory, offset, dtype, 1):
                 offsets = [

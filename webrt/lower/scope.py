@@ -15,6 +15,7 @@ from webrt.dims import Dim, Symbolic, symbol
 from webrt.kernel import loop
 from webrt.kernel.expr import (
     Call,
+    Const,
     Expr,
     Index,
     Load,
@@ -42,6 +43,14 @@ class Names:
             if count is None or name not in self._used:
                 self._used.setdefault(name, 0)
                 return name
+
+
+@dataclass(slots=True)
+class _Known:
+    """What a block has made of indices, and of expressions."""
+
+    dims: dict[Dim, Dim] = field(default_factory=dict)
+    exprs: dict[Expr, Expr] = field(default_factory=dict)
 
 
 @dataclass
@@ -148,33 +157,37 @@ class Scope:
 
     # Index arithmetic
 
-    def expr(self, expr: Expr, known: dict[Dim, Dim] | None = None) -> Expr:
+    def expr(self, expr: Expr, known: _Known | None = None) -> Expr:
         """`expr` with the arithmetic of its indices named, each part as far out as it can be.
 
-        `known` remembers indices of expressions that follow one another.
+        `known` remembers what stands in expressions that follow one another.
         """
-        match expr:
-            case Load(memory, offset, dtype, lanes):
-                address = self._address(offset, lanes, known)
-                return Load(memory, address, dtype, lanes)
-            case Index(dim):
-                return as_index(self.index(dim, known))
-            case Call(op, args, dtype, lanes):
-                found = [self.expr(a, known) for a in args]
-                if all(new is old for new, old in zip(found, args, strict=True)):
-                    return expr
-                return Call(op, tuple(found), dtype, lanes)
-        return expr
+        if isinstance(expr, Const | Ref):
+            return expr
+        if known is None:
+            return self._expr(expr, None)
+        if expr not in known.exprs:
+            known.exprs[expr] = self._expr(expr, known)
+        return known.exprs[expr]
 
-    def index(self, dim: Dim, known: dict[Dim, Dim] | None = None) -> Dim:
+    def _expr(self, expr: Load | Index | Call, known: _Known | None) -> Expr:
+        if isinstance(expr, Index):
+            return as_index(self.index(expr.dim, known))
+        if isinstance(expr, Load):
+            address = self._address(expr.offset, expr.lanes, known)
+            return Load(expr.memory, address, expr.dtype, expr.lanes)
+        args = tuple([self.expr(a, known) for a in expr.args])
+        return expr if args == expr.args else Call(expr.op, args, expr.dtype, expr.lanes)
+
+    def index(self, dim: Dim, known: _Known | None = None) -> Dim:
         """`dim` with every part that is known in a block further out named there."""
         if isinstance(dim, int):
             return dim
         if known is not None:  # elements of a vector's neighbours differ in their literals
             rest, literal = dims.split_literal(dim)
-            found = known.get(rest)
+            found = known.dims.get(rest)
             if found is None:
-                found = known[rest] = self.index(rest)
+                found = known.dims[rest] = self.index(rest)
             return found + literal
         dim = dims.rebuild(dim, self._named_atom)
         if isinstance(dim, int):
@@ -193,7 +206,7 @@ class Scope:
             base = home._named(dims.total([base, *terms]), "at")
         return dims.total([base, *inner]) if inner else base
 
-    def _address(self, offset: Dim, lanes: int, known: dict[Dim, Dim] | None = None) -> Dim:
+    def _address(self, offset: Dim, lanes: int, known: _Known | None = None) -> Dim:
         """An address; one that must be divisible by 4 is kept so by naming its quarter."""
         if lanes == 1 or not self.aligned:
             return self.index(offset, known)
@@ -288,7 +301,7 @@ class Scope:
 
     def share_all(self, exprs: Sequence[Expr]) -> list[Expr]:
         """`share` of several expressions: what two of them have in common is named too."""
-        known: dict[Dim, Dim] = {}
+        known = _Known()
         exprs = [self.expr(e, known) for e in exprs]
         uses: dict[Expr, int] = {}
         for expr in exprs:

@@ -6,6 +6,7 @@ Before:  y[i0*64 + i1] = f(x[i0*64 + i1]) over (s0, 64)      After:  y[i0] = f(x
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from webrt import dims
 from webrt.dims import Dim
@@ -27,6 +28,7 @@ def collapse_axes(bench: Workbench) -> bool:
     return changed
 
 
+@lru_cache(256)  # steps repeat until nothing changes
 def collapse(problem: Problem) -> Problem:
     """The problem over as few axes as possible."""
     match problem:

@@ -7,6 +7,7 @@ Pure index maps always move; arithmetic moves where it is not computed much more
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from webrt import dims
@@ -101,19 +102,20 @@ def inline_into(bench: Workbench, key: int, reader: int) -> Node | None:
     taken = 0
 
     def change(expr: Expr) -> Expr | None:
-        nonlocal taken
         if not isinstance(expr, Load) or expr.memory not in sources:
             return None
         assert isinstance(expr.memory, str)
         if expr not in found:
             inverse, source = sources[expr.memory]
             found[expr] = tidy(ex.substitute(source, inverse.at(expr.offset, space)), space)
-        taken += costs.size(found[expr])
-        if taken > MAX_TAKEN:
-            raise _TooLargeError
         return found[expr]
 
     def whole(expr: Expr) -> Expr:
+        nonlocal taken
+        for load, times in Counter(e for e in ex.loads(expr) if e.memory in sources).items():
+            taken += times * costs.size(ex.rewrite(load, change))
+            if taken > MAX_TAKEN:
+                raise _TooLargeError
         changed = ex.rewrite(expr, change)
         return expr if changed is expr else tidy(changed, space)
 

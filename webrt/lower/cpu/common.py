@@ -65,13 +65,19 @@ def vectorise(
     So that a load is one of four wherever the elements are consecutive.
     """
     near = all(point - lanes[0] == c for c, point in enumerate(lanes))
+    done: dict[Expr, Expr] = {}
 
     def visit(e: Expr) -> Expr:
+        if e not in done:
+            done[e] = widened(e)
+        return done[e]
+
+    def widened(e: Expr) -> Expr:
         match e:
             case Ref(ref):
                 return e if refs is None else refs.get(ref, e)
             case Call(op, args):
-                changed = tuple(visit(a) for a in args)
+                changed = tuple([visit(a) for a in args])
                 if op == "cast":
                     return cast(changed[0], e.dtype)
                 return call(op, *changed)
