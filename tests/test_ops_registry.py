@@ -85,6 +85,13 @@ REGISTERED = {
         "com.microsoft.Attention com.microsoft.DecoderMaskedMultiHeadAttention "
         "com.microsoft.MultiHeadAttention com.microsoft.RotaryEmbedding",
     "contrib_grouped": "com.microsoft.GroupQueryAttention com.microsoft.SparseAttention",
+    "contrib_branches":
+        "com.microsoft.BranchwiseRMSNorm com.microsoft.EngramGate "
+        "com.microsoft.HyperConnectionPostMix com.microsoft.HyperConnectionPreMix",
+    "contrib_optimised":
+        "com.microsoft.ConvTransposeWithDynamicPads com.microsoft.MatMulNBitsMlp "
+        "com.microsoft.MatMulNBitsQkv com.microsoft.MulInteger com.microsoft.NhwcMaxPool "
+        "com.microsoft.QLinearConv",
     "inverse": "com.microsoft.Inverse",
     "legacy": "Affine Crop ImageScaler ParametricSoftplus Scale ScaledTanh",
     "contrib_linear":
