@@ -115,7 +115,7 @@ def _check_dim(dim: Dim, known: Iterable[str], place: str) -> None:
 def _check_span(operand: Operand, place: str) -> None:
     if operand.span is None:
         return
-    if operand.dtype not in (DType.I32, DType.U32) or operand.span[0] > operand.span[1]:
+    if operand.dtype not in (DType.I32, DType.U32, DType.F32) or operand.span[0] > operand.span[1]:
         raise ValueError(f"{place}: {operand.dtype} doesn't go from {operand.span}")
 
 

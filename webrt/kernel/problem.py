@@ -28,7 +28,8 @@ class Operand:
     """A tensor that is read: `size` elements, contiguous. `dtype` is bool, f32, f16, i32 or u32.
 
     `constant` tells that it is a weight: bound read-only, and known before a run. `span` promises
-    that no element is less than its first number nor more than its second, where that is known.
+    that no element is less than its first number nor more than its second, where that is known,
+    and of floats that they are whole numbers.
     """
 
     dtype: DType

@@ -16,6 +16,9 @@ U32: Range = (0, (1 << 32) - 1)
 PAIR: Range = (-(1 << 15), (1 << 15) - 1)
 """What one i16 of a pair holds."""
 
+EXACT = 1 << 23
+"""Sums of two whole numbers below it are floats."""
+
 
 def inside(inner: Range, outer: Range) -> bool:
     """Whether every value of one range is in the other."""
@@ -50,6 +53,22 @@ def of(expr: Expr, leaf: Callable[[Load | Ref], Range | None]) -> Range:
     return visit(expr)
 
 
+def is_whole(expr: Expr) -> bool:
+    """Whether all that a float expression can be are whole numbers: integers, what is rounded."""
+    match expr:
+        case Const(value):
+            return value == value and float(value).is_integer()
+        case Call("cast", (inner,)):
+            return not inner.dtype.is_float
+        case Call("round", _):
+            return True
+        case Call("min" | "max" | "add" | "sub", (left, right)):
+            return is_whole(left) and is_whole(right)
+        case Call("select", (_, left, right)):
+            return is_whole(left) and is_whole(right)
+    return False
+
+
 def _of_call(call: Call, visit: Callable[[Expr], Range]) -> Range | None:
     """None where nothing is known, or where an integer may wrap around."""
     match call.op, call.args:
@@ -68,8 +87,10 @@ def _of_call(call: Call, visit: Callable[[Expr], Range]) -> Range | None:
         case ("add" | "sub") as op, (left, right):
             (a, b), (c, d) = visit(left), visit(right)
             result = (a + c, b + d) if op == "add" else (a - d, b - c)
-            fits = not call.dtype.is_float and inside(result, whole(call.dtype))
-            return result if fits else None
+            if call.dtype.is_float:
+                ends = (a, b, c, d)
+                return result if all(abs(v) < EXACT and v == int(v) for v in ends) else None
+            return result if inside(result, whole(call.dtype)) else None
         case "mod", (_, Const(value, DType.U32)) if value > 0:
             return 0, value - 1
         case "shift_right", (value, Const(count)) if 0 <= count < 32:

@@ -117,7 +117,8 @@ def _step(expr: Expr) -> Expr | None:
         case Call("not", (Call("not", (x,)),)):
             return x
         case Call("cast", (inner,)):
-            return _cast(inner, expr.dtype)
+            back = _unrounded(inner) if expr.dtype is DType.F32 else None
+            return _cast(inner, expr.dtype) if back is None else back
         case Call("ne", (Call("cast", (x,)), Const(0, _))) if x.dtype is DType.BOOL:
             return x
         case Call("eq", (Call("cast", (x,)), Const(1, _))) if x.dtype is DType.BOOL:
@@ -141,6 +142,36 @@ def _cast(inner: Expr, dtype: DType) -> Expr | None:
     if source.dtype is DType.BOOL and inner.dtype is not DType.BOOL:
         return ex.cast(source, dtype)
     return None
+
+
+_EXACT = 1 << 24
+"""Whole numbers up to it are floats."""
+
+
+def _unrounded(expr: Expr) -> Expr | None:
+    """An integer expression as the float that it was cast from, where that was a whole number.
+
+    A tensor that is quantised and dequantised in one kernel needn't go through integers.
+    """
+    match expr:
+        case Call("cast", (Call("min", (Call("max", (x, Const(low, _))), Const(high, _))),)):
+            bounded = max(abs(low), abs(high)) <= _EXACT and (low >= 0 or expr.dtype is DType.I32)
+            return expr.args[0] if bounded and _is_rounded(x) else None
+        case Call("cast", (inner,), DType.I32) if inner.dtype is DType.U32:
+            return _unrounded(inner)  # the cases above and below are all of less than 2^31
+        case Call("sub" | "add", (inner, Const(c, _)), DType.I32) if abs(c) < _EXACT >> 1:
+            found = _unrounded(inner)
+            return None if found is None else ex.call(expr.op, found, Const(float(c), DType.F32))
+    return None
+
+
+def _is_rounded(expr: Expr) -> bool:
+    match expr:
+        case Call("round", _):
+            return True
+        case Call("add" | "sub", (inner, Const(c, _))):
+            return float(c).is_integer() and _is_rounded(inner)
+    return False
 
 
 def _evaluate(op: str, values: list[float | int | bool], dtype: DType) -> Expr | None:

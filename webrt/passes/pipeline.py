@@ -22,6 +22,7 @@ from webrt.passes.lower import lower
 from webrt.passes.norm import recognise_norms
 from webrt.passes.onehot import gather_one_hot
 from webrt.passes.projections import merge_projections
+from webrt.passes.qdq import multiply_whole
 from webrt.passes.spans import tell_spans
 
 GRAPH_PASSES: tuple[Callable[[Graph], Graph], ...] = (
@@ -30,6 +31,7 @@ GRAPH_PASSES: tuple[Callable[[Graph], Graph], ...] = (
     recognise_norms,
     recognise_attention,
     merge_projections,
+    multiply_whole,
     clean,
 )
 

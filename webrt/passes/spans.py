@@ -1,8 +1,9 @@
-"""Tells contractions of integers what their operands hold: a CPU multiplies 16 bits in pairs.
+"""Tells contractions of whole numbers what they hold: a CPU multiplies 16 bits in pairs.
 
 Before:  in x0: i32[384*s0]          After:  in x0: i32[384*s0] from -255 to 255
 
-A tensor's span is its dtype's, or what the expression that stores it can come to.
+A tensor's span is its dtype's, or what the expression that stores it can come to. One of floats
+has a span where it stores integers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from webrt.kernel.ranges import Range
 from webrt.passes.integers import natural
 
 _SMALL = (DType.I8, DType.U8, DType.I16, DType.U16, DType.BOOL)
+_SPANNED = (DType.I32, DType.U32, DType.F32)
+_BYTES: tuple[Range, ...] = ((0, 255), (-128, 127))
 _LOOKED_AT = 4096
 """Elements of a constant that are looked at: larger ones are words of weights."""
 
@@ -29,7 +32,7 @@ def tell_spans(program: Program) -> Program:
     nodes = []
     for node in program.nodes:
         for value, output in zip(node.outputs, node.problem.outputs, strict=True):
-            if output.dtype in (DType.I32, DType.U32):
+            if output.dtype in (DType.I32, DType.U32) or ranges.is_whole(output.expr):
                 known[value] = ranges.of(output.expr, _Leaf(node, known))
         nodes.append(_told(node, known))
     return replace(program, nodes=tuple(nodes))
@@ -63,7 +66,7 @@ def _of(value: Value, known: dict[Value, Range]) -> Range | None:
 
 def _told(node: ProblemNode, known: dict[Value, Range]) -> ProblemNode:
     problem = node.problem
-    if not isinstance(problem, Contract) or problem.a.dtype is not DType.I32:
+    if not isinstance(problem, Contract) or problem.a.dtype not in (DType.I32, DType.F32):
         return node
     operands = tuple(
         _with_span(operand, _of(value, known))
@@ -73,8 +76,8 @@ def _told(node: ProblemNode, known: dict[Value, Range]) -> ProblemNode:
 
 
 def _with_span(operand: Operand, span: Range | None) -> Operand:
-    if operand.constant or operand.dtype not in (DType.I32, DType.U32) or span is None:
+    if operand.dtype not in _SPANNED or span is None or not ranges.inside(span, ranges.PAIR):
         return operand
-    if not ranges.inside(span, ranges.PAIR):
-        return operand
+    if operand.constant:  # layers share a kernel: zero points differ, bytes are bytes
+        span = next((b for b in _BYTES if ranges.inside(span, b)), span)
     return replace(operand, span=(int(span[0]), int(span[1])))

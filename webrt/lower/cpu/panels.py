@@ -32,6 +32,7 @@ from webrt.schedule.cpu.narrow import (
     panelled,
     shape,
 )
+from webrt.schedule.cpu.whole import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ def repack(problem: Problem, schedule: Schedule) -> tuple[Problem, tuple[Panel, 
     """The problem as `lower` takes it under `schedule`: constants in panels where that asks so."""
     if not isinstance(problem, Contract) or not isinstance(schedule, CpuContractSchedule):
         return problem, ()
-    if schedule.panels and (found := narrow(problem)) is not None:
-        return _repack_narrow(problem, found, schedule.columns)
+    if schedule.panels and (found := narrow(of_integers := whole(problem))) is not None:
+        return _repack_narrow(of_integers, found, schedule.columns)
     load = panel_load(problem) if schedule.panels else None
     if load is None or in_panels(problem, schedule.columns):
         return problem, ()

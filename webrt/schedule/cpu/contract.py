@@ -13,6 +13,7 @@ from webrt.kernel.expr import Call, Expr, Load, Value, free_symbols, loads
 from webrt.kernel.problem import Contract, extents
 from webrt.schedule.base import CpuLimits
 from webrt.schedule.cpu.narrow import FEW, narrow
+from webrt.schedule.cpu.whole import whole
 from webrt.schedule.explore import Explored, Order, Rules
 
 
@@ -158,7 +159,7 @@ def explain(problem: Contract, limits: CpuLimits) -> Explored[CpuContractSchedul
 
 def _packings(problem: Contract) -> list[tuple[bool, bool, bool]]:
     """Panels, packing of a, packing of b: the ways that are legal, best first."""
-    if (found := narrow(problem)) is not None:
+    if (found := narrow(whole(problem))) is not None:
         ways = [False] if found.integer else [True, False]
         return [(True, True, pack_b) for pack_b in ways]
     panels = panel_load(problem) is not None
@@ -256,7 +257,7 @@ def _schedule(
 ) -> CpuContractSchedule:  # fmt: skip
     rows, columns = tile
     _, pack_a, pack_b = packing
-    if narrow(problem) is not None:
+    if narrow(whole(problem)) is not None:
         return _narrow_schedule(problem, tile, unroll, depth, packing)
     row_block, column_block = _ROWS, _COLUMNS
     if pack_a or pack_b:
