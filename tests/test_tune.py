@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from test_tune_records import matmul
@@ -103,17 +102,16 @@ def test_a_second_time_costs_no_trial(device: Device) -> None:
     assert second.after_ms == pytest.approx(first.after_ms)
 
 
-def test_who_seems_faster_is_timed_beside_the_best(
-    device: Device, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_wins_has_to_win_twice(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """A candidate that had a lucky moment isn't served: workgroups of one lane are slow."""
-    slowest, alone = ContractSchedule(1, 4, 1, 1), Timer.dispatch
+    slowest, fairly = ContractSchedule(1, 4, 1, 1), Timer.ratio
+    told: list[float] = []
 
-    async def lucky(self: Timer, dispatch: Dispatch, *given: Any, **more: Any) -> float:
-        groups = dispatch.grid[0] * dispatch.grid[1]
-        return await alone(self, dispatch, *given, **more) / (1000 if groups == 40 * 16 else 1)
+    async def lucky(self: Timer, one: Dispatch, other: Dispatch) -> float:
+        told.append(await fairly(self, one, other) if told else 0.001)
+        return told[-1]
 
-    monkeypatch.setattr(Timer, "dispatch", lucky)
+    monkeypatch.setattr(Timer, "ratio", lucky)
     monkeypatch.setattr(tuner_module, "candidates", lambda *a: (candidates(*a)[0], slowest))
     served: list[int] = []
 
@@ -123,6 +121,37 @@ def test_who_seems_faster_is_timed_beside_the_best(
     report = run_sync(Tuner(device, plan(matmul(64)), BINDINGS, Records()).run(60, None, found))
     assert (report.trials, served) == (2, [])
     assert report.problems[0].schedule != slowest
+    assert told[1] > 1
+
+
+@pytest.mark.parametrize(("kept", "references"), [(tuner_module.KEPT_BYTES, 2), (0, 3)])
+def test_references_are_kept_while_there_is_room(
+    device: Device, monkeypatch: pytest.MonkeyPatch, kept: int, references: int
+) -> None:
+    """Two problems take turns; at the end nothing is left on the device."""
+    made, closed = [], []
+    set_reference, close = Trials.set_reference, Trials.close
+
+    async def counted(self: Trials, candidate: Candidate) -> None:
+        made.append(candidate.schedule)
+        await set_reference(self, candidate)
+
+    def noted(self: Trials) -> None:
+        close(self)
+        closed.append(self.held_bytes)
+
+    tuner = Tuner(device, plan(matmul(8), matmul(16)), BINDINGS, Records())
+    monkeypatch.setattr(Tuner, "_check_default", _unchecked)
+    monkeypatch.setattr(Trials, "set_reference", counted)
+    monkeypatch.setattr(Trials, "close", noted)
+    monkeypatch.setattr(tuner_module, "KEPT_BYTES", kept)
+    run_sync(tuner.run(120))
+    assert len(made) == references if kept else len(made) >= references
+    assert closed == [0] * len(made)
+
+
+async def _unchecked(tuner: Tuner, work: object) -> None:
+    """Defaults of these tests are known to be right."""
 
 
 def test_time_that_is_up_with_the_first_default_is_reported(device: Device) -> None:

@@ -101,7 +101,7 @@ def test_a_bad_candidate_costs_itself(kind: str, fault: str, tiny_pack: Path) ->
         planted = [{"problem": number, "position": 1, "code": code_to_json(code)}]
         records = Records()
         tuning = Tuning(
-            session, read_manifest(tiny_pack), bindings, 60, records,
+            session, read_manifest(tiny_pack), bindings, 240, records,
             patience=HARDLY if fault == "endless" else PATIENCE, planted=planted,
         )  # fmt: skip
         seen: list[int] = []

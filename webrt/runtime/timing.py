@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -21,8 +22,9 @@ MAX_REPLAYS = 32
 STEP_MS = 0.1
 """A browser's clock moves by so much: a pass that took no longer took an unknown time."""
 
-HOPELESS = 3.0
-"""A kernel this many times slower than the one to beat is left after a single dispatch."""
+HOPELESS, BEATEN = 3.0, 1.2
+"""So many times slower than the one to beat, a kernel is left after a single dispatch; after some
+turns."""
 
 
 class Timer:
@@ -52,26 +54,13 @@ class Timer:
         await self.settle()
         return (self._clock() - start) * 1e3
 
-    async def dispatch(
-        self,
-        dispatch: Dispatch,
-        best_ms: float | None = None,
-        pass_ms: float = PASS_MS,
-        warm: bool = False,
-    ) -> float:
-        """Milliseconds of a dispatch: the median of some passes of as many as fill `pass_ms`.
-
-        One that is hopelessly slower than `best_ms` is timed once only; `warm` says that the kernel
-        ran before, so that drivers have compiled it.
-        """
+    async def dispatch(self, dispatch: Dispatch) -> float:
+        """Milliseconds of a dispatch: the median of some passes of as many as fill `PASS_MS`."""
         device = self._device
         once = device.record([dispatch], self._uniform)
         first = await self.once(once)
         if first < SLOW_MS:  # that one was to warm up
             first = await self.once(once)
-        if best_ms is not None and first > HOPELESS * best_ms + PASS_MS:
-            device.discard(once)
-            return first
         # Waiting for nothing takes about a millisecond in a page: longer than many a kernel.
         empty = await self.once(None)
         if first - empty >= SLOW_MS:
@@ -79,7 +68,14 @@ class Timer:
             device.discard(once)
             return max(statistics.median(times) - empty, STEP_MS)
         device.discard(once)
-        return await self._brief(dispatch, first - empty, empty, best_ms, pass_ms)
+        repeats = _filling(PASS_MS, first - empty, MAX_REPEATS)
+        many = device.record([dispatch] * repeats, self._uniform)
+        replays = 1
+        if repeats > 1:
+            replays = _filling(PASS_MS, await self.once(many) - empty, MAX_REPLAYS)
+        times = [await self.once(many, replays) - empty for _ in range(PASSES)]
+        device.discard(many)
+        return max(statistics.median(times), STEP_MS) / (repeats * replays)
 
     async def ratio(self, one: Dispatch, other: Dispatch) -> float:
         """How many times as long `one` takes as `other`; both ran before.
@@ -88,40 +84,34 @@ class Timer:
         clock, takes twice as long from one moment to the next, but seldom for one of two only.
         """
         device = self._device
-        alone = [device.record([dispatch], self._uniform) for dispatch in (one, other)]
         empty = await self.once(None)
-        brief = min([await self.once(recording) - empty for recording in alone])
-        repeats = max(1, min(MAX_REPEATS, round(PASS_MS / max(brief, 1e-3))))
+        least = [0.0, 0.0]
+        for j, dispatch in enumerate((one, other)):
+            alone = device.record([dispatch], self._uniform)
+            least[j] = max(await self.once(alone) - empty, STEP_MS)
+            device.discard(alone)
+        if least[0] > HOPELESS * least[1] + PASS_MS:
+            return least[0] / least[1]
+        repeats = _filling(PASS_MS, min(least), MAX_REPEATS)
         many = [device.record([dispatch] * repeats, self._uniform) for dispatch in (one, other)]
+        turns, sure = (1, 0) if min(least) >= SLOW_MS else (PASSES, 2)
         replays = 1
         if repeats > 1:
+            least = [math.inf, math.inf]
             brief = min([await self.once(recording) - empty for recording in many])
-            replays = max(1, min(MAX_REPLAYS, round(PASS_MS / max(brief, STEP_MS))))
-        times: tuple[list[float], list[float]] = ([], [])
-        for _ in range(2 if brief >= SLOW_MS else PASSES):
-            empty = await self.once(None)
-            for recording, spent in zip(many, times, strict=True):
-                spent.append(max(await self.once(recording, replays) - empty, STEP_MS))
-        for recording in (*alone, *many):
-            device.discard(recording)
-        return min(times[0]) / min(times[1])
-
-    async def _brief(
-        self, dispatch: Dispatch, first: float, empty: float, best_ms: float | None, pass_ms: float
-    ) -> float:
-        """The median of some passes that are long enough for the clock."""
-        device = self._device
-        repeats = max(1, min(MAX_REPEATS, round(pass_ms / max(first, 1e-3))))
-        many = device.record([dispatch] * repeats, self._uniform)
-        replays = 1
-        if repeats > 1:
-            brief = max(await self.once(many) - empty, STEP_MS)
-            replays = max(1, min(MAX_REPLAYS, round(pass_ms / brief)))
-        times = []
-        for _ in range(PASSES):
-            spent = await self.once(many, replays) - empty
-            times.append(max(spent, STEP_MS) / (repeats * replays))
-            if best_ms is not None and times[-1] > HOPELESS * best_ms:
+            replays = _filling(PASS_MS, brief, MAX_REPLAYS)
+        for turn in range(turns):
+            if turn >= sure and least[0] > BEATEN * least[1]:
                 break
-        device.discard(many)
-        return statistics.median(times)
+            empty = await self.once(None)
+            for j, recording in enumerate(many):
+                spent = await self.once(recording, replays) - empty
+                least[j] = min(least[j], max(spent, STEP_MS))
+        for recording in many:
+            device.discard(recording)
+        return least[0] / least[1]
+
+
+def _filling(pass_ms: float, each_ms: float, most: int) -> int:
+    """How many fill a pass."""
+    return max(1, min(most, round(pass_ms / max(each_ms, 1e-3))))

@@ -80,21 +80,29 @@ class Trials:
         self._upload(self._symbols, struct.pack(f"<{len(table)}i", *table))
         self._timer = Timer(device, self._symbols.buffer, clock)
         self._compared: list[tuple[Recording, Buffer, int]] = []
+        self._reference: Compiled | None = None
         self._best: Ready | None = None
+        self._best_ms = math.inf
+
+    @property
+    def held_bytes(self) -> int:
+        """What its buffers hold."""
+        return sum(buffer.size for buffer in self._buffers)
 
     @property
     def best(self) -> Compiled | None:
         """What challengers have to beat."""
         return None if self._best is None else (self._best.candidate, self._best.pipelines)
 
-    async def defend(self, best: Compiled) -> None:
-        """From now on, who seems faster than this one is timed beside it."""
-        self._best = self._bound(*best, self._found)
+    async def defend(self, best: Compiled, ms: float) -> None:
+        """From now on, candidates are timed beside this one, which takes so many milliseconds."""
+        self._best, self._best_ms = self._bound(*best, self._found), ms
         self._once(self._best.dispatch)
 
     async def set_reference(self, candidate: Candidate) -> None:
         """Compute the results that candidates are held to."""
         ready = await self.ready(candidate, self._wanted)
+        self._reference = candidate, ready.pipelines
         self._poison(self._wanted)
         self._once(ready.dispatch)
         await self._timer.settle()
@@ -102,14 +110,19 @@ class Trials:
 
     async def ready(self, candidate: Candidate, outputs: Sequence[Slice]) -> Ready:
         """Compile a candidate and bind it; raises RejectedError where the device refuses it."""
+        return self._bound(*await self.compiled(candidate), outputs)
+
+    async def compiled(self, candidate: Candidate) -> Compiled:
+        """A candidate's pipelines; raises RejectedError where the device refuses it."""
+        if self._reference is not None and self._reference[0] is candidate:
+            return self._reference
         codes = [candidate.code, *(p.code for p in candidate.panels)]
         try:
-            kernel, *packers = await self.device.compile(codes)
+            return candidate, await self.device.compile(codes)
         except DeviceLostError:
             raise
         except (CompileError, DeviceError) as error:
             raise RejectedError(f"it doesn't compile: {error}") from error
-        return self._bound(candidate, (kernel, *packers), outputs)
 
     def _bound(
         self, candidate: Candidate, pipelines: Sequence[Pipeline], outputs: Sequence[Slice]
@@ -127,22 +140,27 @@ class Trials:
         dispatch = Dispatch(kernel, (*operands, *outputs), (x, y, z), outputs=len(outputs))
         return Ready(candidate, tuple(pipelines), dispatch, tuple(own))
 
-    async def attempt(self, candidate: Candidate, best_ms: float | None) -> float:
+    async def attempt(self, candidate: Candidate) -> float:
         """Milliseconds a dispatch, of a candidate that gives the reference's results.
 
-        Raises RejectedError where it doesn't. One that is hopelessly slower than `best_ms` is timed
-        once only. One that seems faster is timed once more, in turns with the one that took
-        `best_ms`, and its time is told beside that: a device's speed changes from trial to trial.
+        Raises RejectedError where it doesn't. It is timed in turns with the best so far, and its
+        time is told beside that one's: a device's speed changes from trial to trial. Who wins has
+        to win twice: of fifty that are equally fast, one always seems to be faster.
         """
         ready = await self.ready(candidate, self._found)
         loser: Ready | None = ready
         try:
             await self._validate(ready)
-            ms = await self._timer.dispatch(ready.dispatch, best_ms, warm=True)
-            if best_ms is not None and self._best is not None and ms < best_ms:
-                ms = best_ms * await self._timer.ratio(ready.dispatch, self._best.dispatch)
-            if best_ms is None or ms < best_ms:
-                loser, self._best = self._best, ready
+            if self._best is None:
+                ms = await self._timer.dispatch(ready.dispatch)
+            else:
+                turns = ready.dispatch, self._best.dispatch
+                ratio = await self._timer.ratio(*turns)
+                if ratio < 1:
+                    ratio = max(ratio, await self._timer.ratio(*turns))
+                ms = self._best_ms * ratio
+            if ms < self._best_ms:
+                loser, self._best, self._best_ms = self._best, ready, ms
             return ms
         finally:
             self._free(() if loser is None else loser.own)

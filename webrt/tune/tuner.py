@@ -31,6 +31,10 @@ SMALL = 7
 """Values of the symbols at which the default is held to the plainest kernel: odd, so that tiles
 have tails."""
 
+KEPT_BYTES = 256 << 20
+"""What the buffers of problems that were tried before may hold beside those of the one that is:
+making them anew, and the reference, costs as much as a trial."""
+
 LEAST_GAIN = 0.02
 """A candidate must be faster by this share to be swapped in: less is noise."""
 
@@ -131,6 +135,7 @@ class Tuner:
         self._cancelled = False
         self._bindings = dict(bindings)
         self._keys: dict[int, Key] = {}
+        self._open: dict[int, Trials] = {}  # by problem, the one used last at the end
         self._start = clock()
         self._work = [w for j in range(len(plan.problems)) if (w := self._begin(plan, j))]
 
@@ -183,19 +188,27 @@ class Tuner:
         known = [t.at or 0.0 for w in self._work for t in w.tried]
         start = self._clock()
         self._start = start - max(known, default=0.0)
+        try:
+            await self._tune(start, seconds, progress, found)
+        finally:
+            self._close(-1)
+        return self.report(self._clock() - start)
+
+    async def _tune(
+        self, start: float, seconds: float, progress: Progress | None, found: Found | None
+    ) -> None:
         for work in self._work:
             if self._over(start, seconds):
-                return self.report(self._clock() - start)
+                return
             await self._measure_default(work)
         while not self._over(start, seconds):
             open_work = [w for w in self._work if w.waiting]
             if not open_work:
-                break
+                return
             most = max(open_work, key=lambda w: w.promise)
             await self._burst(most, start, seconds, found)
             if progress is not None:
                 progress(self.report(self._clock() - start))
-        return self.report(self._clock() - start)
 
     def make(self, work: Work, schedule: Schedule) -> Candidate:
         """The code of what is compiled next; who has to know beforehand overrides this."""
@@ -214,16 +227,12 @@ class Tuner:
             return
         default = work.code = self.make(work, work.default)
         await self._check_default(work)
-        trials = Trials(self._device, work.problem, {}, clock=self._stopwatch)
-        try:
-            with self._turn:
-                await trials.set_reference(default)
-                ms = await trials.attempt(default, None)
-            work.held = trials.best
-            work.default_ms = work.best_ms = work.serving_ms = ms
-            work.printed.add(printed(default))
-        finally:
-            trials.close()
+        with self._turn:
+            trials = await self._opened(work)
+            ms = await trials.attempt(default)
+        work.held = trials.best
+        work.default_ms = work.best_ms = work.serving_ms = ms
+        work.printed.add(printed(default))
         work.best = work.default
         work.waiting = [s for s in work.waiting if s != work.default]
         self._note(work, Trial(work.default, work.default_ms))
@@ -247,22 +256,46 @@ class Tuner:
             trials.close()
 
     async def _burst(self, work: Work, start: float, seconds: float, found: Found | None) -> None:
-        """Some trials of one problem: its buffers are made once for all of them."""
-        trials = Trials(self._device, work.problem, {}, clock=self._stopwatch)
+        """Some trials of one problem."""
         promise = work.promise
-        try:
+        trials = await self._opened(work)
+        while work.waiting and not self._over(start, seconds) and work.promise > promise / 4:
+            schedule = work.order.best(work.waiting)
+            work.waiting.remove(schedule)
+            await self._try(work, trials, schedule, found)
+        work.held = trials.best
+
+    async def _opened(self, work: Work) -> Trials:
+        """The buffers and the reference of a problem, made where they aren't kept."""
+        trials = self._open.pop(work.index, None)
+        if trials is None:
             if work.code is None:  # its time is known from a record
                 work.code = self.make(work, work.default)
+            self._close(KEPT_BYTES)
+            trials = Trials(self._device, work.problem, {}, clock=self._stopwatch)
+            self._open[work.index] = trials
             await trials.set_reference(work.code)
-            if work.held is not None:
-                await trials.defend(work.held)
-            while work.waiting and not self._over(start, seconds) and work.promise > promise / 4:
-                schedule = work.order.best(work.waiting)
-                work.waiting.remove(schedule)
-                await self._try(work, trials, schedule, found)
-        finally:
-            work.held = trials.best
-            trials.close()
+            if work.best is not None:
+                await self._defend(work, trials)
+        self._open[work.index] = trials
+        return trials
+
+    async def _defend(self, work: Work, trials: Trials) -> None:
+        """Challengers have to beat what is the best until now; of records, if it still compiles."""
+        assert work.best is not None
+        assert work.code is not None
+        if work.held is None:
+            try:
+                work.held = await trials.compiled(self.make(work, work.best))
+            except RejectedError:
+                work.held = await trials.compiled(work.code)
+                work.best, work.best_ms = work.default, work.default_ms
+        await trials.defend(work.held, work.best_ms)
+
+    def _close(self, most: int) -> None:
+        """Give back what was used longest ago, until the rest holds `most` bytes."""
+        while self._open and sum(t.held_bytes for t in self._open.values()) > most:
+            self._open.pop(next(iter(self._open))).close()
 
     async def _try(
         self, work: Work, trials: Trials, schedule: Schedule, found: Found | None
@@ -274,7 +307,7 @@ class Tuner:
         work.printed.add(text)
         try:
             with self._turn:
-                ms = await trials.attempt(candidate, work.best_ms)
+                ms = await trials.attempt(candidate)
         except RejectedError as error:
             work.idle += 1
             self._note(work, Trial(schedule, None, str(error)))
