@@ -87,14 +87,15 @@ def visits(chromium: BrowserType, url: str, count: int = 2) -> list[dict[str, An
         )
         found = []
         try:
+            page = context.new_page()
+            page.wait_for_timeout(SETTLED_MS)
             for _ in range(count):
-                page = context.new_page()
-                page.wait_for_timeout(SETTLED_MS)
                 page.goto(url)
                 page.wait_for_function("globalThis.answer", timeout=240_000, polling=100)
                 found.append(page.evaluate("globalThis.answer"))
+                visited, page = page, context.new_page()
                 page.wait_for_timeout(SETTLED_MS)  # what is still being written to caches
-                page.close()
+                visited.close()
         finally:
             context.close()
     return found

@@ -206,6 +206,50 @@ def test_a_buffer_that_cant_be_used_is_told_of(browser: Performer, sample: str) 
     assert result["after"] == located(expected([[1, 2]]), "cpu")
 
 
+ABANDONED = job("""
+  const gpu = await env.webgpu.device;
+  const alive = new Set();
+  const {createBuffer} = GPUDevice.prototype, {destroy} = GPUBuffer.prototype;
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    const buffer = createBuffer.call(this, descriptor);
+    alive.add(buffer);
+    return buffer;
+  };
+  GPUBuffer.prototype.destroy = function () { alive.delete(this); destroy.call(this); };
+  const session = await InferenceSession.create(args.url,
+    {device: "webgpu", preferredOutputLocation: "gpu-buffer"});
+  const feeds = {
+    ids: new Tensor("int64", [1, 2], [1, 2]), scale: new Tensor("float32", [1, 2, 3, 4])};
+  const pooled = lend(gpu, "float32", new Float32Array(4), [1, 4]);
+  const stop = new AbortController();
+  const {submit} = GPUQueue.prototype;
+  GPUQueue.prototype.submit = function (...rest) {
+    stop.abort(new DOMException("enough", "AbortError"));
+    submit.apply(this, rest);
+  };
+  const {signal} = stop;
+  const given = await rejection(session.run(feeds, {hidden: null, pooled}, {signal}));
+  const [{echo}] = [await session.run(feeds, ["echo"])];
+  const shaped = pooled.reshape([2, 2]);
+  const found = {name: given.name, location: pooled.location, dims: shaped.dims,
+    same: shaped.gpuBuffer === pooled.gpuBuffer,
+    own: Array.from(await echo.reshape([2]).getData(), Number), kept: echo.location,
+    wrong: (await rejection((async () => pooled.reshape([3]))())).message};
+  await session.release();
+  echo.dispose();
+  alive.delete(pooled.gpuBuffer);
+  return {...found, left: [...alive].map(({label}) => label)};
+""")
+
+
+def test_what_nobody_waits_for_is_given_back(browser: Performer, sample: str) -> None:
+    """A run that was given up, on the page's own device; what the caller gave stays theirs."""
+    found = browser.run(ABANDONED, {"url": sample})
+    assert found == {"name": "AbortError", "location": "gpu-buffer", "dims": [2, 2], "same": True,
+                     "own": [1, 2], "kept": "gpu-buffer", "left": [],
+                     "wrong": "tensor: dims [3] hold 3 elements, the data 4"}  # fmt: skip
+
+
 FLOW = """async ({InferenceSession, Tensor, decodeAll}, {url, feeds}) => {HELPERS
   const session = await InferenceSession.create(url,
     {device: "webgpu", preferredOutputLocation: "gpu-buffer"});

@@ -64,15 +64,17 @@ COUNTED = """
 
 NOTHING = {"buffers": 0, "workers": 0, "devices": 0, "bytes": 0}
 
-CYCLES = f"""async ({{InferenceSession, Tensor, devices}}, {{url}}) => {{
+CYCLES = f"""async ({{InferenceSession, Tensor, devices, env}}, {{url}}) => {{
   {COUNTED}
   const feeds = (n) => ({{
     ids: new Tensor("int64", Array(n).fill(1), [1, n]),
     scale: new Tensor("float32", [1, 2, 3, 4])}});
   globalThis.held = held;
   globalThis.cycles = async (device, count) => {{
+    const options = device === "shared" ? {{gpuDevice: await env.webgpu.device}}
+      : {{device, threads: 1}};
     for (let j = 0; j < count; j++) {{
-      const session = await InferenceSession.create(url, {{device, threads: 1}});
+      const session = await InferenceSession.create(url, options);
       await session.run(feeds(1 + (j % 4)));
       await session.release();
       devices.length = 0; // the job's own list
@@ -164,6 +166,10 @@ def test_sessions_and_runs_keep_nothing(heap: Heap, device: str) -> None:
     assert (held[2]["workers"], held[2]["devices"]) == count
 
 
+def test_the_page_s_own_gpu_keeps_no_session(heap: Heap) -> None:
+    assert growth(heap, "cycles", "shared", SESSIONS) == [NOTHING | {"devices": 1}] * 3
+
+
 COLLECTED = f"""async ({{InferenceSession, Tensor, devices}}, {{url, device, count, seconds}}) => {{
   {COUNTED}
   const kept = [];
@@ -229,6 +235,21 @@ ENDED = f"""async ({{InferenceSession, rejection, clearCache}}, {{cases}}) => {{
   }}
   return found;
 }}"""
+
+UNLOCKED = """async ({InferenceSession, Tensor}, {url}) => {
+  LockManager.prototype.request = () => Promise.reject(new DOMException("no", "InvalidStateError"));
+  const session = await InferenceSession.create(url, {device: "wasm", threads: 1});
+  const {pooled} = await session.run({
+    ids: new Tensor("int64", [1, 2], [1, 2]), scale: new Tensor("float32", [1, 2, 3, 4])});
+  await session.release();
+  return [...pooled.data];
+}"""
+
+
+def test_storage_that_can_t_be_locked_keeps_nothing(visitor: Chromium, sample: str) -> None:
+    """As in a frame that was taken out of its page: nothing is stored, and nothing else fails."""
+    assert visitor.run(UNLOCKED, {"url": sample}) == expected([[1, 2]])["pooled"]["data"]
+
 
 STAGES = ["begun", "initiate", "download", "progress", "done", "compile"]
 

@@ -293,6 +293,31 @@ def test_records_that_dont_fit_are_left_alone(
     )
 
 
+NO_ROOM = """async ({InferenceSession}, {url, options}) => {
+  const {Weights} = await import("/web/weights.js");
+  Object.defineProperty(Weights.prototype, "peak", {
+    get() { return 0; },
+    set() { this.total = 2 ** 40; }, // the pack's own fit, and nothing more
+  });
+  const told = [];
+  const session = await InferenceSession.create(url, {
+    ...options, onProgress: ({state, reason}) => state && told.push([state, reason])});
+  await session.release();
+  return told;
+}"""
+
+
+def test_records_that_there_is_no_room_for_are_left_alone(
+    chromium: Chromium, packs: Path, sample: str
+) -> None:
+    file, records = shipped(chromium, sample)
+    publish(packs / "roomless", file, records)
+    options = WASM | {"records": "/packs/roomless", "tune": "off"}
+    told = chromium.run(NO_ROOM, {"url": sample, "options": options})
+    reason = "weights and those laid out for tuned kernels of 10995116"
+    assert [(state, why.startswith(reason)) for state, why in told] == [("rejected", True)] * 4
+
+
 def test_what_was_found_is_posted_where_the_page_asks_for_it(
     chromium: Chromium, site: Site, sample: str, wheel: str
 ) -> None:

@@ -322,6 +322,26 @@ def test_a_memory_that_the_browser_refuses(chromium: Chromium, sample: str) -> N
     assert found["pooled"] == [2 * TABLE_VALUES[1][c] for c in range(4)]
 
 
+def test_scratch_memory_that_there_is_no_room_for(chromium: Chromium, sample: str) -> None:
+    """A kernel that needs too much of it is refused; the others go on with what they have."""
+    script = f"""async ({{Tensor, rejection}}, {{url}}) => {{
+      {ON_A_DEVICE}
+      const device = await WasmDevice.open();
+      const module = await files.module(moduleFor(pack, device.info));
+      const compile = (scratch) => device.compile([
+        {{name: "k", source: {{module, entry: 0, scratch}}}}]);
+      await compile(1024);
+      const before = device.held();
+      const refused = await rejection(compile(2 ** 33));
+      const after = device.held();
+      device.close();
+      return {{before, after, name: refused.name}};
+    }}"""
+    found = chromium.run(script, {"url": sample})
+    scratch = {"label": "scratch memory", "bytes": 1024}
+    assert found == {"before": [scratch], "after": [scratch], "name": "DeviceError"}
+
+
 WASM_CSP = STRICT_CSP.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
 
 

@@ -88,8 +88,10 @@ ERRORS = """async (tools, {url, altered, worker}) => {
     await run({ids: [1, 2]}), await run({more: ids}), await run({}, ["nothing"]),
     await run({ids: {type: "int64", data: [1], dims: [2]}}));
   const {pooled} = await session.run({ids: {type: "int64", data: ids.data, dims: [1, 2]}, scale});
-  await Promise.all([session.release(), session.release()]);
-  return [...found, [...pooled.data], await run({})];
+  let released = false;
+  session.release().then(() => { released = true; });
+  await session.release(); // which is over when the first one is
+  return [...found, [...pooled.data], await run({}), released];
 }"""
 
 
@@ -100,6 +102,7 @@ def test_errors_are_the_same_ones(chromium: Chromium, packs: Path, sample: str) 
         chromium.run(ERRORS, arguments | {"worker": worker}) for worker in (True, False)
     )
     assert with_worker == without
+    assert with_worker[-1] is True
     assert [e["kind"] for e in with_worker[:3]] == [
         [True, False, True], [True, False, False], [True, True, False],
     ]  # fmt: skip
@@ -112,7 +115,8 @@ STOPPED = """async ({InferenceSession, Tensor, rejection}, {url, at}) => {
     constructor(...args) { super(...args); workers.push(this); }
   };
   const controller = new AbortController();
-  const options = {worker: true, device: "wasm", threads: 1, signal: controller.signal};
+  const options = {worker: true, device: "wasm", threads: 1, signal: controller.signal,
+    tune: "background", wheel: "/none.whl"};
   const creating = InferenceSession.create(url, options);
   if (at === "create") {
     setTimeout(() => controller.abort(new DOMException("enough", "AbortError")), 300);
@@ -132,7 +136,8 @@ STOPPED = """async ({InferenceSession, Tensor, rejection}, {url, at}) => {
   }
   const run = rejection(session.run(feeds));
   workers[0].terminate();
-  return [await run, await rejection(session.run(feeds)), await rejection(session.release())];
+  return [await run, await rejection(session.run(feeds)), await rejection(session.release()),
+    await Promise.all([session.tuned, session.compared])];
 }"""
 
 
@@ -149,7 +154,7 @@ def test_one_run_is_cancelled(browser: Performer, sample: str) -> None:
 
 
 def test_a_worker_that_dies_is_told(browser: Performer, sample: str) -> None:
-    *runs, released = browser.run(STOPPED, {"url": sample, "at": "death"})
+    *runs, released, ended = browser.run(STOPPED, {"url": sample, "at": "death"}, timeout=20)
     for error in runs:
         assert error == {
             "name": "DeviceLostError",
@@ -157,6 +162,7 @@ def test_a_worker_that_dies_is_told(browser: Performer, sample: str) -> None:
             "message": "the session's worker is lost: it ended; create the session again",
         }
     assert released["name"] == "nothing"
+    assert ended == [None, None]
 
 
 def test_a_player_from_another_origin(chromium: Chromium, isolated_site: Site, sample: str) -> None:

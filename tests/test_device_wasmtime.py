@@ -159,6 +159,16 @@ def test_a_run_that_was_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
         assert str(caught.value) == "running: an earlier run was broken off"
 
 
+def test_scratch_memory_that_there_is_no_room_for(device: Device) -> None:
+    """A kernel that needs too much of it is refused; the others go on with what they have."""
+    assert isinstance(device, WasmtimeDevice)
+    kernel(device, add_module(relaxed=False), 1024)
+    before = device._scratch, set(device._buffers)
+    with pytest.raises(DeviceError):
+        kernel(device, add_module(relaxed=False), LIMIT // device.info.threads)
+    assert (device._scratch, device._buffers) == before
+
+
 def test_growing_keeps_what_is_there(device: Device) -> None:
     small = device.allocate(256, "small")
     device.upload(small, 0, memoryview(b"kept" * 64))

@@ -22,7 +22,7 @@ const IDLE_MS = 10_000;
 
 /** Files of an archive that a page has. */
 export class HeldFiles extends Files {
-  /** @param {ArrayBuffer | Uint8Array | Blob} source @param {FileOptions} options
+  /** @param {Uint8Array | Blob} source @param {FileOptions} options
    * @param {Progress} progress */
   constructor(source, options, progress) {
     super(new URL("blob:webrt"), { ...options, cache: false }, progress);
@@ -45,8 +45,7 @@ export class HeldFiles extends Files {
   async #slice(start, end) {
     const { source } = this;
     if (source instanceof Blob) return new Uint8Array(await source.slice(start, end).arrayBuffer());
-    const bytes = source instanceof ArrayBuffer ? new Uint8Array(source) : source;
-    return new Uint8Array(bytes.subarray(start, end));
+    return new Uint8Array(source.subarray(start, end));
   }
 
   async manifest() {
@@ -429,6 +428,16 @@ class Inflow {
   }
 }
 
+/** The bytes of a buffer, which may be one that threads share, or of a view of it; null where there are
+ * none. @param {any} source @returns {Uint8Array | null} */
+export function bytesOf(source) {
+  if (ArrayBuffer.isView(source)) {
+    return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+  }
+  return /^\[object (Shared)?ArrayBuffer\]$/.test(`${Object.prototype.toString.call(source)}`)
+    ? new Uint8Array(source) : null;
+}
+
 /**
  * The files of a pack in one file: its bytes, or where it is. Throws a UsageError for anything else, a
  * PackError for the URL of a model.
@@ -440,9 +449,8 @@ export function archiveFiles(source, url, options) {
     if (/\.onnx$/i.test(url.pathname)) throw noPack(null, url.href);
     return new StreamedFiles(url, options, new Progress(String(source), options.onProgress));
   }
-  const bytes = ArrayBuffer.isView(source)
-    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength) : source;
-  if (!(bytes instanceof Uint8Array || bytes instanceof ArrayBuffer || bytes instanceof Blob)) {
+  const bytes = source instanceof Blob ? source : bytesOf(source);
+  if (!bytes) {
     throw new UsageError("InferenceSession.create takes the URL of a pack, a folder or a .webrt file, "
       + "or such a file's bytes");
   }

@@ -113,7 +113,7 @@ export class FileCache {
       const index = await this.#index();
       await change(index);
       await this.#write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
-    }));
+    })).catch(() => {}); // no lock, no change: the next one may have it
     return this.turn;
   }
 

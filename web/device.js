@@ -18,6 +18,9 @@ import { Recording } from "./recording.js";
  * WebGPU said of it, and after a promise that failed, which mostly means just that. */
 const SAID_MS = 250, FAILED_MS = 1000;
 
+/** @type {WeakMap<GPUDevice, Set<Device>>} */
+const HEARING = new WeakMap();
+
 /** One GPUDevice. Errors that WebGPU reports later reject the next read: never silent zeros. */
 export class Device {
   /** @param {GPUAdapterInfo | undefined} adapter @param {GPUDevice} gpu
@@ -42,12 +45,27 @@ export class Device {
     this.waiting = new Set();
     /** @type {DeviceLostError | null} */
     this.lostError = null;
-    gpu.lost.then(({ message, reason }) => this.#lose(message || reason));
+    Device.#hear(gpu).add(this);
     if (!owned) return; // what else goes wrong there isn't ours: all of ours is watched
     gpu.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       this.failure ??= event.error.message;
     });
+  }
+
+  /** Who hears of a GPUDevice's loss: a page's own may stay for long, and outlive many sessions.
+   * @param {GPUDevice} gpu @returns {Set<Device>} */
+  static #hear(gpu) {
+    const known = HEARING.get(gpu);
+    if (known) return known;
+    /** @type {Set<Device>} */
+    const hearing = new Set();
+    HEARING.set(gpu, hearing);
+    gpu.lost.then(({ message, reason }) => {
+      HEARING.delete(gpu);
+      for (const device of hearing) device.#lose(message || reason);
+    });
+    return hearing;
   }
 
   /**
@@ -392,6 +410,7 @@ export class Device {
     this.buffers.clear();
     this.layouts.clear(); // Firefox keeps a GPUDevice, and so whoever hears of it, for long
     [this.staging, this.replayed, this.scopes] = [null, null, []];
+    HEARING.get(this.gpu)?.delete(this);
     if (this.owned) this.gpu.destroy();
   }
 }

@@ -55,7 +55,7 @@ export class Keeper {
   #write() {
     this.done = this.done.then(async () => {
       for (const entry of this.waiting) {
-        await entry.store();
+        await entry.store().catch(() => {});
         this.waiting.delete(entry);
       }
     });

@@ -11,9 +11,8 @@ import { DeviceError } from "./errors.js";
  * the names of those that came with a tuned kernel.
  * @typedef {{name: string, pipeline: object, grid: import("./dims.js").Dim[],
  *   work: import("./dims.js").Dim, panels: Map<number, number | string>}} Kernel */
-/** One kernel a problem; `packers` lay constants out while the weights are loaded, and a worker
- * needs `scratch` bytes of its own memory.
- * @typedef {{problems: Kernel[], packers: object[], scratch: number, compiled: number}} Kernels */
+/** One kernel a problem; `packers` lay constants out while the weights are loaded.
+ * @typedef {{problems: Kernel[], packers: object[], compiled: number}} Kernels */
 
 /** The feature of an engine that runs modules with relaxed SIMD. */
 export const RELAXED_SIMD = "relaxed-simd";
@@ -44,7 +43,7 @@ async function compileWgsl(pack, device, progress) {
   const made = await device.compile(codes, progress);
   const problems = pack.kernels.map(({ name, grid, work }, j) => (
     { name, pipeline: made[unique.indexOf(keys[j])], grid, work, panels: new Map() }));
-  return { problems, packers: [], scratch: 0, compiled: unique.length };
+  return { problems, packers: [], compiled: unique.length };
 }
 
 /** @param {Pack} pack @param {Device} device @param {Uint8Array<ArrayBuffer>} module
@@ -60,7 +59,6 @@ async function compileWasm(pack, device, module, progress) {
       { name, pipeline: made[j], grid: [units, 1, 1], work: pack.kernels[j].work,
         panels: new Map(panels) })),
     packers: made.slice(kernels.length),
-    scratch: Math.max(0, ...codes.map(({ source }) => source.scratch)),
     compiled: made.length,
   };
 }

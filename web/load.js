@@ -42,6 +42,7 @@ export async function load(given, files, opening, tuning) {
   cpu?.touch(weights.peak, begun);
   const kernels = compile(pack, files, device, tuning && (() => tuning.serveKnown(device, weights)),
     (done, total) => files.progress.compile(done, total));
+  kernels.catch(() => {}); // weights that can't be had end before anyone asks for these
   const loading = weights.load(files, kernels);
   await Promise.all([
     loading,

@@ -229,12 +229,16 @@ export async function createRemote(source, { signal, onProgress, worker, ...opti
     options[name] === undefined ? [] : [[name, absolute(options[name])]]));
   const isUrl = typeof source === "string" || source instanceof URL;
   const link = new Link(await startWorker(options.assets && absolute(options.assets)));
+  const { signal: ended } = link.ending;
   const stop = () => link.end(/** @type {Error} */ (signal?.reason));
   if (signal?.aborted) stop();
-  signal?.addEventListener("abort", stop, { once: true });
+  signal?.addEventListener("abort", stop, { once: true, signal: ended });
   /** @type {Record<string, (value: any) => void>} */
   const settle = {};
-  const later = (/** @type {string} */ name) => new Promise((resolve) => { settle[name] = resolve; });
+  const later = (/** @type {string} */ name) => new Promise((resolve) => {
+    settle[name] = resolve;
+    ended.addEventListener("abort", () => resolve(null)); // a worker that is lost says nothing
+  });
   const promised = { tuned: later("tuned"), compared: later("compared") };
   link.hear = (reply) => {
     if (reply.type === "progress") tell(onProgress, reply.info, isUrl ? String(source) : null);
@@ -245,14 +249,14 @@ export async function createRemote(source, { signal, onProgress, worker, ...opti
   link.changed = (now) => { state = now; };
   try {
     const { lock } = link;
-    const [given, transfer] = isUrl ? [absolute(source), []] : sentBytes(source);
+    const [given, transfer] = isUrl ? [absolute(source), []] : await sentBytes(source);
     const request = { type: "create", lock, source: given,
       options: { ...options, ...Object.fromEntries(urls) } };
     const signature = await link.ask(request, transfer);
     const session = new RemoteSession(link, signature, /** @type {State} */ (state), promised);
     signal?.removeEventListener("abort", stop);
     signal?.addEventListener("abort", () => link.worker.postMessage({ type: "abort", id: null }),
-      { once: true, signal: link.ending.signal });
+      { once: true, signal: ended });
     return session;
   } catch (error) {
     link.end(/** @type {Error} */ (error));
@@ -261,11 +265,9 @@ export async function createRemote(source, { signal, onProgress, worker, ...opti
 }
 
 /** A copy of bytes on its way, and what of it is transferred; a Blob goes as it is.
- * @param {unknown} source @returns {[unknown, ArrayBuffer[]]} */
-function sentBytes(source) {
-  const bytes = ArrayBuffer.isView(source)
-    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
-    : source instanceof ArrayBuffer ? new Uint8Array(source) : null;
+ * @param {unknown} source @returns {Promise<[unknown, ArrayBuffer[]]>} */
+async function sentBytes(source) {
+  const bytes = (await import("./archive.js")).bytesOf(source);
   if (!bytes) return [source, []];
   const { buffer } = new Uint8Array(bytes);
   return [buffer, [buffer]];

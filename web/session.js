@@ -47,7 +47,8 @@ export class InferenceSession {
   #shapes;
   /** @type {Promise<unknown>} the last run */
   #tail = Promise.resolve();
-  #released = false;
+  /** @type {Promise<void> | null} */
+  #released = null;
   /** @type {Tuning | null} */
   #tuning = null;
   /** @type {import("./recover.js").Origin | null} to load again from, after the device was lost */
@@ -104,7 +105,7 @@ export class InferenceSession {
    */
   static async create(source, options = {}, length = undefined, more = {}) {
     if (typeof options === "number") {
-      return this.create(new Uint8Array(/** @type {ArrayBuffer} */ (source), options, length), more);
+      return this.create(new DataView(/** @type {ArrayBuffer} */ (source), options, length), more);
     }
     options = withEnv(options);
     const gpu = options.preferredOutputLocation && await import("./gpu-options.js");
@@ -178,8 +179,8 @@ export class InferenceSession {
     signal?.throwIfAborted();
     const pack = this.#pack;
     const bound = bind(pack, feeds);
-    this.#tuning?.enter();
     const compare = this.#auto?.after(feeds);
+    this.#tuning?.enter();
     const work = () => this.#once(
       pack === this.#pack ? bound : bind(this.#pack, feeds), asked); // a CPU stores no float16
     const result = this.#tail.then(() => {
@@ -188,7 +189,7 @@ export class InferenceSession {
     });
     this.#tail = result.catch(() => {}).then(() => this.#tuning?.leave(bound.bindings));
     if (compare) result.then(compare, () => {});
-    return signal ? unlessAborted(result, signal) : result;
+    return signal ? unlessAborted(result, signal, asked) : result;
   }
 
   /**
@@ -232,9 +233,11 @@ export class InferenceSession {
   }
 
   /** Give the device's memory back, after the runs that are under way. @returns {Promise<void>} */
-  async release() {
-    if (this.#released) return;
-    this.#released = true;
+  release() {
+    return this.#released ??= this.#end();
+  }
+
+  async #end() {
     this.#tuning?.stop();
     this.#recovery?.stop();
     await this.#auto?.stop();
@@ -386,10 +389,16 @@ export class InferenceSession {
   }
 }
 
-/** @template T @param {Promise<T>} result @param {AbortSignal} signal @returns {Promise<T>} */
-function unlessAborted(result, signal) {
+/** @param {Promise<Record<string, Tensor>>} result @param {AbortSignal} signal @param {Asked} asked
+ * @returns {Promise<Record<string, Tensor>>} */
+function unlessAborted(result, signal, asked) {
   return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason);
+    const stop = () => {
+      reject(signal.reason);
+      result.then((made) => { // nobody will: what it made on the GPU
+        for (const name in made) if (!asked.get(name)) made[name].dispose();
+      }, () => {});
+    };
     signal.addEventListener("abort", stop, { once: true });
     result.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
   });

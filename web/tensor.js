@@ -46,9 +46,11 @@ export const isType = (type) => typeof type === "string" && Object.hasOwn(TYPES,
 
 /** What `fromGpuBuffer` gives the constructor. */
 class Lent {
-  /** @param {GPUBuffer} buffer @param {GpuBufferOptions} options */
-  constructor(buffer, { download, dispose }) {
+  /** @param {GPUBuffer} buffer @param {Omit<GpuBufferOptions, "dims">} options @param {number} [length]
+   *   elements, where that is known */
+  constructor(buffer, { download, dispose }, length) {
     this.buffer = buffer;
+    this.length = length;
     this.download = download;
     this.dispose = dispose;
   }
@@ -94,9 +96,9 @@ export class Tensor {
     this.dims = Object.freeze(shape);
     /** The number of elements. @type {number} */
     this.size = shape.reduce((a, b) => a * b, 1);
-    if (this.#data && this.size !== this.#data.length) {
-      throw new ShapeError(
-        `tensor: dims [${shape}] hold ${this.size} elements, the data ${this.#data.length}`);
+    const { length } = this.#data ?? /** @type {Lent} */ (/** @type {unknown} */ (data));
+    if (length !== undefined && this.size !== length) {
+      throw new ShapeError(`tensor: dims [${shape}] hold ${this.size} elements, the data ${length}`);
     }
   }
 
@@ -176,11 +178,13 @@ export class Tensor {
     this.dispose();
   }
 
-  /** The same data with other dims. @param {readonly number[]} dims @returns {Tensor<T>} */
+  /** The same data with other dims; a GPU buffer stays this tensor's to give back.
+   * @param {readonly number[]} dims @returns {Tensor<T>} */
   reshape(dims) {
     this.#check();
     if (this.#data) return new Tensor(this.type, this.#data, dims);
-    throw new UsageError("a tensor on the GPU can't be reshaped: `await tensor.getData()` first");
+    const { buffer, download } = /** @type {Lent} */ (this.#lent);
+    return new Tensor(this.type, /** @type {any} */ (new Lent(buffer, { download }, this.size)), dims);
   }
 
   #check() {

@@ -9,7 +9,7 @@ import {
   CODEGEN, Records, Store, bestOf, deviceKey, fetchRecords, idOf, postRecords, problemKey, readRecords,
   symbolsOf,
 } from "./records.js";
-import { compileTuned, isRefusal, warm } from "./tune-swap.js";
+import { add, compileTuned, isRefusal, remove, want, warm } from "./tune-swap.js";
 import { Trials, Turns } from "./tune-trials.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
@@ -94,11 +94,10 @@ export class Tuning {
    */
   async serveKnown(device, weights) {
     const { options } = this;
-    const { pack } = weights; // as this device runs it
+    const { pack } = weights; // as this device runs it: widened where it has no float16
     this.pack = pack;
     this.gpu = device;
     this.weights = weights;
-    this.pack = weights.pack; // widened where the device has no float16
     this.serving.clear();
     this.device = await deviceKey(device.info);
     this.problems = new Map();
@@ -110,8 +109,7 @@ export class Tuning {
     const ours = [...this.known.byId.values()].filter((record) => this.#isOurs(record));
     const serve = async (/** @type {TuneRecord} */ record) => {
       for (const problem of this.problems.get(record.problem) ?? []) {
-        const tuned = await this.#compile(problem, record);
-        if (tuned) weights.want(tuned.needs);
+        await this.#compile(problem, record, (needs) => want(weights, needs));
       }
     };
     if (device.info.kind === "webgpu") await Promise.all(ours.map(serve));
@@ -152,15 +150,18 @@ export class Tuning {
       && this.problems.has(record.problem);
   }
 
-  /** A record's best kernel, compiled, where it has its code and is faster than what serves.
-   * @param {number} problem @param {TuneRecord} record @returns {Promise<Tuned | null>} */
-  async #compile(problem, record) {
+  /** A record's best kernel, compiled, where it has its code and is faster than what serves; `provide`
+   * sees to what it needs.
+   * @param {number} problem @param {TuneRecord} record
+   * @param {(needs: Tuned["needs"]) => unknown} provide @returns {Promise<Tuned | null>} */
+  async #compile(problem, record, provide) {
     const best = bestOf(record);
     const place = placeOf(problem, record.dims);
     const limit = (this.serving.get(place)?.ms ?? Infinity) * (1 - LEAST_GAIN);
     if (!best?.code || !this.gpu || Number(best.ms) >= limit) return null;
     try {
       const tuned = await compileTuned(this.pack, this.gpu, problem, record.dims, best.code);
+      await provide(tuned.needs);
       this.serving.set(place, { ...tuned, ms: Number(best.ms) });
       return tuned;
     } catch (error) {
@@ -349,14 +350,13 @@ export class Tuning {
   async #swap(problem, record) {
     const { session, gpu, weights } = this;
     if (!session || !gpu || !weights || this.state === "over") return;
-    const tuned = await this.#compile(problem, record);
+    const tuned = await this.#compile(problem, record, (needs) => add(weights, this.files, needs));
     if (!tuned) return;
-    await weights.add(this.files, tuned.needs);
     await warm(this.pack, gpu, [tuned], { ...this.dims, ...record.dims });
     await session.between(() => {
       if (gpu !== this.gpu) return; // the session has moved to another device meanwhile
       const old = session.shapes.install(problem, record.dims, tuned.kernel);
-      weights.remove(new Set([...old?.panels.values() ?? []].filter((name) => typeof name === "string")));
+      remove(weights, new Set([...old?.panels.values() ?? []].filter((name) => typeof name === "string")));
       session.swapped();
     });
     this.#say("swapped", { problem: this.pack.kernels[problem].name });

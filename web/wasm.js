@@ -163,8 +163,9 @@ export class WasmDevice {
   #widen(bytes) {
     const size = Math.ceil(bytes / 256) * 256 * this.info.threads;
     if (size <= this.scratch.size) return;
-    if (this.scratch.size) this.free(this.scratch); // the first one lies where another buffer may
-    this.scratch = this.#take(size, "scratch memory").buffer;
+    const { scratch } = this;
+    this.scratch = this.#take(size, "scratch memory").buffer; // where it throws, the old one serves
+    if (scratch.size) this.free(scratch); // the first one lies where another buffer may
   }
 
   /**

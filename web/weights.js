@@ -129,80 +129,17 @@ export class Weights {
     await Promise.all(this.pack.shards.map(async ({ bytes }, index) => {
       await room.enter(bytes);
       try {
-        await this.#read(files, index, kernels);
+        await this.read(files, index, kernels);
       } finally {
         room.leave(bytes);
       }
     }));
   }
 
-  /** Note what a tuned kernel needs besides, before the weights are loaded; gives what is new of it.
-   * Throws a DeviceError where there is no room. @param {Needs} needs @returns {Uses} */
-  want({ direct, packed }) {
-    /** @param {number} index */
-    const bytesOf = (index) => this.pack.tensors[index].place?.held ?? 0;
-    const fresh = new Set(direct.filter((t) => this.pack.tensors[t].place && !this.direct.has(t)));
-    const sizes = [...fresh].map(bytesOf).concat(packed.map((p) => p.bytes));
-    const raw = Math.max(0, ...packed.map((p) => aligned(bindingSize(bytesOf(p.tensor)))));
-    const total = this.total + sizes.reduce((sum, n) => sum + aligned(bindingSize(n)), 0);
-    checkTotal(total + raw, "weights and those laid out for tuned kernels", this.device.info);
-    this.total = total;
-    /** @type {Uses["packers"]} */
-    const packers = new Map();
-    for (const index of fresh) this.direct.add(index);
-    for (const { tensor, name, ...packing } of packed) {
-      this.tuned.set(name, packing);
-      this.packers.set(tensor, (this.packers.get(tensor) ?? new Set()).add(name));
-      packers.set(tensor, (packers.get(tensor) ?? new Set()).add(name));
-    }
-    return { direct: fresh, packers };
-  }
-
-  /** `want` of weights that are loaded: their shards are read once more.
-   * @param {import("./fetch.js").Files} files @param {Needs} needs */
-  async add(files, needs) {
-    const { pack, total } = this;
-    const uses = this.want(needs);
-    const places = [...uses.direct, ...uses.packers.keys()].map((t) => pack.tensors[t].place);
-    try {
-      for (const index of new Set(places.map((place) => place?.shard ?? 0))) {
-        await this.#read(files, index, null, uses);
-      }
-    } catch (error) {
-      this.remove(new Set(needs.packed.map((p) => p.name)));
-      this.#forget(uses.direct);
-      this.total = total;
-      throw error;
-    }
-  }
-
-  /** Give back constants that are read as they are. @param {ReadonlySet<number>} indices */
-  #forget(indices) {
-    const keys = [...indices].map((index) => keyOf(index));
-    for (const buffer of new Set(keys.map((key) => this.slices.get(key)?.buffer))) {
-      if (buffer) this.device.free(buffer);
-    }
-    for (const key of keys) this.slices.delete(key);
-    for (const index of indices) this.direct.delete(index);
-  }
-
-  /** Give back what the packers of a tuned kernel made. @param {ReadonlySet<string>} names */
-  remove(names) {
-    for (const [tensor, packers] of this.packers) {
-      for (const name of names) {
-        const slice = this.slices.get(keyOf(tensor, name));
-        if (!packers.delete(name) || !slice) continue;
-        this.device.free(slice.buffer);
-        this.slices.delete(keyOf(tensor, name));
-        this.total -= aligned(slice.size);
-      }
-    }
-    for (const name of names) this.tuned.delete(name);
-  }
-
-  /** @param {import("./fetch.js").Files} files @param {number} index of the shard
-   * @param {Promise<Kernels> | null} kernels @param {Uses} [uses] */
-  async #read(files, index, kernels, uses) {
+  /** Fetch a shard and put constants of it on the device.
+   * @param {import("./fetch.js").Files} files @param {number} index of the shard
+   * @param {Promise<Kernels> | null} kernels @param {Uses} [uses] those that are read so, else all */
+  async read(files, index, kernels, uses) {
     const shard = this.pack.shards[index];
     const data = await files.take(shard, (...found) => checkShard(this.pack, index, ...found));
     await files.keep(shard, await this.#place(index, data, await kernels, uses));
@@ -279,8 +216,8 @@ export class Weights {
   }
 }
 
-/** @param {number} tensor @param {number | string} [packer] */
-const keyOf = (tensor, packer) => (packer === undefined ? `${tensor}` : `${tensor}/${packer}`);
+/** The name of a slice. @param {number} tensor @param {number | string} [packer] */
+export const keyOf = (tensor, packer) => (packer === undefined ? `${tensor}` : `${tensor}/${packer}`);
 
 /** What the pack's own kernels and outputs read.
  * @param {Pack} pack @param {DeviceInfo} info @returns {Uses} */

@@ -83,7 +83,10 @@ test("a Tensor over a GPU buffer downloads once, and gives back once", async () 
   assert.deepEqual([tensor.type, tensor.size, tensor.location], ["float32", 4, "gpu-buffer"]);
   assert.equal(tensor.gpuBuffer, buffer);
   assert.throws(() => tensor.data, { name: "UsageError", message: /are on the GPU/ });
-  assert.throws(() => tensor.reshape([4]), { name: "UsageError" });
+  const row = tensor.reshape([4]); // whose buffer stays the tensor's
+  assert.deepEqual([row.dims, row.location, row.gpuBuffer], [[4], "gpu-buffer", buffer]);
+  assert.throws(() => tensor.reshape([3]), { name: "ShapeError" });
+  row.dispose();
   const both = Promise.all([tensor.getData(), tensor.getData()]);
   assert.throws(() => tensor.dispose(), { message: "the tensor is being downloaded" });
   const [first, second] = await both;

@@ -57,10 +57,16 @@ const tools = {
     ({ name, code, message }) => ({ name, code, message })),
 };
 
+/** What failed and nobody heard of: the player lets nothing fall. */
+const unheard = [];
+globalThis.addEventListener?.("unhandledrejection", ({ reason }) => unheard.push(reason));
+
 export async function perform(name, job, args) {
   let report;
   try {
     report = { value: (await job(tools, args)) ?? null };
+    await new Promise((resolve) => { setTimeout(resolve); }); // browsers tell of them after tasks
+    if (unheard.length) throw unheard[0];
   } catch (error) {
     const { name: kind, code, message, stack } = error;
     report = { error: { name: kind ?? "Error", code, message: message ?? String(error), stack } };

@@ -12,12 +12,12 @@ export type Waiting = {
 /** Files of an archive that a page has. */
 export declare class HeldFiles extends Files {
     #private;
-    source: ArrayBuffer | Blob | Uint8Array<ArrayBufferLike>;
+    source: Blob | Uint8Array<ArrayBufferLike>;
     /** @type {Map<string, Stored>} */
     stored: Map<string, Stored>;
-    /** @param {ArrayBuffer | Uint8Array | Blob} source @param {FileOptions} options
+    /** @param {Uint8Array | Blob} source @param {FileOptions} options
      * @param {Progress} progress */
-    constructor(source: ArrayBuffer | Uint8Array | Blob, options: FileOptions, progress: Progress);
+    constructor(source: Uint8Array | Blob, options: FileOptions, progress: Progress);
     again(): HeldFiles;
     rereadable(): Promise<boolean>;
     manifest(): Promise<import("./manifest.js").Pack>;
@@ -65,6 +65,9 @@ export declare class StreamedFiles extends Files {
     /** @param {Entry} entry @param {(bytes: number) => void} progress @param {boolean} anew */
     bytes({ file }: Entry, progress: (bytes: number) => void, anew: boolean): Promise<any>;
 }
+/** The bytes of a buffer, which may be one that threads share, or of a view of it; null where there are
+ * none. @param {any} source @returns {Uint8Array | null} */
+export declare function bytesOf(source: any): Uint8Array | null;
 /**
  * The files of a pack in one file: its bytes, or where it is. Throws a UsageError for anything else, a
  * PackError for the URL of a model.

@@ -12,7 +12,6 @@ export type Kernel = {
 export type Kernels = {
     problems: Kernel[];
     packers: object[];
-    scratch: number;
     compiled: number;
 };
 /** @typedef {import("./manifest.js").Pack} Pack */
@@ -23,9 +22,8 @@ export type Kernels = {
  * the names of those that came with a tuned kernel.
  * @typedef {{name: string, pipeline: object, grid: import("./dims.js").Dim[],
  *   work: import("./dims.js").Dim, panels: Map<number, number | string>}} Kernel */
-/** One kernel a problem; `packers` lay constants out while the weights are loaded, and a worker
- * needs `scratch` bytes of its own memory.
- * @typedef {{problems: Kernel[], packers: object[], scratch: number, compiled: number}} Kernels */
+/** One kernel a problem; `packers` lay constants out while the weights are loaded.
+ * @typedef {{problems: Kernel[], packers: object[], compiled: number}} Kernels */
 /** The feature of an engine that runs modules with relaxed SIMD. */
 export declare const RELAXED_SIMD = "relaxed-simd";
 /** The module of the pack that a wasm device runs. @param {Pack} pack @param {DeviceInfo} info */

@@ -71,7 +71,8 @@ export declare class Tensor<T extends Type = Type> {
      * `type`, `dims` and `size` are there. */
     dispose(): void;
     [Symbol.dispose](): void;
-    /** The same data with other dims. @param {readonly number[]} dims @returns {Tensor<T>} */
+    /** The same data with other dims; a GPU buffer stays this tensor's to give back.
+     * @param {readonly number[]} dims @returns {Tensor<T>} */
     reshape(dims: readonly number[]): Tensor<T>;
 }
 /**

@@ -63,12 +63,10 @@ export declare class Weights {
      * @param {import("./fetch.js").Files} files @param {Promise<Kernels>} kernels
      */
     load(files: import("./fetch.js").Files, kernels: Promise<Kernels>): Promise<void>;
-    /** Note what a tuned kernel needs besides, before the weights are loaded; gives what is new of it.
-     * Throws a DeviceError where there is no room. @param {Needs} needs @returns {Uses} */
-    want({ direct, packed }: Needs): Uses;
-    /** `want` of weights that are loaded: their shards are read once more.
-     * @param {import("./fetch.js").Files} files @param {Needs} needs */
-    add(files: import("./fetch.js").Files, needs: Needs): Promise<void>;
-    /** Give back what the packers of a tuned kernel made. @param {ReadonlySet<string>} names */
-    remove(names: ReadonlySet<string>): void;
+    /** Fetch a shard and put constants of it on the device.
+     * @param {import("./fetch.js").Files} files @param {number} index of the shard
+     * @param {Promise<Kernels> | null} kernels @param {Uses} [uses] those that are read so, else all */
+    read(files: import("./fetch.js").Files, index: number, kernels: Promise<Kernels> | null, uses?: Uses): Promise<void>;
 }
+/** The name of a slice. @param {number} tensor @param {number | string} [packer] */
+export declare const keyOf: (tensor: number, packer?: number | string) => string;

@@ -225,11 +225,14 @@ class WasmtimeDevice:
         )
         if self._scratch and self._scratch[0].size >= needed:
             return
-        for buffer in self._scratch:
-            self.free(buffer)
-        self._scratch = [
-            self.allocate(max(needed, 16), "scratch") for _ in range(self.info.threads)
-        ]
+        made: list[WasmBuffer] = []
+        try:
+            for _ in range(self.info.threads):
+                made.append(self.allocate(max(needed, 16), "scratch"))
+            made, self._scratch = self._scratch, made
+        finally:  # the old ones, or, where there is no room for all, the new ones
+            for buffer in made:
+                self.free(buffer)
 
     def record(self, dispatches: Sequence[Dispatch], uniform: Buffer) -> WasmRecording:
         self._check_open()
