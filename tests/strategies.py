@@ -15,6 +15,7 @@ from webrt.dtypes import DType
 from webrt.kernel import expr as ex
 from webrt.kernel import loop
 from webrt.kernel.expr import Const, Expr, Load, Ref, as_index, call
+from webrt.kernel.operations import ARITHMETIC, BITWISE, UNARY_FLOAT
 from webrt.kernel.problem import (
     Attention,
     Contract,
@@ -166,10 +167,10 @@ def exprs(
         case "not":
             return ex.Call("not", (part(DType.BOOL),), DType.BOOL, lanes)
         case "binary":
-            ops = ex.ARITHMETIC if dtype.is_float else ex.ARITHMETIC | ex.BITWISE
+            ops = ARITHMETIC if dtype.is_float else ARITHMETIC | BITWISE
             op = draw(st.sampled_from(sorted(ops)))
             return ex.Call(op, (part(dtype), part(dtype)), dtype, lanes)
-    ops = sorted(ex.UNARY_FLOAT if dtype.is_float else ["neg", "abs", "sign"])
+    ops = sorted(UNARY_FLOAT if dtype.is_float else ["neg", "abs", "sign"])
     return ex.Call(draw(st.sampled_from(ops)), (part(dtype),), dtype, lanes)
 
 

@@ -18,10 +18,6 @@ from webrt.dtypes import DType
 from webrt.errors import CompileError
 from webrt.kernel import interpret, loop
 from webrt.kernel.expr import (
-    BITS,
-    BITWISE,
-    COMPARISON,
-    LOGICAL,
     Call,
     Const,
     Expr,
@@ -32,6 +28,7 @@ from webrt.kernel.expr import (
     as_index,
     f32,
 )
+from webrt.kernel.operations import BITS, BITWISE, COMPARISON, LOGICAL
 from webrt.kernel.reference import NUMPY
 
 F32, I32, U32, BOOL = DType.F32, DType.I32, DType.U32, DType.BOOL

@@ -19,7 +19,6 @@ from webrt.dtypes import DType
 from webrt.errors import UsageError
 from webrt.kernel import loop
 from webrt.kernel.expr import (
-    BITWISE,
     Const,
     Expr,
     Index,
@@ -35,6 +34,7 @@ from webrt.kernel.expr import (
 )
 from webrt.kernel.interpret import run as interpret
 from webrt.kernel.loop import Binding, Kernel, Let, Store
+from webrt.kernel.operations import BITWISE
 from webrt.resources import shader_dir
 
 LANE = symbol("lane0")

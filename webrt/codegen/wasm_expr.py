@@ -9,9 +9,6 @@ from webrt.codegen.wasm_floats import LIBRARY, Floats
 from webrt.codegen.wasm_integers import VALUE_TYPES, unsupported, value_type
 from webrt.dtypes import DType
 from webrt.kernel.expr import (
-    BITS,
-    COMPARISON,
-    PAIRS,
     Call,
     Const,
     Expr,
@@ -21,6 +18,7 @@ from webrt.kernel.expr import (
     as_dim,
     lanes_of,
 )
+from webrt.kernel.operations import BITS, COMPARISON, PAIRS
 
 
 def _binary(dtype: DType, lanes: int) -> dict[str, str]:

@@ -400,14 +400,17 @@ class _Printer:
         )
 
 
+_BRACKET = re.compile("[()]")
+
+
 def _bare(text: str) -> str:
     """`text` without the one pair of brackets that encloses all of it."""
     if not (text.startswith("(") and text.endswith(")")):
         return text
     depth = 0
-    for position, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if depth == 0 and position < len(text) - 1:
+    for bracket in _BRACKET.finditer(text, 0, len(text) - 1):
+        depth += 1 if bracket[0] == "(" else -1
+        if depth == 0:
             return text
     return text[1:-1]
 

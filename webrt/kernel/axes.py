@@ -107,7 +107,7 @@ def _divisions(exprs: Sequence[Expr]) -> int:
     found = {
         atom
         for root in exprs
-        for e in ex.walk(root)
+        for e in ex.parts(root)
         for dim in ex.own_dims(e)
         for atom in dims.atoms_of(dim)
         if isinstance(atom, dims.Operation)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-from webrt.kernel.expr import VECTOR, Call, Expr, Index, Load, Ref, lanes_of, own_dims, walk
+from webrt.kernel.expr import Call, Expr, Index, Load, Ref, lanes_of, own_dims, parts
+from webrt.kernel.operations import VECTOR
 from webrt.kernel.problem import Attention, Contract, Map, Operand, Problem, Reduce, extents
 
 STORED = (DType.F32, DType.F16, DType.I32, DType.U32, DType.BOOL)
@@ -82,7 +83,7 @@ class _Checker:
     def expr(self, expr: Expr, names: Iterable[str], refs: Mapping[str, DType], place: str) -> None:
         """Every index in `names`, every reference in `refs`, every load of an operand."""
         known = set(names)
-        for e in walk(expr):
+        for e in parts(expr):
             if lanes_of(e) != 1 or (isinstance(e, Call) and e.op in VECTOR):
                 raise ValueError(f"{place}: problems have no four-lane values")
             for dim in own_dims(e):

@@ -9,53 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import copysign
-from typing import Union
+from typing import ClassVar, Union
 
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
-
-UNARY_FLOAT = frozenset(
-    ["exp", "log", "sqrt", "inverse_sqrt", "tanh", "erf", "sin", "cos", "floor", "ceil", "round",
-     "reciprocal"]
-)  # fmt: skip
-"""Float -> the same float type. `round` is half to even; the functions are those of IEEE/libm."""
-
-UNARY = UNARY_FLOAT | frozenset(["neg", "abs", "sign", "not"])
-"""One operand, same type out. `not` is for bool."""
-
-ARITHMETIC = frozenset(["add", "sub", "mul", "div", "mod", "min", "max", "pow"])
-"""Two operands of one type, same type out. Integer `div` rounds to zero, `mod` takes the divisor's
-sign (floor). Float `mod` is C's `fmod`."""
-
-COMPARISON = frozenset(["lt", "le", "gt", "ge", "eq", "ne"])
-"""Two operands of one type, bool out."""
-
-LOGICAL = frozenset(["and", "or", "xor"])
-"""Bool operands, bool out."""
-
-BITWISE = frozenset(["bit_and", "bit_or", "bit_xor", "shift_left", "shift_right"])
-"""Two i32 or two u32, same type out. A shift counts modulo 32; `shift_right` keeps a sign."""
-
-BITS = {"bits_f32": DType.F32, "bits_i32": DType.I32, "bits_u32": DType.U32}
-"""The same 32 bits as another type: f32, i32 or u32."""
-
-SPECIAL = frozenset(["select", "cast", "is_nan", "is_inf", "fma"])
-"""`select(condition, if_true, if_false)`; `cast(x)` to the call's dtype (float to integer rounds to
-zero, to bool is `!= 0`); `is_nan`, `is_inf` by bit pattern; `fma(a, b, c)` = a·b + c, fused or
-not."""
-
-PAIRS = frozenset(["pairs", "widen_s", "widen_u", "dot2"])
-"""Loop IR for CPUs only, of four lanes of i32. A lane of a *pair* holds two i16, the first one in
-its lower half. `pairs(v, w)`: (v0, v1), (v2, v3), (w0, w1), (w2, w3), each held to what an i16
-holds; `widen_s(v)`, `widen_u(v)`: the eight bytes of v's first two lanes as four pairs, signed or
-not; `dot2(a, b)`: the sum of both products of a pair, modulo 2³²."""
-
-VECTOR = frozenset(["splat", "lane0", "lane1", "lane2", "lane3", "vec4", "sum4"]) | PAIRS
-"""Loop IR only. `splat(x)`: four copies; `laneI(v)`: one lane; `vec4(a, b, c, d)`; `sum4(v)`: the
-sum of the four lanes."""
-
-OPS = UNARY | ARITHMETIC | COMPARISON | LOGICAL | BITWISE | BITS.keys() | SPECIAL | VECTOR
+from webrt.kernel.operations import BITS, COMPARISON, OPS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +26,7 @@ class Const:
 
     value: float | int | bool
     dtype: DType
+    lanes: ClassVar[int] = 1
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Const) or self.dtype is not other.dtype:
@@ -83,10 +43,8 @@ class Index:
     """A symbolic integer as an i32 expression."""
 
     dim: Dim
-
-    @property
-    def dtype(self) -> DType:
-        return DType.I32
+    dtype: ClassVar[DType] = DType.I32
+    lanes: ClassVar[int] = 1
 
 
 class _Kept:
@@ -176,7 +134,7 @@ class Value(dims.Atom):
 
 
 def lanes_of(expr: Expr) -> int:
-    return 1 if isinstance(expr, Const | Index) else expr.lanes
+    return expr.lanes
 
 
 def f32(value: float) -> Const:
@@ -198,10 +156,7 @@ def call(op: str, *args: Expr) -> Expr:
     """
     assert op in OPS, op
     first = args[0].dtype
-    lanes = lanes_of(args[0])
-    for arg in args[1:]:
-        if lanes_of(arg) > lanes:
-            lanes = lanes_of(arg)
+    lanes = max([a.lanes for a in args])
     if op in COMPARISON:
         assert args[0].dtype == args[1].dtype, (op, args)
         return Call(op, args, DType.BOOL, lanes)
@@ -313,6 +268,24 @@ def walk(expr: Expr) -> Iterator[Expr]:
                 waiting += [value.expr for value in reversed(_values(dim))]
 
 
+def parts(expr: Expr) -> Iterator[Expr]:
+    """What `walk` gives, in that order, but equal expressions once: fusion repeats them."""
+    seen: set[Expr] = set()
+    waiting = [expr]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        yield current
+        if isinstance(current, Call):
+            waiting += current.args[::-1]
+            continue
+        for dim in own_dims(current):
+            if not isinstance(dim, int) and dim.compound:
+                waiting += [value.expr for value in reversed(_values(dim))]
+
+
 def _calls(expr: Expr) -> Iterator[Expr]:
     """`expr` and its operands, without what stands inside indices."""
     yield expr
@@ -355,6 +328,11 @@ def looks_up(expr: Expr) -> bool:
     )
 
 
+def distinct_loads(expr: Expr) -> list[Load]:
+    """Every load in `expr` once, in the order of their first occurrences."""
+    return [e for e in parts(expr) if isinstance(e, Load)]
+
+
 def loads(expr: Expr) -> list[Load]:
     """Every load in `expr`, those inside indices included, in order, with repetitions."""
     return [e for e in walk(expr) if isinstance(e, Load)]
@@ -368,20 +346,20 @@ def map_dims(expr: Expr, change: Callable[[Dim], Dim]) -> Expr:
     done: dict[Expr, Expr] = {}
 
     def visit(e: Expr) -> Expr:
-        if isinstance(e, Const | Ref):
-            return e
         if e not in done:
             done[e] = changed(e)
         return done[e]
 
-    def changed(e: Index | Load | Call) -> Expr:
+    def changed(e: Expr) -> Expr:
         if isinstance(e, Call):
             return _with_args(e, tuple([visit(a) for a in e.args]))
+        if isinstance(e, Load):
+            offset = change(e.offset)
+            return e if offset is e.offset else Load(e.memory, offset, e.dtype, e.lanes)
         if isinstance(e, Index):
             dim = change(e.dim)
             return e if dim is e.dim else as_index(dim)
-        offset = change(e.offset)
-        return e if offset is e.offset else Load(e.memory, offset, e.dtype, e.lanes)
+        return e
 
     return visit(expr)
 

@@ -16,7 +16,8 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel import loop
-from webrt.kernel.expr import PAIRS, Call, Const, Expr, Index, Load, Ref, Value, lanes_of
+from webrt.kernel.expr import Call, Const, Expr, Index, Load, Ref, Value, lanes_of
+from webrt.kernel.operations import PAIRS
 from webrt.kernel.problem import Problem
 from webrt.kernel.reference import NUMPY, Array, apply
 

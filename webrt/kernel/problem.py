@@ -151,9 +151,13 @@ def expressions(problem: Problem) -> tuple[Expr, ...]:
             return (query, key, value, score, *outputs)
 
 
+def _with_expr(output: Output, expr: Expr) -> Output:
+    return output if expr is output.expr else replace(output, expr=expr)
+
+
 def map_expressions(problem: Problem, change: Callable[[Expr], Expr]) -> Problem:
     """The problem with every expression changed."""
-    outputs = tuple(replace(o, expr=change(o.expr)) for o in problem.outputs)
+    outputs = tuple([_with_expr(o, change(o.expr)) for o in problem.outputs])
     match problem:
         case Map():
             return replace(problem, outputs=outputs)

@@ -24,15 +24,6 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel.expr import (
-    ARITHMETIC,
-    BITS,
-    BITWISE,
-    COMPARISON,
-    LOGICAL,
-    OPS,
-    PAIRS,
-    UNARY,
-    UNARY_FLOAT,
     Call,
     Const,
     Expr,
@@ -43,6 +34,17 @@ from webrt.kernel.expr import (
     children,
     lanes_of,
     own_dims,
+)
+from webrt.kernel.operations import (
+    ARITHMETIC,
+    BITS,
+    BITWISE,
+    COMPARISON,
+    LOGICAL,
+    OPS,
+    PAIRS,
+    UNARY,
+    UNARY_FLOAT,
 )
 from webrt.kernel.text_tokens import TYPES, Tokens
 

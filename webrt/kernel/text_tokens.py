@@ -27,13 +27,19 @@ TYPES = {str(d): d for d in DType}
 
 
 class Tokens:
-    """The tokens of one line, read from left to right."""
+    """The tokens of one line, read from left to right.
+
+    `kind` of the next one is `number`, `name`, `mark` or, after the last, `end`; `text` is its own.
+    """
+
+    kind: str
+    text: str
 
     def __init__(self, line: str) -> None:
         self.line = line
         self.depth = 0
         self._tokens: list[tuple[str, str]] = []
-        self._position = 0
+        self._position = -1
         end = 0
         text = line.rstrip(" ")
         if len(text) > MAX_TEXT:
@@ -46,16 +52,7 @@ class Tokens:
             assert kind is not None
             self._tokens.append((kind, match[kind]))
             end = match.end()
-
-    @property
-    def kind(self) -> str:
-        """`number`, `name`, `mark` or, after the last token, `end`."""
-        ended = self._position >= len(self._tokens)
-        return "end" if ended else self._tokens[self._position][0]
-
-    @property
-    def text(self) -> str:
-        return "" if self.kind == "end" else self._tokens[self._position][1]
+        self.take()
 
     def ahead(self, distance: int) -> str:
         """The text of a later token, empty after the last."""
@@ -63,15 +60,17 @@ class Tokens:
         return self._tokens[place][1] if place < len(self._tokens) else ""
 
     def take(self) -> str:
-        text = self.text
+        taken = self.text if self._position >= 0 else ""
         self._position += 1
-        return text
+        ended = self._position >= len(self._tokens)
+        self.kind, self.text = ("end", "") if ended else self._tokens[self._position]
+        return taken
 
     def accept(self, text: str) -> bool:
         """Take the next token if it is `text`."""
-        if self.kind == "number" or self.text != text:
+        if self.text != text or self.kind == "number":
             return False
-        self._position += 1
+        self.take()
         return True
 
     def expect(self, text: str) -> None:

@@ -162,7 +162,7 @@ class Scope:
 
         `known` remembers what stands in expressions that follow one another.
         """
-        if isinstance(expr, Const | Ref):
+        if isinstance(expr, (Ref, Const)):
             return expr
         if known is None:
             return self._expr(expr, None)

@@ -10,6 +10,7 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Call, Const, Expr, Index
+from webrt.kernel.operations import COMPARISON
 
 
 def fold(expr: Expr, space: Mapping[str, Dim]) -> Expr:
@@ -43,7 +44,7 @@ def _decide(expr: Expr, space: Mapping[str, Dim]) -> Expr | None:
             if dims.is_at_most(less, more, space):
                 return ex.as_index(less if expr.op == "min" else more)
         return None
-    if expr.op not in ex.COMPARISON:
+    if expr.op not in COMPARISON:
         return None
     op = expr.op
     if op in ("gt", "ge"):

@@ -31,11 +31,15 @@ def cost(expr: Expr) -> int:
 
 def is_indirect(offset: Dim) -> bool:
     """Whether an offset depends on loaded data."""
+    if isinstance(offset, int) or not offset.compound:
+        return False
     return any(isinstance(a, ex.Value) for a in dims.atoms_of(offset))
 
 
 def divisions(dim: Dim) -> int:
     """The divisions and modulos in a dim."""
+    if isinstance(dim, int) or not dim.compound:
+        return 0
     return sum(isinstance(a, Operation) and a.op in ("//", "%") for a in dims.atoms_of(dim))
 
 

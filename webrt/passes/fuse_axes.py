@@ -11,7 +11,7 @@ from functools import lru_cache
 from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel import expr as ex
-from webrt.kernel.problem import Map, Problem, Reduce, extents, map_expressions
+from webrt.kernel.problem import Map, Problem, Reduce, expressions, extents, map_expressions
 from webrt.passes.costs import divisions
 from webrt.passes.workbench import Workbench
 
@@ -94,12 +94,6 @@ def _changed(
 
 
 def _divisions(problem: Problem) -> int:
-    total = 0
-
-    def count(expr: ex.Expr) -> ex.Expr:
-        nonlocal total
-        total += sum(divisions(d) for e in ex.walk(expr) for d in ex.own_dims(e))
-        return expr
-
-    map_expressions(problem, count)
-    return total + sum(divisions(o.offset) for o in problem.outputs)
+    stored = sum(divisions(o.offset) for o in problem.outputs)
+    every = (e for root in expressions(problem) for e in ex.walk(root))
+    return stored + sum(divisions(d) for e in every for d in ex.own_dims(e))

@@ -183,7 +183,8 @@ def _points(problem: Problem) -> int:
 
 def _places(problem: Problem, names: tuple[str, ...]) -> int:
     """At how many different offsets a problem loads the values."""
-    return len({e for root in expressions(problem) for e in ex.loads(root) if e.memory in names})
+    every = {e for root in expressions(problem) for e in ex.distinct_loads(root)}
+    return sum(e.memory in names for e in every)
 
 
 def _worth(bench: Workbench, key: int, reader: int, cheap: int) -> bool:
@@ -230,4 +231,4 @@ def _is_constant(bench: Workbench, problem: Problem) -> bool:
 
 
 def _loads_any(expr: Expr, names: set[str]) -> bool:
-    return any(load.memory in names for load in ex.loads(expr))
+    return any(load.memory in names for load in ex.distinct_loads(expr))

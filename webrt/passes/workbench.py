@@ -66,7 +66,7 @@ def reads_of(problem: Problem) -> tuple[str, ...]:
     """The values that an open problem loads, in order of first use."""
     names: dict[str, None] = {}
     for expr in expressions(problem):
-        for load in ex.loads(expr):
+        for load in ex.distinct_loads(expr):
             assert isinstance(load.memory, str)
             names[load.memory] = None
     return tuple(names)

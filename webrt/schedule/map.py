@@ -8,7 +8,7 @@ from functools import cache
 from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel.axes import collapse_map
-from webrt.kernel.expr import loads
+from webrt.kernel.expr import distinct_loads
 from webrt.kernel.problem import Map
 from webrt.schedule.base import Limits
 from webrt.schedule.explore import Explored, Order, Rules
@@ -123,7 +123,7 @@ def _widths(problem: Map) -> list[int]:
         return [1]
     inner = f"i{len(problem.axes) - 1}"
     offsets = [o.offset for o in problem.outputs]
-    offsets += [load.offset for o in problem.outputs for load in loads(o.expr)]
+    offsets += [load.offset for o in problem.outputs for load in distinct_loads(o.expr)]
     return [4, 1] if all(_step(d, inner) in (0, 1) for d in offsets) else [1, 4]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from webrt.kernel.axes import stride
-from webrt.kernel.expr import Call, Expr, loads, walk
+from webrt.kernel.expr import Call, Expr, distinct_loads, parts
 from webrt.kernel.problem import Map
 from webrt.schedule.base import CpuLimits
 from webrt.schedule.explore import Explored, Order, Rules
@@ -110,19 +110,20 @@ def _unrolls(problem: Map) -> tuple[int, ...]:
 
 def is_heavy(*exprs: Expr) -> bool:
     """Whether one of them calls a function that takes tens of instructions."""
-    return any(isinstance(e, Call) and e.op in _HEAVY for expr in exprs for e in walk(expr))
+    return any(isinstance(e, Call) and e.op in _HEAVY for expr in exprs for e in parts(expr))
 
 
 def _jumps(problem: Map) -> bool:
     """Whether what is loaded next isn't known from what is loaded: clamped or computed indices."""
     last = f"i{len(problem.axes) - 1}"
-    return any(stride(e.offset, last) is None for o in problem.outputs for e in loads(o.expr))
+    every = (e for o in problem.outputs for e in distinct_loads(o.expr))
+    return any(stride(e.offset, last) is None for e in every)
 
 
 def transposes(problem: Map) -> bool:
     """Whether an operand is contiguous along another index than the output."""
     names = [f"i{j}" for j, extent in enumerate(problem.axes) if extent != 1]
     along = [name for name in names if stride(problem.outputs[0].offset, name) == 1]
-    offsets = {load.offset for o in problem.outputs for load in loads(o.expr)}
+    offsets = {load.offset for o in problem.outputs for load in distinct_loads(o.expr)}
     jumping = [d for d in offsets if any(stride(d, name) not in (0, 1) for name in along)]
     return any(stride(d, name) == 1 for d in jumping for name in names if name not in along)
