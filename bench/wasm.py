@@ -58,9 +58,12 @@ def open_page(browser: Browser, site: Site, contestant: str, name: str, threads:
 
 
 def take_turns(
-    pages: dict[str, Page], length: int, rounds: int, within: float = 1e-2
+    pages: dict[str, Page], length: int, rounds: int, within: float = 1e-2, apart: str = ""
 ) -> dict[str, list[float]]:
-    """Milliseconds of `rounds` runs of each, one after the other; the first round warms up."""
+    """Milliseconds of `rounds` runs of each, one after the other; the first round warms up.
+
+    The answers must be alike, but for that of a page called `apart`: of another model.
+    """
     times: dict[str, list[float]] = {key: [] for key in pages}
     answers: dict[str, Any] = {key: call(page, "run", 1, length) for key, page in pages.items()}
     start = time.perf_counter()
@@ -71,6 +74,8 @@ def take_turns(
             times[key].append(call(page, "run", 1, length)["ms"])
     reference = next(a for key, a in answers.items() if key.startswith("ort"))
     for key, answer in answers.items():
+        if key == apart:
+            continue
         assert answer["dims"] == reference["dims"], key
         pairs = zip(answer["values"], reference["values"], strict=True)
         difference = max(abs(a - b) for a, b in pairs)

@@ -154,6 +154,29 @@ def test_zero_points_are_exact(tmp_path: Path) -> None:
         np.testing.assert_allclose(session.run({"x": x})["y"], exact, rtol=3e-7)
 
 
+@pytest.mark.parametrize("transposed", [True, False])
+def test_weights_as_pytorch_exports_them(transposed: bool) -> None:
+    """Floats that the graph quantises, a scale a row, and transposes once they are floats again."""
+    made = {
+        "xs": np.float32(0.02), "xz": np.int8(3), "w": floats(40, 64),
+        "ws": np.full(40, 0.004, np.float32), "wz": np.zeros(40, np.int8),
+    }  # fmt: skip
+    nodes = [
+        node("QuantizeLinear", "x xs xz", "n"), node("DequantizeLinear", "n xs xz", "a"),
+        node("QuantizeLinear", "w ws wz", "v", axis=0),
+        node("DequantizeLinear", "v ws wz", "b", axis=0),
+    ]  # fmt: skip
+    if transposed:
+        nodes += [node("Transpose", "b", "t", perm=[1, 0]), node("MatMul", "a t", "y")]
+    else:
+        nodes += [node("Gemm", "a b", "y", transB=1)]
+    x = RANDOM.standard_normal((5, 64)).astype(np.float32)
+    model = model_of(nodes, {"x": x}, ["y"], made)
+    (problem,) = contractions(model)
+    assert whole(problem).a.dtype is DType.I32
+    check(model, {"x": x}, atol=1e-4, devices=["wasm-1"])
+
+
 @pytest.mark.parametrize(
     "kept",
     [

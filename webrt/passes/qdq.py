@@ -122,6 +122,8 @@ class _Side:
 def _side(value: Value | None, view: View) -> _Side | None:
     """What dequantises a value: bytes with constant parameters of a tensor or a channel."""
     node = view.maker(value)
+    if node is not None and node.op == "Transpose" and not node.domain:
+        return _transposed(_side(node.inputs[0], view), node)
     if node is None or node.op != "Dequantize" or node.domain != "webrt":
         return None
     source, scale = node.inputs[:2]
@@ -138,6 +140,18 @@ def _side(value: Value | None, view: View) -> _Side | None:
         source, scale.data.astype(np.float64).reshape(-1), points.reshape(-1),
         axis % max(1, len(source.shape)),
     )  # fmt: skip
+
+
+def _transposed(side: _Side | None, node: Node) -> _Side | None:
+    """A weight as PyTorch exports it: dequantised first, transposed then."""
+    if side is None or side.source.data is None:
+        return None
+    given = node.attributes.get("perm")
+    rank = len(side.source.shape)
+    order = [int(p) for p in given] if isinstance(given, tuple) else [*reversed(range(rank))]
+    data = np.ascontiguousarray(side.source.data.transpose(order))
+    source = replace(side.source, shape=data.shape, data=data)
+    return replace(side, source=source, axis=order.index(side.axis))
 
 
 class _Nodes:
