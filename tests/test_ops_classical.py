@@ -292,6 +292,16 @@ def test_encoders(op: str, attributes: dict[str, Any]) -> None:
     check(model_of([node(op, "y", **attributes)], x, {"y": F32}, opset), x)
 
 
+def test_categories_may_have_to_be_known(tmp_path: Path) -> None:
+    """As ONNX Runtime has it, a run ends where `zeros` is 0 and an element is of no category."""
+    x = np.array([[1, 5], [2, 1]], np.int64)
+    model = model_of([node("OneHotEncoder", "y", cats_int64s=[1, 2, 5], zeros=0)], x, {"y": F32}, 1)
+    check(model, x, tmp_path)
+    session = run_sync(Session.open(FolderSource(tmp_path / "pack"), device("wasm-1")))
+    with pytest.raises(ShapeError, match="OneHotEncoder"):
+        session.run({"x": x + 1})
+
+
 def test_label_encoders_name_numbers_and_number_names() -> None:
     x = np.array([[3], [5], [-2], [9]], np.int64)
     first = node("LabelEncoder", "name", keys_int64s=[3, 5, 9], values_strings=["c", "e", "c"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from webrt import dims
 from webrt.dtypes import DType
 from webrt.graph.ir import Value
 from webrt.ops.compose import Make, composite
+from webrt.ops.flow import held
 from webrt.ops.registry import Attr
 from webrt.ops.scores import ML, floats, integers
 from webrt.ops.site import Site
@@ -80,14 +82,19 @@ def feature_vectorizer(site: Site, make: Make) -> tuple[Value, ...]:
 def one_hot_encoder(site: Site, make: Make) -> tuple[Value, ...]:
     """1 in the column of the element's category, else 0.
 
-    An element of no category is a row of zeros, also where `zeros` is 0: a kernel can't raise.
+    An element of no category is a row of zeros or, where `zeros` is 0, ends the run.
     """
     categories = integers(site, "cats_int64s")
     if not categories.size:
         raise site.unsupported("categories that are strings aren't run")
     x = make.cast(site.input(0), DType.I64)
     wide = make("Unsqueeze", x, make.integers(len(x.shape)))
-    return (make.cast(make("Equal", wide, make.constant(categories)), DType.F32),)
+    same = make("Equal", wide, make.constant(categories))
+    if not site.integer("zeros"):
+        every = make("ReduceMax", make.cast(same, DType.I32), make.integers(-1), keepdims=0)
+        least = make("ReduceMin", make.reshape(every, dims.product(x.shape)), keepdims=1)
+        held(site, make, make("Sub", least, make.number(1, least)))
+    return (make.cast(same, DType.F32),)
 
 
 @composite(

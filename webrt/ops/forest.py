@@ -16,6 +16,7 @@ from webrt.kernel.problem import Pass, Reduce
 from webrt.ops.compose import Make
 from webrt.ops.emit import Emitter, Operands, flat, indices
 from webrt.ops.registry import Attr, operator
+from webrt.ops.scores import integers
 from webrt.ops.site import Inferred, Site, Tensor
 
 Integers = npt.NDArray[np.int64]
@@ -25,6 +26,8 @@ LEVELS = 16
 """Levels that one kernel goes down: each is a pass of it."""
 
 MAX_DEPTH = 4096
+
+MOST_FEATURES = 1 << 28
 
 LE, LT, EQ = 0, 1, 2
 """How a node compares a feature with its threshold; the other modes exchange its children."""
@@ -53,6 +56,17 @@ class Forest:
         """Whether every branch compares in the same way and sends what is no number to the second
         child."""
         return not self.missing.any() and len(set(self.kinds.tolist())) <= 1
+
+
+def checked(site: Site, features: Integers, count: int) -> Integers:
+    """Where what is no number goes in each of `count` branches: the first child's way, or not.
+
+    Raises ShapeError for features that no matrix has.
+    """
+    if len(features) and (features.min() < 0 or features.max() >= MOST_FEATURES):
+        raise site.shape_error("features of at least 0", str(int(features.min())))
+    missing = integers(site, "nodes_missing_value_tracks_true")
+    return missing if missing.size == count else np.zeros(count, np.int64)
 
 
 def depth(forest: Forest) -> int | None:

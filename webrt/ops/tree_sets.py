@@ -8,7 +8,7 @@ import numpy as np
 
 from webrt.graph.ir import Value
 from webrt.ops.compose import Make, composite
-from webrt.ops.forest import EQ, Forest, rounded
+from webrt.ops.forest import EQ, Forest, checked, rounded
 from webrt.ops.registry import Attr
 from webrt.ops.scores import ML, floats, integers, matrix
 from webrt.ops.site import Site
@@ -48,13 +48,10 @@ def _forest(site: Site, leaves: int) -> Forest:
     features, splits = integers(site, "nodes_featureids"), floats(site, "nodes_splits")
     modes = floats(site, "nodes_modes").astype(np.int64)
     count = len(features)
-    missing = integers(site, "nodes_missing_value_tracks_true")
-    missing = missing if missing.size == count else np.zeros(count, np.int64)
+    missing = checked(site, features, count)
     children = np.stack([_child(site, kind, leaves, count) for kind in ("true", "false")], 1)
     if not len(splits) == len(modes) == count or not count:
         raise site.shape_error(f"{count or 'some'} nodes_splits and nodes_modes", str(len(splits)))
-    if features.min() < 0 or features.max() >= 1 << 28:
-        raise site.shape_error("features of at least 0", str(int(features.min())))
     roots = integers(site, "tree_roots")
     if not len(roots) or not 0 <= roots.min() <= roots.max() < count:
         raise site.shape_error(f"tree_roots below {count}", str(roots.tolist()[:3]))

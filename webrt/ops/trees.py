@@ -9,7 +9,7 @@ import numpy as np
 from webrt.dtypes import DType
 from webrt.graph.ir import Value
 from webrt.ops.compose import Make, composite
-from webrt.ops.forest import EQ, LE, LT, Forest, grown, leaves_of, rounded
+from webrt.ops.forest import EQ, LE, LT, Forest, checked, grown, leaves_of, rounded
 from webrt.ops.registry import Attr
 from webrt.ops.scores import (
     ML,
@@ -112,8 +112,7 @@ def _listed(site: Site) -> tuple[_Nodes, dict[tuple[int, int], int]]:
         except KeyError as error:
             raise site.shape_error("children that are nodes", str(error)) from error
 
-    missing = integers(site, "nodes_missing_value_tracks_true")
-    missing = missing if missing.size == count else np.zeros(count, np.int64)
+    missing = checked(site, features[~np.array(leaf, bool)], count)
     _, first = np.unique(trees, return_index=True)
     named = tuple(str(m) for m in modes)
     nodes = _Nodes(features, values, named, missing, child(yes), child(no), np.sort(first))
@@ -137,12 +136,9 @@ def _forest(site: Site, nodes: _Nodes) -> tuple[Forest, np.ndarray]:
     children = np.stack([np.where(swapped, no, yes), np.where(swapped, yes, no)], 1)
     # Of what is no number, no comparison holds but `not equal`.
     true = (nodes.missing[~leaf] != 0) | np.array([m == "BRANCH_NEQ" for m in nodes.modes])[~leaf]
-    features = nodes.features[~leaf]
-    if len(features) and (features.min() < 0 or features.max() >= 1 << 28):
-        raise site.shape_error("features of at least 0", str(int(features.min())))
     forest = Forest(
-        leaves, number[nodes.roots], features, kind, (true != swapped).astype(np.int64),
-        rounded(site, nodes.values[~leaf], kind), children,
+        leaves, number[nodes.roots], nodes.features[~leaf], kind,
+        (true != swapped).astype(np.int64), rounded(site, nodes.values[~leaf], kind), children,
     )  # fmt: skip
     return _with_branch(forest), number
 

@@ -33,10 +33,11 @@ def absorb_epilogues(bench: Workbench, keep_source: bool = False) -> bool:
 
 def _absorb_one(bench: Workbench, key: int, keep_source: bool) -> bool:
     makers = {bench.makers[n] for n in bench.reads(key) if n in bench.makers}
-    position = {k: j for j, k in enumerate(bench.order())}
-    for producer in sorted(makers, key=lambda k: -position[k]):
-        if isinstance(bench.nodes[producer].problem, Map):
-            continue
+    producers = [k for k in makers if not isinstance(bench.nodes[k].problem, Map)]
+    if len(producers) > 1:  # the whole order is dear: a model has thousands of nodes
+        position = {k: j for j, k in enumerate(bench.order())}
+        producers = sorted(producers, key=lambda k: -position[k])
+    for producer in producers:
         merged = merge(bench, producer, key, keep_source)
         if merged is not None:
             bench.remove(key)

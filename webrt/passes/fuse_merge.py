@@ -152,6 +152,8 @@ def _merged(bench: Workbench, key: int, other: int) -> Node | None:
     linked = set(reads) & set(first.outputs)
     if not linked and not set(bench.reads(key)) & set(reads):
         return None
+    if any(ex.looks_up(e) for e in expressions(two)):  # so would what it becomes
+        return None
     if any(bench.depends(name, other) for name in bench.reads(key)):
         return None
     if any(bench.depends(name, key) for name in reads if name not in linked):
