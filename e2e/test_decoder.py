@@ -107,4 +107,5 @@ def test_tokens_of_a_page(
     assert (second["modules"], second["pipelines"]) == (last["modules"], last["pipelines"])
     assert found["left"] == 0
     grown = 2 * of.layers * of.kept * of.width * (STEPS - 1) * 4
-    assert last["bytes"] - second["bytes"] <= 4 * grown  # past, present, and what they are held in
+    # Caches are held once, where kernels have them as they lie; SwiftShader's have no float16.
+    assert last["bytes"] - second["bytes"] <= (4 if of.half else 1.5) * grown

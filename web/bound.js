@@ -88,24 +88,29 @@ export class Shapes {
 
   /** @param {string} key of a recording */
   #drop(key) {
-    const { uniform, recording } = /** @type {Bound} */ (this.known.get(key));
-    this.device.discard(recording);
-    this.device.free(uniform);
+    this.#end(/** @type {Bound} */ (this.known.get(key)));
     this.known.delete(key);
   }
 
-  /** @param {Bindings} bindings @returns {Bound} */
-  #build(bindings) {
+  /** @param {Bound} bound */
+  #end({ uniform, recording }) {
+    this.device.discard(recording);
+    this.device.free(uniform);
+  }
+
+  /** @param {Bindings} bindings @param {GpuRun | null} [gpu] that lends buffers @returns {Bound} */
+  #build(bindings, gpu) {
     const { pack, device } = this;
     const layout = layOut(pack, bindings);
     checkSizes(pack, device, layout.sizes);
+    const lent = gpu?.lend(layout);
     const kernels = pack.steps.map(({ problem }) => this.kernel(problem, bindings));
     const grids = kernels.map((kernel) => gridOf(kernel, device, bindings));
-    this.#reserve(layout);
+    this.#reserve(layout, lent);
     const slices = layout.sizes.map((bytes, index) => {
       if (pack.tensors[index].home === "constant") return this.weights.of(index);
       const offset = layout.offsets.get(index);
-      const buffer = this.buffers.get(offset === undefined ? index : "arena");
+      const buffer = lent?.get(index) ?? this.buffers.get(offset === undefined ? index : "arena");
       return { buffer: /** @type {Buffer} */ (buffer), offset: offset ?? 0, size: bindingSize(bytes) };
     });
     const dispatches = pack.steps.map(({ inputs, outputs }, j) => ({
@@ -131,12 +136,12 @@ export class Shapes {
   }
 
   /** Make room; where a buffer is replaced, older recordings name the old one and go.
-   * @param {ReturnType<typeof layOut>} layout */
-  #reserve({ sizes, peak }) {
+   * @param {ReturnType<typeof layOut>} layout @param {ReadonlyMap<number, unknown>} [lent] */
+  #reserve({ sizes, peak }, lent) {
     /** @type {[number | "arena", number][]} */
     const wanted = [["arena", peak]];
     this.pack.tensors.forEach(({ home }, index) => {
-      if (home === "input" || home === "output") wanted.push([index, sizes[index]]);
+      if ((home === "input" || home === "output") && !lent?.has(index)) wanted.push([index, sizes[index]]);
     });
     /** @param {number | "arena"} key */
     const sizeOf = (key) => this.buffers.get(key)?.size ?? 0;
@@ -163,8 +168,11 @@ export class Shapes {
    * @param {GpuRun | null} [gpu] tensors that are on the GPU
    * @returns {Promise<{bytes: ArrayBuffer[], dims: Map<string, number[]>}>} */
   async run(bindings, data, outputs, gpu) {
+    /** @type {Bound | null} what serves this run alone, in buffers that are lent */
+    let own = null;
     try {
-      const { slices, recording, dims } = this.get(bindings);
+      const { slices, recording, dims } = gpu?.lends
+        ? own = this.#build(bindings, gpu) : this.get(bindings);
       send(this, data, ({ tensor }) => slices[tensor].buffer);
       if (gpu) {
         gpu.feed((tensor) => slices[tensor]);
@@ -177,6 +185,8 @@ export class Shapes {
       // Nothing that was made for a failed run serves another one, and a smaller one may have room.
       if (!(error instanceof ShapeError)) this.clear();
       throw error;
+    } finally {
+      if (own) this.#end(own);
     }
   }
 

@@ -122,6 +122,8 @@ class Way {
     this.high = high;
     this.checks = checks;
     this.index = index;
+    /** Whether elements lie there as they lie here. */
+    this.same = from.bytes === to.bytes && from.kind !== "bool" && !checks;
     this.name = `${from.kind}${8 * from.bytes}_${to.kind}${8 * to.bytes}${checks ? "_checked" : ""}`;
     /** @type {GPUBuffer | null} */
     this.params = null;
@@ -132,10 +134,9 @@ class Way {
   encode(encoder, source, target, length) {
     const bytes = length * this.to.bytes;
     if (!bytes) return;
-    const same = this.from.bytes === this.to.bytes && this.from.kind !== "bool" && !this.checks;
     const copies = (source.buffer.usage & GPUBufferUsage.COPY_SRC)
       && (target.buffer.usage & GPUBufferUsage.COPY_DST);
-    if (same && copies && bytes % 4 === 0) {
+    if (this.same && copies && bytes % 4 === 0) {
       encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, bytes);
       return;
     }

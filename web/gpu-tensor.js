@@ -7,6 +7,7 @@ import { staysOnGpu } from "./fetches.js";
 import { checkGiven } from "./given.js";
 import { BYTES, Convert } from "./gpu-convert.js";
 import { TYPES, Tensor } from "./tensor.js";
+import { bindingSize } from "./weights.js";
 
 /** @typedef {import("./tensor.js").Type} Type */
 /** @typedef {import("./tensor.js").TypedArray} TypedArray */
@@ -104,6 +105,43 @@ export class GpuRun {
     this.kept = kept;
     /** @type {Map<string, Tensor>} outputs that stay on the GPU, once they are there */
     this.tensors = new Map();
+    /** Whether kernels may use tensors of this run where they are. A cache's length is another one in each
+     * run; where shapes stay, one recording serves all runs, which copy. */
+    this.lends = [...feeds.flatMap((tensor, j) => (tensor ? ports.pack.inputs[j] : [])),
+      ...[...kept.values()].flatMap(({ port, given }) => (given ? [] : port))]
+      .some(({ shape }) => shape.some((dim) => typeof dim !== "number"));
+  }
+
+  /** Buffers in which kernels read feeds, and write outputs that stay on the GPU: those that lie there
+   * as kernels have them. What the caller gave for a result may be a feed too: it is copied into.
+   * @param {{sizes: readonly number[], dims: Map<string, number[]>}} layout
+   * @returns {Map<number, GPUBuffer>} by the plan's tensors */
+  lend({ sizes, dims }) {
+    const { convert, pack } = this.ports;
+    /** @type {Map<number, GPUBuffer>} */
+    const lent = new Map();
+    this.feeds.forEach((feed, j) => {
+      const { tensor } = pack.inputs[j];
+      if (!feed || !convert.into(j).same) return;
+      const { size, usage } = feed.gpuBuffer;
+      if (usage & GPUBufferUsage.STORAGE && size >= bindingSize(sizes[tensor])) lent.set(tensor, feed.gpuBuffer);
+    });
+    this.device.encode(() => { // which looks at what is refused of it
+      for (const { port, given } of this.kept.values()) {
+        const { home } = pack.tensors[port.tensor];
+        if (given || home !== "output" || lent.has(port.tensor) || !convert.outOf(port).same) continue;
+        lent.set(port.tensor, this.#make(port, dims).gpuBuffer);
+      }
+    });
+    return lent;
+  }
+
+  /** @param {Port} port @param {Map<string, number[]>} dims @returns {Tensor} */
+  #make({ name, type }, dims) {
+    const tensor = makeTensor(
+      this.device.gpu, type, /** @type {number[]} */ (dims.get(name)), `output ${name}`);
+    this.tensors.set(name, tensor);
+    return tensor;
   }
 
   /** Put the feeds where kernels read them. @param {Place} place */
@@ -114,8 +152,9 @@ export class GpuRun {
       convert.clear(encoder);
       this.feeds.forEach((tensor, j) => {
         if (!tensor) return;
-        convert.into(j).encode(encoder, { buffer: tensor.gpuBuffer, offset: 0 },
-          place(pack.inputs[j].tensor), tensor.size);
+        const target = place(pack.inputs[j].tensor);
+        if (target.buffer === tensor.gpuBuffer) return;
+        convert.into(j).encode(encoder, { buffer: tensor.gpuBuffer, offset: 0 }, target, tensor.size);
       });
     });
   }
@@ -159,14 +198,14 @@ export class GpuRun {
 
   /** @param {GPUCommandEncoder} encoder @param {Place} place @param {Map<string, number[]>} dims */
   #keep(encoder, place, dims) {
-    const { gpu } = this.device;
     for (const [name, { port, given }] of this.kept) {
+      if (this.tensors.has(name)) continue; // kernels wrote there
       const shape = /** @type {number[]} */ (dims.get(name));
       if (given) {
         checkGiven(name, given, port.type, shape);
         checkBuffer(`output '${name}'`, given, shape, "COPY_DST");
       }
-      const tensor = given ?? makeTensor(gpu, port.type, shape, `output ${name}`);
+      const tensor = given ?? this.#make(port, dims);
       this.tensors.set(name, tensor);
       const target = { buffer: tensor.gpuBuffer, offset: 0 };
       this.ports.convert.outOf(port).encode(encoder, place(port.tensor), target, tensor.size);

@@ -53,6 +53,8 @@ declare class Way {
     high: number;
     checks: boolean;
     index: number;
+    /** Whether elements lie there as they lie here. */
+    same: boolean;
     name: string;
     /** @type {GPUBuffer | null} */
     params: GPUBuffer | null;

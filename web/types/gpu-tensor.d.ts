@@ -42,10 +42,21 @@ export declare class GpuRun {
     kept: ReadonlyMap<string, Kept>;
     /** @type {Map<string, Tensor>} outputs that stay on the GPU, once they are there */
     tensors: Map<string, Tensor>;
+    /** Whether kernels may use tensors of this run where they are. A cache's length is another one in each
+     * run; where shapes stay, one recording serves all runs, which copy. */
+    lends: boolean;
     /** @param {GpuPorts} ports @param {(Tensor | null)[]} feeds null where they come from the CPU
      * @param {(Uint8Array<ArrayBuffer> | null)[]} uploads those that do @param {readonly Port[]} outputs
      * @param {ReadonlyMap<string, Kept>} kept by name */
     constructor(ports: GpuPorts, feeds: (Tensor | null)[], uploads: (Uint8Array<ArrayBuffer> | null)[], outputs: readonly Port[], kept: ReadonlyMap<string, Kept>);
+    /** Buffers in which kernels read feeds, and write outputs that stay on the GPU: those that lie there
+     * as kernels have them. What the caller gave for a result may be a feed too: it is copied into.
+     * @param {{sizes: readonly number[], dims: Map<string, number[]>}} layout
+     * @returns {Map<number, GPUBuffer>} by the plan's tensors */
+    lend({ sizes, dims }: {
+        sizes: readonly number[];
+        dims: Map<string, number[]>;
+    }): Map<number, GPUBuffer>;
     /** Put the feeds where kernels read them. @param {Place} place */
     feed(place: Place): void;
     /** Once the kernels are queued: the outputs that stay on the GPU, and the bytes of the others.
