@@ -71,6 +71,8 @@ def _requantised(node: Node, view: View) -> list[Node] | None:
         maker = view.maker(maker.inputs[0])
     if maker is None or maker.op != "Dequantize" or not _same_step(node, maker):
         return None
+    if maker.outputs[0].dtype is not DType.F32:  # halves don't tell 65,536 steps apart
+        return None
     source = maker.inputs[0]
     made: list[Node] = []
     for move in reversed(moves):
