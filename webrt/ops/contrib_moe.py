@@ -116,6 +116,11 @@ def quantised_moe(site: Site, make: Make) -> tuple[Value, ...]:
     if site.text("quant_type") != "int" or site.integer("weights_prepacked") == 1:
         raise site.unsupported("weights other than plain integers aren't run")
     bits, block = site.integer("expert_weight_bits"), site.integer("block_size")
+    own = [site.attributes.get(f"fc{j}_expert_weight_bits", 0) for j in (1, 2, 3)]
+    if any(isinstance(b, int) and b > 0 and b != bits for b in own):
+        raise site.unsupported(f"weights of {own} bits aren't run")
+    if any(v is not None for v in site.inputs[15:]):
+        raise site.unsupported("scales of what is multiplied aren't run")
     weights: list[Value | None] = []
     for number, position in enumerate((2, 5, 8)):
         if site.optional(position) is None:
