@@ -13,9 +13,10 @@ from strategies import SYMBOLS, assert_close, problems, random_operands
 from webrt import dims
 from webrt.dims import symbol
 from webrt.dtypes import DType
+from webrt.kernel.erf import erf
 from webrt.kernel.expr import Call, Const, Ref, as_dim, as_index, call, f32, select
 from webrt.kernel.problem import Attention, Contract, Map, Operand, Output, Pass, Problem, Reduce
-from webrt.kernel.reference import CHUNK, apply, erf, evaluate_problem
+from webrt.kernel.reference import CHUNK, apply, evaluate_problem
 
 generator = np.random.default_rng(7)
 

@@ -15,7 +15,8 @@ from webrt.dtypes import DType
 from webrt.errors import RecordsError
 from webrt.frontend.onnx import load_model
 from webrt.graph.ir import Graph, Value, subgraphs
-from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
+from webrt.kernel.costs import turns
+from webrt.kernel.problem import Attention, Contract, Fold, Map, Problem, Reduce
 from webrt.kernel.widen import widened
 from webrt.lower import lower
 from webrt.pack.format import KernelEntry, Pack, weights_by_dtype
@@ -135,6 +136,8 @@ def work(problem: Problem) -> Dim:
             return dims.product((*batch, m, n, k))
         case Attention(batch=batch, q=q, t=t, d=d, e=e):
             return dims.product((*batch, q, t)) * (d + e)
+        case Fold(axes=axes):
+            return dims.product((*axes, turns(problem)))
         case _:
             assert_never(problem)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BARS = 16
 """Kernels that have a bar of their own; the table shows all."""
 
-_FAMILIES = {"Contract": "C0", "Attention": "C1", "Reduce": "C2", "Map": "C3"}
+_FAMILIES = {"Contract": "C0", "Attention": "C1", "Reduce": "C2", "Map": "C3", "Fold": "C4"}
 
 
 @dataclass(frozen=True, slots=True)

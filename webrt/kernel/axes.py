@@ -11,7 +11,7 @@ from webrt import dims
 from webrt.dims import Dim, symbol
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr
-from webrt.kernel.problem import Map, Pass, Reduce
+from webrt.kernel.problem import Fold, Map, Pass, Reduce
 
 
 @lru_cache(maxsize=64)
@@ -51,6 +51,21 @@ def collapse_reduce(problem: Reduce) -> Reduce:
         for one, expr in zip(problem.passes, exprs[2 * count :], strict=True)
     )
     return replace(problem, axes=axes, reduced=reduced, passes=passes, outputs=outputs)
+
+
+@lru_cache(maxsize=64)
+def collapse_fold(problem: Fold) -> Fold:
+    """The same Fold over as few axes as its index arithmetic allows, as they lie in its output."""
+    exprs: list[Expr] = [e for o in problem.outputs for e in (o.expr, ex.Index(o.offset))]
+    exprs += [problem.start, problem.stop, problem.first, problem.step]
+    axes, exprs = _in_order(problem.axes, exprs, problem.outputs[0].offset)
+    axes, exprs = _collapse("i", axes, exprs, {"t": problem.limit})
+    outputs = tuple(
+        replace(output, expr=exprs[2 * j], offset=ex.as_dim(exprs[2 * j + 1]))
+        for j, output in enumerate(problem.outputs)
+    )
+    start, stop, first, step = exprs[-4:]
+    return Fold(axes, problem.limit, problem.operands, start, stop, first, step, outputs)
 
 
 def _in_order(

@@ -10,7 +10,7 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.kernel.expr import Call, Expr, Index, Load, Ref, lanes_of, own_dims, parts
 from webrt.kernel.operations import VECTOR
-from webrt.kernel.problem import Attention, Contract, Map, Operand, Problem, Reduce, extents
+from webrt.kernel.problem import Attention, Contract, Fold, Map, Operand, Problem, Reduce, extents
 
 STORED = (DType.F32, DType.F16, DType.I32, DType.U32, DType.BOOL)
 """The dtypes that a tensor of a problem may have."""
@@ -62,6 +62,10 @@ def check_problem(problem: Problem) -> None:
                 raise ValueError("attention is computed in f32")
             refs = {"acc": DType.F32}
             whole = space.keys() - {"t", "d"}
+        case Fold():
+            whole = space.keys() - {"t"}
+            refs = {"acc": problem.first.dtype}
+            _check_fold(problem, check, space, refs)
     for j, output in enumerate(problem.outputs):
         place = f"output {j}"
         _check_tensor(output.dtype, output.size, place)
@@ -72,6 +76,22 @@ def check_problem(problem: Problem) -> None:
         check.expr(Index(output.offset), names, {}, f"{place}'s offset")
         if output.expr.dtype is not output.dtype:
             raise ValueError(f"{place} of {output.dtype} stores {output.expr.dtype}")
+
+
+def _check_fold(
+    problem: Fold, check: _Checker, space: Mapping[str, Dim], refs: Mapping[str, DType]
+) -> None:
+    """The loop: whole bounds, and a step that makes of acc what acc is."""
+    points = space.keys() - {"t"}
+    for place, one in (("start", problem.start), ("stop", problem.stop)):
+        check.expr(one, points, {}, place)
+        if one.dtype is not DType.I32:
+            raise ValueError(f"{place}: a loop counts in i32, found {one.dtype}")
+    check.expr(problem.first, points, {}, "first")
+    check.expr(problem.step, space, refs, "step")
+    kind = problem.first.dtype
+    if kind is not problem.step.dtype or kind in (DType.BOOL, DType.F16):
+        raise ValueError(f"a loop that makes {problem.step.dtype} of {kind}")
 
 
 class _Checker:

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel.expr import Call, Expr, Load, loads, own_dims, walk
-from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce, expressions, extents
+from webrt.kernel.problem import (
+    Attention,
+    Contract,
+    Fold,
+    Map,
+    Problem,
+    Reduce,
+    expressions,
+    extents,
+)
 
 
 def operations(problem: Problem) -> Dim:
@@ -31,8 +40,17 @@ def operations(problem: Problem) -> Dim:
             for output in outputs:
                 total = total + _calls(output.expr) * (points() if output.each else rows)
             return total
+        case Fold(first=first, step=step, outputs=outputs):
+            rest = _calls(first) + sum(_calls(o.expr) for o in outputs)
+            return (_calls(step) * turns(problem) + rest) * points("t")
         case Map(outputs=outputs):
             return sum(_calls(o.expr) for o in outputs) * points()
+
+
+def turns(problem: Fold) -> Dim:
+    """How often the loop of a point goes round: as often as it may, or once where data decide."""
+    decided = any(loads(e) for e in (problem.start, problem.stop))
+    return 1 if decided else problem.limit
 
 
 def _calls(expr: Expr) -> int:

@@ -6,6 +6,7 @@ Iteration spaces have named indices, each an i32 symbol from 0 to its extent - 1
     Reduce     i0 i1 …  r0 r1 …        rows, and the elements of a row
     Contract   b0 b1 …  m n k          batch, rows, columns, summed
     Attention  b0 b1 …  q t d e        batch, query row, key row, key column, value column
+    Fold       i0 i1 …  t              points, and the turns of each one's loop
 
 Expressions load operands by flat offset, so that a reshape is no operation at all and a transpose
 is a change of an offset. Every dim may be symbolic: other symbols than the indices are the model's.
@@ -119,7 +120,25 @@ class Attention:
     outputs: tuple[Output, ...]
 
 
-Problem = Union[Map, Reduce, Contract, Attention]
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A loop at every point of `axes`, from `start` to before `stop`, which data may decide.
+
+    `Ref("acc")` is `first`, then in turn `step` for t = start, start + 1 …: `step` reads acc, also
+    in its indices. No t is below 0 nor reaches `limit`. Outputs are over i… and acc.
+    """
+
+    axes: tuple[Dim, ...]
+    limit: Dim
+    operands: tuple[Operand, ...]
+    start: Expr
+    stop: Expr
+    first: Expr
+    step: Expr
+    outputs: tuple[Output, ...]
+
+
+Problem = Union[Map, Reduce, Contract, Attention, Fold]
 
 
 def extents(problem: Problem) -> dict[str, Dim]:
@@ -135,6 +154,8 @@ def extents(problem: Problem) -> dict[str, Dim]:
         case Attention(batch=batch, q=q, t=t, d=d, e=e):
             space = {f"b{j}": extent for j, extent in enumerate(batch)}
             return space | {"q": q, "t": t, "d": d, "e": e}
+        case Fold(axes=axes, limit=limit):
+            return {f"i{j}": d for j, d in enumerate(axes)} | {"t": limit}
 
 
 def expressions(problem: Problem) -> tuple[Expr, ...]:
@@ -149,6 +170,8 @@ def expressions(problem: Problem) -> tuple[Expr, ...]:
             return (a, b, *outputs)
         case Attention(query=query, key=key, value=value, score=score):
             return (query, key, value, score, *outputs)
+        case Fold(start=start, stop=stop, first=first, step=step):
+            return (start, stop, first, step, *outputs)
 
 
 def _with_expr(output: Output, expr: Expr) -> Output:
@@ -171,6 +194,12 @@ def map_expressions(problem: Problem, change: Callable[[Expr], Expr]) -> Problem
                 problem,
                 query=change(problem.query), key=change(problem.key), value=change(problem.value),
                 score=change(problem.score), outputs=outputs,
+            )  # fmt: skip
+        case Fold():
+            return replace(
+                problem,
+                start=change(problem.start), stop=change(problem.stop),
+                first=change(problem.first), step=change(problem.step), outputs=outputs,
             )  # fmt: skip
 
 
@@ -217,4 +246,9 @@ def specialise(problem: Problem, bindings: Mapping[str, int]) -> Problem:
                 tuple(map(dim, batch)), dim(q), dim(t), dim(d), dim(e), operands,
                 expr(problem.query), expr(problem.key), expr(problem.value), expr(problem.score),
                 outputs,
+            )  # fmt: skip
+        case Fold(axes=axes, limit=limit, start=start, stop=stop, first=first, step=step):
+            return Fold(
+                tuple(map(dim, axes)), dim(limit), operands,
+                expr(start), expr(stop), expr(first), expr(step), outputs,
             )  # fmt: skip

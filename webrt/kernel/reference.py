@@ -6,9 +6,8 @@ space at once, with one array axis an index; an affine load is a strided view of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,12 @@ import numpy.typing as npt
 from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
+from webrt.kernel.erf import erf
 from webrt.kernel.expr import Call, Const, Expr, Index, Load, Ref, Value
 from webrt.kernel.problem import (
     Attention,
     Contract,
+    Fold,
     Map,
     Output,
     Problem,
@@ -94,6 +95,8 @@ def _run(problem: Problem, operands: list[Array], strict: bool, poison: int | No
                 _store(outputs, point)
             case Attention():
                 _attention(problem, memory, outputs)
+            case Fold():
+                _fold(problem, memory, outputs)
     return [o.finish() for o in outputs]
 
 
@@ -112,6 +115,8 @@ def _windows(problem: Problem) -> Iterator[dict[str, range]]:
         volume //= min(len(whole[name]) for name in "mnk") or 1
     if isinstance(problem, Attention):
         volume //= min(len(whole[name]) for name in "qtd") or 1
+    if isinstance(problem, Fold):
+        volume //= len(whole["t"]) or 1
     first = next((n for n, r in whole.items() if n[0] in "ibmq" and len(r) > 1), None)
     if first is None or volume <= CHUNK:
         yield whole
@@ -165,6 +170,25 @@ def _attention(problem: Attention, memory: _Memory, outputs: list[_Result]) -> N
     weights = np.exp(masked - masked.max(axis=-1, keepdims=True))
     point = memory.over(problem, "b", "q", "e")
     point.refs["acc"] = np.matmul(weights, value) / weights.sum(axis=-1, keepdims=True)
+    _store(outputs, point)
+
+
+def _fold(problem: Fold, memory: _Memory, outputs: list[_Result]) -> None:
+    """Turn after turn at all points at once; where it isn't a point's turn, its acc stays."""
+    point = memory.over(problem, "i")
+    start, stop = (
+        np.broadcast_to(point.expr(e), point.shape) for e in (problem.start, problem.stop)
+    )
+    limit = len(memory.window["t"])
+    acc = np.array(np.broadcast_to(point.expr(problem.first), point.shape))
+    if acc.size:
+        for turn in range(max(int(start.min()), 0), min(int(stop.max()), limit)):
+            window = memory.window | {"t": range(turn, turn + 1)}
+            now = replace(memory, window=window).over(problem, "i", "t")
+            now.refs["acc"] = acc[..., None]
+            made = np.broadcast_to(now.expr(problem.step), (*acc.shape, 1))[..., 0]
+            acc = np.where((start <= turn) & (turn < stop), made, acc).astype(acc.dtype)
+    point.refs["acc"] = acc
     _store(outputs, point)
 
 
@@ -345,22 +369,6 @@ def _store(outputs: list[_Result], space: _Space) -> None:
 
 
 # The meaning of each scalar operation on arrays, which `interpret` shares.
-
-_STEP = 1 / 512
-_GRID = np.array([math.erf(j * _STEP) for j in range(int(6 / _STEP) + 2)])
-_SLOPE = 2 / math.sqrt(math.pi) * np.exp(-((np.arange(len(_GRID)) * _STEP) ** 2)) * _STEP
-
-
-def erf(x: Array) -> Array:
-    """The error function, by cubic Hermite interpolation of exact values (error below 1e-12)."""
-    magnitude = np.minimum(np.abs(x.astype(np.float64)), 6) / _STEP
-    cell = np.nan_to_num(magnitude).astype(np.int64)
-    t = magnitude - cell
-    low, high, rise, next_rise = _GRID[cell], _GRID[cell + 1], _SLOPE[cell], _SLOPE[cell + 1]
-    bend = 3 * (high - low) - 2 * rise - next_rise
-    twist = 2 * (low - high) + rise + next_rise
-    value: Array = np.copysign(low + t * (rise + t * (bend + t * twist)), x)
-    return value.astype(x.dtype)
 
 
 def _truncated_div(a: Array, b: Array) -> Array:

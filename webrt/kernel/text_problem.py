@@ -10,7 +10,7 @@
 
 `in` is an operand (`constant`: a weight; `from -255 to 255` behind it: its span), `out` an output,
 `each` one that is stored for every element of a row. A `contract` has lines `a` and `b`, an
-`attention` has `query`, `key`, `value` and `score`.
+`attention` has `query`, `key`, `value`, `score`, a `fold` has `start`, `stop`, `first`, `step`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from webrt.kernel.expr import Expr, Index
 from webrt.kernel.problem import (
     Attention,
     Contract,
+    Fold,
     Map,
     Operand,
     Output,
@@ -37,8 +38,12 @@ from webrt.kernel.text_tokens import Tokens
 MAX_PROBLEM_TEXT = 1 << 16
 """The longest problem that is parsed: packs are untrusted, and no model's comes near."""
 
-_PARTS = {"contract": ("a", "b"), "attention": ("query", "key", "value", "score")}
-_FIXED = {"contract": ("m", "n", "k"), "attention": ("q", "t", "d", "e")}
+_PARTS = {
+    "contract": ("a", "b"),
+    "attention": ("query", "key", "value", "score"),
+    "fold": ("start", "stop", "first", "step"),
+}
+_FIXED = {"contract": ("m", "n", "k"), "attention": ("q", "t", "d", "e"), "fold": ("t",)}
 
 
 def print_problem(problem: Problem) -> str:
@@ -57,7 +62,7 @@ def print_problem(problem: Problem) -> str:
         case Reduce(passes=passes):
             for j, one in enumerate(passes):
                 lines.append(f"  p{j} = {one.combine} of {print_expr(one.expr)}")
-        case Contract() | Attention():
+        case Contract() | Attention() | Fold():
             for part, expr in zip(_PARTS[family], expressions(problem), strict=False):
                 lines.append(f"  {part} = {print_expr(expr)}")
     for j, output in enumerate(problem.outputs, len(problem.operands)):
@@ -144,11 +149,14 @@ class _Reader:
             axes, row = _extents(self.indices, "i", ()), _extents(self.row, "r", ())
             return Reduce(axes, row, operands, tuple(self.passes), outputs)
         fixed = _FIXED[family]
-        space = _extents(self.indices, "b", fixed)
+        space = _extents(self.indices, "i" if family == "fold" else "b", fixed)
         batch, rest = space[: len(space) - len(fixed)], space[len(space) - len(fixed) :]
         if family == "contract":
             m, n, k = rest
             return Contract(batch, m, n, k, operands, parts["a"], parts["b"], outputs)
+        if family == "fold":
+            start, stop, first, step = (parts[p] for p in _PARTS[family])
+            return Fold(batch, rest[0], operands, start, stop, first, step, outputs)
         q, t, d, e = rest
         query, key, value, score = (parts[p] for p in _PARTS[family])
         return Attention(batch, q, t, d, e, operands, query, key, value, score, outputs)

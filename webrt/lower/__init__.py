@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from webrt.kernel import loop
-from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
-from webrt.lower import attention, contract, map, reduce
+from webrt.kernel.problem import Attention, Contract, Fold, Map, Problem, Reduce
+from webrt.lower import attention, contract, fold, map, reduce
 from webrt.lower.cpu import attention as cpu_attention
 from webrt.lower.cpu import contract as cpu_contract
+from webrt.lower.cpu import fold as cpu_fold
 from webrt.lower.cpu import map as cpu_map
 from webrt.lower.cpu import narrow as cpu_narrow
 from webrt.lower.cpu import reduce as cpu_reduce
@@ -15,9 +16,11 @@ from webrt.schedule.attention import AttentionSchedule
 from webrt.schedule.contract import ContractSchedule
 from webrt.schedule.cpu.attention import CpuAttentionSchedule
 from webrt.schedule.cpu.contract import CpuContractSchedule
+from webrt.schedule.cpu.fold import CpuFoldSchedule
 from webrt.schedule.cpu.map import CpuMapSchedule
 from webrt.schedule.cpu.narrow import in_narrow_panels
 from webrt.schedule.cpu.reduce import CpuReduceSchedule
+from webrt.schedule.fold import FoldSchedule
 from webrt.schedule.map import MapSchedule
 from webrt.schedule.reduce import ReduceSchedule
 
@@ -44,4 +47,8 @@ def lower(problem: Problem, schedule: Schedule, name: str = "main") -> loop.Kern
             return cpu_contract.lower(problem, schedule, name)
         case Attention(), CpuAttentionSchedule():
             return cpu_attention.lower(problem, schedule, name)
+        case Fold(), FoldSchedule():
+            return fold.lower(problem, schedule, name)
+        case Fold(), CpuFoldSchedule():
+            return cpu_fold.lower(problem, schedule, name)
     raise ValueError(f"{type(schedule).__name__} is no schedule of a {type(problem).__name__}")

@@ -1,7 +1,8 @@
 """Scatter, ScatterElements, ScatterND: what lands on an output element, looked for from there.
 
 Without a reduction the last of several updates wins, as in NumPy: a table says which update that
-is. It is made when packing where the indices are constant, else by a reduction over the updates.
+is. It is made when packing where the indices are constant. Else an element looks at every update
+where those are few; many are put in order, and an element goes over its own run (`runs.py`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from webrt.ops.emit import (
 )
 from webrt.ops.gather import widest
 from webrt.ops.registry import Attr, operator
+from webrt.ops.runs import Runs, are_many, fold_runs, last_of_runs, runs_of
 from webrt.ops.sampling import both
 from webrt.ops.site import Inferred, Site, Tensor, compare, same_dim, shape_text
 
@@ -169,6 +171,8 @@ def _winners(site: Site, emit: Emitter, axis: int) -> Value:
         place[axis] = np.where(wanted < 0, wanted + extent, wanted)
         table[tuple(place)] = np.broadcast_to(rows, at.data.shape)
         return Value(f"{emit.outputs[0].name}.winner", DType.I32, shape, table)
+    if are_many(at.shape[axis], shape):
+        return last_of_runs(emit, _runs_of_elements(site, emit, axis), shape)
     winner = emit.temporary("winner", DType.I32, shape)
     here = indices(len(shape))
     operands = emit.operands()
@@ -177,6 +181,23 @@ def _winners(site: Site, emit: Emitter, axis: int) -> Value:
     match = _names(emit, operands, at, offset, here[axis], extent)
     _store_winner(emit, operands, winner, match, at.shape[axis])
     return winner
+
+
+def _runs_of_elements(site: Site, emit: Emitter, axis: int) -> Runs:
+    """The runs of the indices along the axis, for each position on the others."""
+    at, extent = site.input(1), site.input(0).shape[axis]
+    shape = (dims.product(at.shape[:axis]), at.shape[axis], dims.product(at.shape[axis + 1 :]))
+    if at.data is not None and isinstance(extent, int) and all(isinstance(d, int) for d in shape):
+        wanted = at.data.astype(np.int64).reshape([dims.evaluate(d, {}) for d in shape])
+        keys = np.where(wanted < 0, wanted + extent, wanted).astype(np.int32)
+        return runs_of(emit, Value(f"{at.name}.keys", DType.I32, shape, keys), shape, extent)
+    keys_of = emit.temporary("keys", DType.I32, shape)
+    operands = emit.operands()
+    size = dims.product(shape)
+    found = _from_start(emit, operands, at, index(0), extent, extent)
+    stored = emit.stored(keys_of, index(0), found)
+    emit.problem(Map((size,), operands.declared(), (stored,)), operands, [keys_of])
+    return runs_of(emit, keys_of, shape, extent)
 
 
 def _store_winner(
@@ -193,8 +214,19 @@ def _store_winner(
 def _reduce_elements(site: Site, emit: Emitter, axis: int) -> None:
     data, at, updates = (site.input(j) for j in range(3))
     here = indices(len(data.shape))
-    operands = emit.operands()
     own, valid = _within(site, here, axis)
+    if are_many(at.shape[axis], data.shape) and data.dtype is not DType.BOOL:
+        before, after = (flat(own[p], at.shape[p]) for p in (slice(axis), slice(axis + 1, None)))
+        runs = _runs_of_elements(site, emit, axis)
+
+        def place(number: Dim) -> Dim:
+            return flat((*own[:axis], number, *own[axis + 1 :]), at.shape)
+
+        fold_runs(
+            emit, runs, _reduction(site), (data, updates), (before, here[axis], after), place, valid
+        )
+        return
+    operands = emit.operands()
     offset = flat((*own[:axis], dims.symbol("r0"), *own[axis + 1 :]), at.shape)
     extent = data.shape[axis]
     match = _names(emit, operands, at, offset, here[axis], extent)
@@ -319,6 +351,8 @@ def _replace_slices(site: Site, emit: Emitter, targets: Value) -> None:
         table: Tensor = np.full(dims.evaluate(lead, {}), -1, np.int32)
         table[targets.data] = np.arange(targets.data.size)
         winner = Value(f"{emit.outputs[0].name}.winner", DType.I32, (lead,), table)
+    elif are_many(targets.shape[0], (lead,)):
+        winner = last_of_runs(emit, runs_of(emit, targets, (1, targets.shape[0], 1), lead), (lead,))
     else:
         winner = emit.temporary("winner", DType.I32, (lead,))
         operands = emit.operands()
@@ -336,14 +370,19 @@ def _replace_slices(site: Site, emit: Emitter, targets: Value) -> None:
 
 def _reduce_slices(site: Site, emit: Emitter, targets: Value) -> None:
     data, updates = site.input(0), site.input(2)
+    here = indices(len(data.shape))
+    number, place = _slice_of(site, here)
+    if are_many(targets.shape[0], data.shape) and data.dtype is not DType.BOOL:
+        lead = dims.product(data.shape[: _width(site)])
+        runs = runs_of(emit, targets, (1, targets.shape[0], 1), lead)
+        fold_runs(emit, runs, _reduction(site), (data, updates), (0, number, 0), place)
+        return
     inner = dims.product(data.shape[_width(site) :])
     wide = not isinstance(inner, int) or inner >= WIDE
     if _reduction(site) == "add" and wide and data.dtype.is_float:
         _add_by_contraction(site, emit, targets)
         return
     operands = emit.operands()
-    here = indices(len(data.shape))
-    number, place = _slice_of(site, here)
     r = dims.symbol("r0")
     match = call("eq", operands.load(targets, r), ex.as_index(number))
     _combine(site, emit, operands, match, operands.load(updates, place(r)), operands.at(data, here))

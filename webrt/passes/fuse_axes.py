@@ -11,13 +11,13 @@ from functools import lru_cache
 from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel import expr as ex
-from webrt.kernel.problem import Map, Problem, Reduce, expressions, extents, map_expressions
+from webrt.kernel.problem import Fold, Map, Problem, Reduce, expressions, extents, map_expressions
 from webrt.passes.costs import divisions
 from webrt.passes.workbench import Workbench
 
 
 def collapse_axes(bench: Workbench) -> bool:
-    """Merge the axes of Maps, and the rows' and reduced axes of Reduces, where that is free."""
+    """Merge the axes of Maps, Folds and Reduces, and reduced axes, where that is free."""
     changed = False
     for key in bench.in_order():
         node = bench.nodes[key]
@@ -32,7 +32,7 @@ def collapse_axes(bench: Workbench) -> bool:
 def collapse(problem: Problem) -> Problem:
     """The problem over as few axes as possible."""
     match problem:
-        case Map(axes=axes):
+        case Map(axes=axes) | Fold(axes=axes):
             return _collapse_group(problem, "i", axes)
         case Reduce():
             problem = _collapse_group(problem, "i", problem.axes)
@@ -80,7 +80,7 @@ def _merge_pair(
 def _changed(
     problem: Problem, prefix: str, axes: tuple[Dim, ...], mapping: dict[str, Dim]
 ) -> Problem:
-    if isinstance(problem, Map):
+    if isinstance(problem, Map | Fold):
         problem = replace(problem, axes=axes)
     elif isinstance(problem, Reduce):
         problem = replace(problem, axes=axes) if prefix == "i" else replace(problem, reduced=axes)

@@ -16,6 +16,7 @@ from webrt.kernel.expr import Expr, Load
 from webrt.kernel.problem import (
     Attention,
     Contract,
+    Fold,
     Map,
     Output,
     Problem,
@@ -222,6 +223,10 @@ def _affords(bench: Workbench, key: int, reader: int, readers: int) -> bool:
             if any(_loads_any(e, names) for e in inner):
                 return all(costs.is_move(e) for e in exprs)
             return price <= CHEAP_SCORE
+        case Fold():
+            if any(_loads_any(o.expr, names) for o in problem.outputs):
+                return price <= CHEAP
+            return all(costs.is_move(e) for e in exprs)  # a turn is small, and there are many
 
 
 def _is_constant(bench: Workbench, problem: Problem) -> bool:

@@ -14,7 +14,16 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Load
-from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce, extents, map_expressions
+from webrt.kernel.problem import (
+    Attention,
+    Contract,
+    Fold,
+    Map,
+    Problem,
+    Reduce,
+    extents,
+    map_expressions,
+)
 from webrt.passes.costs import divisions, is_indirect
 from webrt.passes.layout import Inverse, flat, invert
 from webrt.passes.workbench import Workbench, output_space
@@ -137,6 +146,8 @@ def _readings(problem: Problem, name: str) -> list[tuple[Dim, Role]]:
             roles = [(p.expr, _store_role(problem)) for p in problem.passes]
         case Map():
             roles = []
+        case Fold():
+            roles = [(e, _store_role(problem)) for e in (problem.first, problem.step)]
     roles += [(o.expr, _store_role(problem)) for o in problem.outputs]
     return [
         (load.offset, role)
@@ -155,7 +166,7 @@ def _store_role(problem: Problem) -> Role:
         case Reduce():
             # Along the row, or across the rows that neighbouring lanes reduce.
             return (f"r{len(problem.reduced) - 1}", f"i{len(problem.axes) - 1}")
-        case Map():
+        case Map() | Fold():
             return (f"i{len(problem.axes) - 1}",)
 
 

@@ -29,7 +29,7 @@ from webrt.graph.ir import Graph, Value
 from webrt.graph.program import ProblemNode
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Call, Const, Expr, Index, Load, Ref
-from webrt.kernel.problem import Contract, Map, Reduce, extents
+from webrt.kernel.problem import Contract, Fold, Map, Reduce, extents
 from webrt.ops.intervals import SYMBOL, Interval, of_dim, of_size, times
 
 I32: Interval = (-(1 << 31), (1 << 31) - 1)
@@ -247,6 +247,8 @@ class Scan:
             case Contract(a=a, b=b, k=k) if not a.dtype.is_float:
                 product = times(self.interval(a), self.interval(b))
                 self.refs["acc"] = self._fit(times(product, of_size(k)), a.dtype)
+            case Fold(first=first, step=step) if not first.dtype.is_float:
+                self.refs["acc"] = self._folded(first, step)
 
     def interval(self, expr: Expr) -> Interval:
         found = self._done.get(expr)
@@ -333,6 +335,25 @@ class Scan:
                 return SYMBOL
             return 0, max(min(of_size(self.space[atom.name])[1], I32[1]) - 1, 0)
         return None
+
+    def _folded(self, first: Expr, step: Expr) -> Interval:
+        """What a loop comes to that combines its acc with something else in every turn."""
+        low, high = self.interval(first)
+        match step:  # a turn that changes nothing is one less
+            case Call("select", (_, step, Ref("acc"))):
+                pass
+        match step:
+            case Call("add" | "mul" | "min" | "max" as op, (Ref("acc"), other)):
+                count = min(of_size(self.space["t"])[1], I32[1])
+                combine = {"add": "sum", "mul": "prod"}.get(op, op)
+                least, most = self._combined(combine, other, count)
+                if op == "add":  # there may be no turn
+                    return self._fit((low + min(least, 0), high + max(most, 0)), first.dtype)
+                if op == "mul":
+                    product = times((low, high), (min(least, 1), max(most, 1)))
+                    return self._fit(product, first.dtype)
+                return min(low, least), max(high, most)
+        return self._fit((-(1 << 63), 1 << 63), first.dtype)
 
     def _combined(self, combine: str, expr: Expr, count: int) -> Interval:
         found = self.interval(expr)

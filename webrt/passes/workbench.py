@@ -18,6 +18,7 @@ from webrt.kernel.expr import Expr, Load
 from webrt.kernel.problem import (
     Attention,
     Contract,
+    Fold,
     Map,
     Operand,
     Output,
@@ -84,6 +85,8 @@ def output_space(problem: Problem, output: Output) -> dict[str, Dim]:
             return {n: e for n, e in space.items() if n != "k"}
         case Attention():
             return {n: e for n, e in space.items() if n not in ("t", "d")}
+        case Fold():
+            return {n: e for n, e in space.items() if n != "t"}
 
 
 class Workbench:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from typing import Union, assert_never, cast
 
-from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
-from webrt.schedule import attention, contract, map, reduce
+from webrt.kernel.problem import Attention, Contract, Fold, Map, Problem, Reduce
+from webrt.schedule import attention, contract, fold, map, reduce
 from webrt.schedule.attention import AttentionSchedule
 from webrt.schedule.base import CpuLimits, Limits, fields_from_json, fields_to_json
 from webrt.schedule.contract import ContractSchedule
 from webrt.schedule.cpu import attention as cpu_attention
 from webrt.schedule.cpu import contract as cpu_contract
+from webrt.schedule.cpu import fold as cpu_fold
 from webrt.schedule.cpu import map as cpu_map
 from webrt.schedule.cpu import reduce as cpu_reduce
 from webrt.schedule.cpu.attention import CpuAttentionSchedule
 from webrt.schedule.cpu.contract import CpuContractSchedule
+from webrt.schedule.cpu.fold import CpuFoldSchedule
 from webrt.schedule.cpu.map import CpuMapSchedule
 from webrt.schedule.cpu.reduce import CpuReduceSchedule
 from webrt.schedule.explore import Explored
+from webrt.schedule.fold import FoldSchedule
 from webrt.schedule.map import MapSchedule
 from webrt.schedule.reduce import ReduceSchedule
 
-GpuSchedule = Union[MapSchedule, ReduceSchedule, ContractSchedule, AttentionSchedule]
-CpuSchedule = Union[CpuMapSchedule, CpuReduceSchedule, CpuContractSchedule, CpuAttentionSchedule]
+GpuSchedule = Union[MapSchedule, ReduceSchedule, ContractSchedule, AttentionSchedule, FoldSchedule]
+CpuSchedule = Union[
+    CpuMapSchedule, CpuReduceSchedule, CpuContractSchedule, CpuAttentionSchedule, CpuFoldSchedule
+]
 Schedule = Union[GpuSchedule, CpuSchedule]
 
 _GpuSpace = Union[
@@ -30,12 +35,14 @@ _GpuSpace = Union[
     Explored[ReduceSchedule],
     Explored[ContractSchedule],
     Explored[AttentionSchedule],
+    Explored[FoldSchedule],
 ]
 _CpuSpace = Union[
     Explored[CpuMapSchedule],
     Explored[CpuReduceSchedule],
     Explored[CpuContractSchedule],
     Explored[CpuAttentionSchedule],
+    Explored[CpuFoldSchedule],
 ]
 
 _FAMILIES: dict[str, type[Schedule]] = {
@@ -43,10 +50,12 @@ _FAMILIES: dict[str, type[Schedule]] = {
     "reduce": ReduceSchedule,
     "contract": ContractSchedule,
     "attention": AttentionSchedule,
+    "fold": FoldSchedule,
     "cpu_map": CpuMapSchedule,
     "cpu_reduce": CpuReduceSchedule,
     "cpu_contract": CpuContractSchedule,
     "cpu_attention": CpuAttentionSchedule,
+    "cpu_fold": CpuFoldSchedule,
 }
 _NAMES = {cls: name for name, cls in _FAMILIES.items()}
 
@@ -90,6 +99,8 @@ def _explain(problem: Problem, limits: Limits) -> _GpuSpace:
             return contract.explain(problem, limits)
         case Attention():
             return attention.explain(problem, limits)
+        case Fold():
+            return fold.explain(problem, limits)
         case _:
             assert_never(problem)
 
@@ -104,6 +115,8 @@ def _explain_cpu(problem: Problem, limits: CpuLimits) -> _CpuSpace:
             return cpu_contract.explain(problem, limits)
         case Attention():
             return cpu_attention.explain(problem, limits)
+        case Fold():
+            return cpu_fold.explain(problem, limits)
         case _:
             assert_never(problem)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import assert_never
 
 from webrt.codegen import wgsl
-from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
+from webrt.kernel.problem import Attention, Contract, Fold, Map, Problem, Reduce
 from webrt.lower import lower
 from webrt.pack.wasm import plan_wasm
 from webrt.runtime.device import RELAXED_SIMD, BindingLayout, DeviceInfo, KernelCode, WasmCode
@@ -18,8 +18,10 @@ from webrt.schedule.attention import AttentionSchedule
 from webrt.schedule.contract import ContractSchedule
 from webrt.schedule.cpu.attention import CpuAttentionSchedule
 from webrt.schedule.cpu.contract import CpuContractSchedule
+from webrt.schedule.cpu.fold import CpuFoldSchedule
 from webrt.schedule.cpu.map import CpuMapSchedule
 from webrt.schedule.cpu.reduce import CpuReduceSchedule
+from webrt.schedule.fold import FoldSchedule
 from webrt.schedule.map import MapSchedule
 from webrt.schedule.reduce import ReduceSchedule
 
@@ -84,6 +86,8 @@ def _plainest(problem: Problem, info: DeviceInfo) -> Schedule:
                 width = -(-min(problem.e if isinstance(problem.e, int) else 64, 256) // 4) * 4
                 return CpuAttentionSchedule(1, 4, 1, 1, 8, width, 1)
             return AttentionSchedule(1, 4, 4, 8, False)
+        case Fold():
+            return CpuFoldSchedule(1024, 1, 1) if wasm else FoldSchedule(32, 1)
         case _:
             assert_never(problem)
 

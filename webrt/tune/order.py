@@ -18,7 +18,7 @@ from typing import assert_never
 
 from webrt import dims
 from webrt.dims import Dim
-from webrt.kernel.problem import Attention, Contract, Map, Problem, Reduce
+from webrt.kernel.problem import Attention, Contract, Fold, Map, Problem, Reduce
 from webrt.schedule import Schedule
 from webrt.tune.records import Key, Record
 
@@ -55,6 +55,8 @@ def shape_of(problem: Problem) -> tuple[int, ...]:
         case Map():
             inner: Dim = problem.axes[-1] if problem.axes else 1
             extents = [dims.product(problem.axes), inner]
+        case Fold():
+            extents = [dims.product(problem.axes), problem.limit]
         case _:
             assert_never(problem)
     return tuple(dims.evaluate(extent, {}) for extent in extents)
