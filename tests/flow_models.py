@@ -57,6 +57,20 @@ chosen (float[n, 4] x, int64 rate) => (float[m, 4] y) {
   >
 }""")
 
+WEIGHED = flow_model("""
+weighed (float[4, 5] x) => (float[k] y) {
+  zero = Constant <value_float = 0.0> ()
+  axis = Constant <value_int = 0> ()
+  kept = Greater (x, zero)
+  places = NonZero (kept)
+  at = Transpose <perm = [1, 0]> (places)
+  found = GatherND (x, at)
+  shares = Softmax <axis = 0> (found)
+  sums = CumSum (shares, axis)
+  y = Softmax <axis = 0> (sums)
+}""")
+"""Where nothing is found, all between is empty."""
+
 HALVED = flow_model("""
 halved (float[n] x, int64 most) => (float[n] y, float[t, n] steps) {
   true = Constant <value = bool {1}> ()
@@ -188,6 +202,11 @@ FLOW_MODELS = (
         "chosen", CHOSEN,
         ({"x": _floats(3, 4), "rate": _int(16)}, {"x": _floats(3, 4), "rate": _int(8)},
          {"x": _floats(7, 4), "rate": _int(11)}),
+        1,
+    ),
+    FlowModel(
+        "weighed", WEIGHED,
+        ({"x": np.zeros((4, 5), np.float32)}, {"x": _floats(4, 5)}),
         1,
     ),
     FlowModel(

@@ -44,7 +44,7 @@ export function placeLives(pack, lives, bindings) {
   for (const tensor of lives.keys()) {
     const { dtype, shape } = pack.tensors[tensor];
     const bytes = elements(shape, bindings) * elementBytes(dtype);
-    sizes.set(tensor, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+    sizes.set(tensor, Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT);
   }
   /** @param {number} tensor */
   const sizeOf = (tensor) => /** @type {number} */ (sizes.get(tensor));

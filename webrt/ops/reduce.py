@@ -332,7 +332,7 @@ def _softmax(name: str, logarithm: bool) -> None:
         @staticmethod
         def reference(site: Site, x: Tensor) -> tuple[Tensor, ...]:
             axes = _softmax_axes(site, x.ndim)
-            shifted = x - np.max(x, axis=axes, keepdims=True)
+            shifted = x - np.max(x, axis=axes, keepdims=True, initial=-np.inf)
             total = np.sum(np.exp(shifted), axis=axes, keepdims=True)
             return (shifted - np.log(total) if logarithm else np.exp(shifted) / total,)
 

@@ -62,8 +62,11 @@ def place(plan: Plan, bindings: Mapping[str, int]) -> Placement:
 
 
 def place_epoch(plan: Plan, lives: Lives, bindings: Mapping[str, int]) -> Placement:
-    """Offsets in the arena of one epoch, whose tensors live as `lives` tells."""
-    sizes = {t: _aligned(dims.evaluate(plan.tensors[t].bytes, bindings)) for t in lives}
+    """Offsets in the arena of one epoch, whose tensors live as `lives` tells.
+
+    Empty tensors have a place, too: they are bound, and a device refuses two that overlap.
+    """
+    sizes = {t: _aligned(max(1, dims.evaluate(plan.tensors[t].bytes, bindings))) for t in lives}
     offsets: dict[int, int] = {}
     peak = 0
     for tensor in sorted(lives, key=lambda t: (-sizes[t], t)):
