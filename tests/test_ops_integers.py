@@ -137,6 +137,18 @@ def test_int32_wraps_around_and_is_held_to_nothing() -> None:
     assert _ranges("g (int32[b] x) => (int32[b] y) { y = Mul (x, x) }") == {}
 
 
+@pytest.mark.parametrize("names", ["xiv", "aib", "bia", "cab", "zwx", "wxz"])
+def test_which_input_is_held_first_isnt_chance(names: str) -> None:
+    """Sums of scattered numbers come from three inputs; indices can't be held to less."""
+    x, at, u = names
+    text = f"""g (int64[10] {x}, int64[100] {at}, int64[100] {u}) => (int64[10] y) {{
+        y = ScatterElements <axis = 0, reduction = "add"> ({x}, {at}, {u})
+    }}"""
+    found = _ranges(text)
+    assert found.keys() == {x, at, u}
+    assert found[at] == (-10, 9)
+
+
 def test_what_cant_fit_is_refused_by_name() -> None:
     text = """g (int64[b, s] x) => (int64[b, s] y) {
         big = Constant <value_int = 2000000000> ()

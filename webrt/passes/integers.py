@@ -159,16 +159,16 @@ class Integers:
         return done
 
     def _narrow(self, roots: frozenset[Value]) -> bool:
-        """Hold the widest of the inputs to the next step below its range, once a round."""
+        """Hold the widest input that can be to the next step below its range, once a round."""
         if not self._narrowed.isdisjoint(roots):
             return True
-        widest = max(roots, key=lambda v: max(map(abs, self.interval(v))), default=None)
-        if widest is None:
-            return False
-        size = max(map(abs, self.interval(widest)))
-        step = next((s for s in STEPS if s < size), None)
-        self._narrowed.add(widest)
-        return step is not None and self._hold(widest, -step, step)
+        sizes = {v: max(map(abs, self.interval(v))) for v in roots}
+        for value in sorted(roots, key=lambda v: (-sizes[v], v.name)):
+            step = next((s for s in STEPS if s < sizes[value]), None)
+            if step is not None and self._hold(value, -step, step):
+                self._narrowed.add(value)
+                return True
+        return False
 
     def visit(self, node: ProblemNode) -> None:
         """Learn the intervals of a node's integer outputs, and what they come from."""
