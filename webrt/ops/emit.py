@@ -89,10 +89,11 @@ class Operands:
             return literal
         packed = self.owner.packed(value)
         if packed is not None:
-            return unpack(packed, partial(self._load, packed.words), offset)
-        return self._load(value, offset)
+            return unpack(packed, partial(self.read, packed.words), offset)
+        return self.read(value, offset)
 
-    def _load(self, value: Value, offset: Dim) -> Load:
+    def read(self, value: Value, offset: Dim) -> Load:
+        """The same, but never a literal: problems that differ in a number only share a kernel."""
         if value not in self.values:
             self.values.append(value)
         return Load(self.values.index(value), offset, device_dtype(value.dtype))

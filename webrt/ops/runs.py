@@ -129,7 +129,7 @@ def runs_of(emit: Emitter, keys: Value, shape: tuple[Dim, Dim, Dim], extent: Dim
     found = _Sorted(shape, (before, count * sorts, after), keys, None)
     run = 1
     while run < most or found.places is None:
-        found = _merged(emit, found, run)
+        found = _merged(emit, found, run, most)
         run *= 2
     assert found.places is not None
     starts = _starts(emit, found, (before, (extent + 1) * sorts, after), most)
@@ -158,25 +158,28 @@ def _known(emit: Emitter, keys: Value, shape: tuple[Dim, Dim, Dim], extent: int)
     return Runs(shape, extent, 1, keys, *values)
 
 
-def _merged(emit: Emitter, given: _Sorted, run: int) -> _Sorted:
+def _merged(emit: Emitter, given: _Sorted, run: int, most: int) -> _Sorted:
     """Runs of twice `run`: the j-th key of two is the left one's or the right one's.
 
     acc is how many of the j keys before it are the left one's: the most for which the last of them
-    doesn't come after the right one's that would stand there otherwise.
+    doesn't come after the right one's that would stand there otherwise. What differs from step to
+    step is read, so that all steps are one kernel.
     """
     count = given.shape[1]
     j = indices(3)[1]
     operands = emit.operands()
-    inside = dims.modulo(j, 2 * run)
+    numbers = np.array([run, run.bit_length()], np.int32)
+    step_of = Value(f"{emit.outputs[0].name}.run{run}", DType.I32, (2,), numbers)
+    length, steps = (ex.as_dim(operands.read(step_of, place)) for place in (0, 1))
+    inside = ex.as_dim(call("bit_and", ex.as_index(j), ex.as_index(2 * length - 1)))
     left = j - inside
-    right = left + run
-    lefts = dims.dim_min(run, count - left)
-    rights = dims.dim_max(dims.dim_min(run, count - right), 0)
+    right = left + length
+    lefts = dims.dim_min(length, count - left)
+    rights = dims.dim_max(dims.dim_min(length, count - right), 0)
 
     def key(place: Dim) -> Expr:
         return given.key(operands, dims.dim_max(dims.dim_min(place, count - 1), 0))
 
-    steps = run.bit_length()
     more = ex.as_dim(call("add", ACC, _halved(steps)))
     fits = call("le", ex.as_index(more), ex.as_index(dims.dim_min(inside, lefts)))
     ahead = call("le", key(left + more - 1), key(right + inside - more))
@@ -194,15 +197,15 @@ def _merged(emit: Emitter, given: _Sorted, run: int) -> _Sorted:
     )
     offset = flat(indices(3), given.points)
     outputs = tuple(emit.stored(v, offset, e) for v, e in zip((keys, places), made, strict=True))
-    stop: Expr = ex.i32(steps)
-    if not isinstance(count, int) or count % (2 * run):  # a left run alone stays as it is
-        stop = ex.select(call("lt", ex.as_index(right), ex.as_index(count)), stop, ex.i32(0))
-    problem = Fold(given.points, steps, operands.declared(), ex.i32(0), stop, first, step, outputs)
+    paired = call("lt", ex.as_index(right), ex.as_index(count))  # a left run alone stays as it is
+    stop = ex.select(paired, ex.as_index(steps), ex.i32(0))
+    turns = most.bit_length()
+    problem = Fold(given.points, turns, operands.declared(), ex.i32(0), stop, first, step, outputs)
     emit.problem(problem, operands, [keys, places], alone=True)
     return _Sorted(given.shape, given.points, keys, places)
 
 
-def _halved(steps: int) -> Expr:
+def _halved(steps: Dim) -> Expr:
     """2 to the power steps - 1 in the first turn, 1 in the last."""
     return call("shift_left", ex.i32(1), ex.as_index(steps - 1 - dims.symbol("t")))
 
