@@ -112,19 +112,27 @@ def ways_of(seed: int) -> dict[str, tuple[str, ...]]:
 
 @contextlib.contextmanager
 def _changed(way: str, source: random.Random) -> Iterator[None]:
-    """The builder as it is; without its passes; with any of the schedules."""
+    """The builder as it is; without its passes; with any of the schedules.
+
+    With those, scatters sort as if their few updates were many.
+    """
 
     def drawn(problem: Problem, limits: Limits | CpuLimits | None = None) -> Schedule:
         return source.choice(space(problem, limits))
 
+    sorting: dict[str, object] = {"webrt.ops.runs.FEW": 2, "webrt.ops.runs.LITTLE": 0}
     patches: dict[str, dict[str, object]] = {
         "default": {},
         "unfused": {
             "webrt.passes.pipeline.GRAPH_PASSES": (),
             "webrt.passes.pipeline.fuse": lambda program: program,
         },
-        "scheduled": {"webrt.builder.default": drawn, "webrt.pack.wasm.default": drawn},
-        "scheduled-cpu": {"webrt.pack.wasm.default": drawn},
+        "scheduled": {
+            "webrt.builder.default": drawn,
+            "webrt.pack.wasm.default": drawn,
+            **sorting,
+        },
+        "scheduled-cpu": {"webrt.pack.wasm.default": drawn, **sorting},
     }
     with contextlib.ExitStack() as stack:
         for name, value in patches[way].items():
