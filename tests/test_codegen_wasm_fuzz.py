@@ -19,7 +19,6 @@ from webrt.dims import Dim, symbol
 from webrt.dtypes import DType
 from webrt.kernel import interpret, loop
 from webrt.kernel.expr import (
-    PAIRS,
     Call,
     Const,
     Expr,
@@ -31,6 +30,7 @@ from webrt.kernel.expr import (
     f32,
     lanes_of,
 )
+from webrt.kernel.operations import PAIRS
 
 F32, I32, U32, BOOL = DType.F32, DType.I32, DType.U32, DType.BOOL
 UNITS, SPAN, SIZE, TILE = 5, 48, 4096, 64
