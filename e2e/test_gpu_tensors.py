@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from browsers import Chromium, Performer
 from flow_models import FLOW_MODELS
 from gpu_jobs import HELPERS, job, located
-from onnx import TensorProto, checker, helper
+from onnx import TensorProto, checker, helper, parser
 from test_models import to_json
 from test_player import expected, rows
 
@@ -276,6 +277,31 @@ def test_a_run_that_decides_something(chromium: Chromium, packs: Path, name: str
     feeds = [{n: to_json(array) for n, array in feed.items()} for feed in model.feeds]
     for found, wanted in chromium.run(FLOW, {"url": f"/packs/flow-{name}", "feeds": feeds}):
         assert found == {n: {**tensor, "location": "gpu-buffer"} for n, tensor in wanted.items()}
+
+
+TWICE = job("""
+  const session = await InferenceSession.create(args.url,
+    {device: "webgpu", preferredOutputLocation: "gpu-buffer"});
+  const x = lend(session.gpuDevice, "float32", Float32Array.of(1, 2, 3, 4), [1, 4]);
+  const first = await session.run({a: x, b: x});
+  const second = await session.run({a: first.y, b: first.y});
+  const found = [await show(first), await show(second)];
+  await session.release();
+  return found;
+""")
+
+
+def test_one_tensor_is_fed_twice(browser: Performer, packs: Path) -> None:
+    """As empty caches are: kernels read both, and WebGPU has no buffer bound twice for writing."""
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+    twice (float[n, 4] a, float[n, 4] b) => (float[n, 4] y) { c = Exp (b)  y = Add (a, c) }"""
+    (packs / "twice.onnx").write_bytes(parser.parse_model(text).SerializeToString())
+    webrt.pack(packs / "twice.onnx", packs / "twice")
+    first, second = browser.run(TWICE, {"url": "/packs/twice"})
+    x = np.array([1, 2, 3, 4], np.float64)
+    y = x + np.exp(x)
+    np.testing.assert_allclose(first["y"]["data"], y, rtol=1e-5)
+    np.testing.assert_allclose(second["y"]["data"], y + np.exp(y), rtol=1e-5)
 
 
 GIVEN = job("""

@@ -113,7 +113,8 @@ export class GpuRun {
   }
 
   /** Buffers in which kernels read feeds, and write outputs that stay on the GPU: those that lie there
-   * as kernels have them. What the caller gave for a result may be a feed too: it is copied into.
+   * as kernels have them. What the caller gave for a result may be a feed too: it is copied into; what is
+   * fed twice is copied once: a kernel that reads both may not bind one buffer twice.
    * @param {{sizes: readonly number[], dims: Map<string, number[]>}} layout
    * @returns {Map<number, GPUBuffer>} by the plan's tensors */
   lend({ sizes, dims }) {
@@ -124,7 +125,8 @@ export class GpuRun {
       const { tensor } = pack.inputs[j];
       if (!feed || !convert.into(j).same) return;
       const { size, usage } = feed.gpuBuffer;
-      if (usage & GPUBufferUsage.STORAGE && size >= bindingSize(sizes[tensor])) lent.set(tensor, feed.gpuBuffer);
+      const fits = usage & GPUBufferUsage.STORAGE && size >= bindingSize(sizes[tensor]);
+      if (fits && ![...lent.values()].includes(feed.gpuBuffer)) lent.set(tensor, feed.gpuBuffer);
     });
     this.device.encode(() => { // which looks at what is refused of it
       for (const { port, given } of this.kept.values()) {

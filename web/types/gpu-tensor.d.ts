@@ -50,7 +50,8 @@ export declare class GpuRun {
      * @param {ReadonlyMap<string, Kept>} kept by name */
     constructor(ports: GpuPorts, feeds: (Tensor | null)[], uploads: (Uint8Array<ArrayBuffer> | null)[], outputs: readonly Port[], kept: ReadonlyMap<string, Kept>);
     /** Buffers in which kernels read feeds, and write outputs that stay on the GPU: those that lie there
-     * as kernels have them. What the caller gave for a result may be a feed too: it is copied into.
+     * as kernels have them. What the caller gave for a result may be a feed too: it is copied into; what is
+     * fed twice is copied once: a kernel that reads both may not bind one buffer twice.
      * @param {{sizes: readonly number[], dims: Map<string, number[]>}} layout
      * @returns {Map<number, GPUBuffer>} by the plan's tensors */
     lend({ sizes, dims }: {
