@@ -347,28 +347,29 @@ def map_dims(expr: Expr, change: Callable[[Dim], Dim]) -> Expr:
 
     def visit(e: Expr) -> Expr:
         if e not in done:
-            done[e] = changed(e)
+            done[e] = _with_parts(e, visit, change)
         return done[e]
-
-    def changed(e: Expr) -> Expr:
-        if isinstance(e, Call):
-            return _with_args(e, tuple([visit(a) for a in e.args]))
-        if isinstance(e, Load):
-            offset = change(e.offset)
-            return e if offset is e.offset else Load(e.memory, offset, e.dtype, e.lanes)
-        if isinstance(e, Index):
-            dim = change(e.dim)
-            return e if dim is e.dim else as_index(dim)
-        return e
 
     return visit(expr)
 
 
-def _with_args(expr: Call, args: tuple[Expr, ...]) -> Expr:
-    """The operation on other operands."""
-    if args == expr.args:
-        return expr
-    return cast(args[0], expr.dtype) if expr.op == "cast" else call(expr.op, *args)
+def _with_parts(
+    expr: Expr, change: Callable[[Expr], Expr], change_dim: Callable[[Dim], Dim]
+) -> Expr:
+    """`expr` with its operands and its own dim changed; itself where nothing changes."""
+    if isinstance(expr, Call):
+        args = tuple([change(a) for a in expr.args])
+        if args == expr.args:
+            return expr
+        return cast(args[0], expr.dtype) if expr.op == "cast" else call(expr.op, *args)
+    if isinstance(expr, Load):
+        offset = change_dim(expr.offset)
+        same = offset is expr.offset
+        return expr if same else Load(expr.memory, offset, expr.dtype, expr.lanes)
+    if isinstance(expr, Index):
+        dim = change_dim(expr.dim)
+        return expr if dim is expr.dim else as_index(dim)
+    return expr
 
 
 def substitute(expr: Expr, mapping: Mapping[str, Dim]) -> Expr:
@@ -400,20 +401,9 @@ def rewrite(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
 
     def visit(e: Expr) -> Expr:
         if e not in done:
-            whole = inside(e)
+            whole = _with_parts(e, visit, in_dim)
             result = change(whole)
             done[e] = whole if result is None else result
         return done[e]
-
-    def inside(e: Expr) -> Expr:
-        if isinstance(e, Call):
-            return _with_args(e, tuple([visit(a) for a in e.args]))
-        if isinstance(e, Load):
-            offset = in_dim(e.offset)
-            return e if offset is e.offset else Load(e.memory, offset, e.dtype, e.lanes)
-        if isinstance(e, Index):
-            dim = in_dim(e.dim)
-            return e if dim is e.dim else as_index(dim)
-        return e
 
     return visit(expr)

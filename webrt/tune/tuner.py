@@ -267,17 +267,18 @@ class Tuner:
 
     async def _opened(self, work: Work) -> Trials:
         """The buffers and the reference of a problem, made where they aren't kept."""
-        trials = self._open.pop(work.index, None)
-        if trials is None:
-            if work.code is None:  # its time is known from a record
-                work.code = self.make(work, work.default)
-            self._close(KEPT_BYTES)
-            trials = Trials(self._device, work.problem, {}, clock=self._stopwatch)
-            self._open[work.index] = trials
-            await trials.set_reference(work.code)
-            if work.best is not None:
-                await self._defend(work, trials)
-        self._open[work.index] = trials
+        if work.index in self._open:
+            trials = self._open[work.index] = self._open.pop(work.index)  # now the last
+            return trials
+        if work.code is None:  # its time is known from a record
+            work.code = self.make(work, work.default)
+        self._close(KEPT_BYTES)
+        trials = self._open[work.index] = Trials(
+            self._device, work.problem, {}, clock=self._stopwatch
+        )
+        await trials.set_reference(work.code)
+        if work.best is not None:
+            await self._defend(work, trials)
         return trials
 
     async def _defend(self, work: Work, trials: Trials) -> None:
