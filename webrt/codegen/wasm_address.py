@@ -5,6 +5,9 @@ into the instruction; the rest, a pointer, is computed once a block for all acce
 In an innermost loop over k, an offset `coefficient·k + rest` whose coefficient and rest don't
 change in the loop becomes a pointer that the end of the body moves on.
 
+V8 14 adds the offset of a load that is copied into four lanes apart from the pointer, once for each
+offset of a body. So rows of a register tile have a pointer each, and share their offsets.
+
 An effective address is the pointer plus the instruction's offset, as unsigned numbers and without
 wrapping. Memories begin at `abi.FIRST_ADDRESS` or above: a pointer less than that below an element
 isn't negative, so accesses share a pointer only while their literals lie in a window of `WINDOW`.
@@ -21,10 +24,18 @@ from webrt.codegen.encoder import I32
 from webrt.codegen.wasm_integers import Integers
 from webrt.dims import Dim, Monomial
 from webrt.kernel import loop
-from webrt.kernel.expr import Call, Expr, Index, Load, Ref, Value, walk
+from webrt.kernel.expr import Call, Expr, Index, Load, Ref, Value, lanes_of, walk
 
 WINDOW = 16000
 """Elements; times 4 it is below `abi.FIRST_ADDRESS`, with room for a load a little outside."""
+
+NEAR = 16
+"""Elements: copied loads that are farther apart have pointers of their own, `MOST_ROWS` at most.
+
+128 × 1536 × 384 in tiles of 4 × 8, k unrolled by 4, in Chromium 156 on a busy machine: 41 GFLOP/s,
+37 with one pointer; the peak was 50 then (2026-11-22)."""
+
+MOST_ROWS = 6
 
 Terms = tuple[tuple[Monomial, int], ...]
 
@@ -91,7 +102,8 @@ class Addresses(Integers):
         key = (base, rest, literal)
         local = self.known.get(key)
         if local is None:
-            self._push(base, rest, literal)
+            near = self.known.get((base, rest, 0))
+            self._push(*((near, ()) if near is not None else (base, rest)), literal)
             local = self.known[key] = self.f.local(I32)
             self.f.set(local)
         return local
@@ -129,14 +141,14 @@ class Addresses(Integers):
     def plan(self, statement: loop.For, counter: int) -> Bumps:
         """Set up pointers for the accesses of an innermost loop; its counter holds its start."""
         body = _Body(statement)
-        groups: dict[tuple[int, Terms, Terms], _Group] = {}
+        groups: dict[tuple[int, Terms, Terms, bool], _Group] = {}
         for access in body.accesses:
             offset = dims.substitute(access.offset, body.inlined)
             base, literal, rest = self._split(access.memory, offset)
             parts = body.classify(rest)
             if parts is None or not self._is_lasting(parts[1]):
                 continue
-            key = (base, *parts)
+            key = (base, *parts, id(access) in body.copied)
             group = groups.get(key)
             if group is None:
                 group = groups[key] = _Group(access.memory, *parts)
@@ -145,8 +157,8 @@ class Addresses(Integers):
             if name not in body.changing:
                 self.copies(name)
         bumps = Bumps()
-        for (base, coefficient, rest), group in groups.items():
-            for first, members in _windows(group.members):
+        for (base, coefficient, rest, copied), group in groups.items():
+            for first, members in _windows(group.members, copied):
                 local = self.pointer(base, rest, first)
                 if coefficient:
                     local = self._moving(local, coefficient, statement, counter, bumps)
@@ -207,16 +219,28 @@ class Addresses(Integers):
             del self.planned[access_id]
 
 
-def _windows(members: list[tuple[int, int]]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+def _windows(
+    members: list[tuple[int, int]], copied: bool
+) -> list[tuple[int, list[tuple[int, int]]]]:
     """Accesses that may share a pointer, each with the literal to fold into it."""
-    members = sorted(members)
+    if copied:
+        rows = list(_cut(sorted(members), NEAR, 0))
+        if 1 < len(rows) <= MOST_ROWS:
+            return rows
+    return list(_cut(sorted(members), WINDOW, WINDOW // 2))
+
+
+def _cut(
+    members: list[tuple[int, int]], width: int, low: int
+) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Runs of members within `width` of their first literal, or of 0 where that is below `low`."""
     start = 0
     while start < len(members):
         first = members[start][0]
-        if 0 <= first < WINDOW // 2:
+        if 0 <= first < low:
             first = 0
         end = start
-        while end < len(members) and members[end][0] - first < WINDOW:
+        while end < len(members) and members[end][0] - first < width:
             end += 1
         yield first, members[start:end]
         start = end
@@ -231,6 +255,7 @@ class _Body:
         self.inlined: dict[str, Dim] = {}
         self.splatted: dict[str, None] = {}  # scalars of which four copies are needed, in order
         self.accesses: list[Load | loop.Store] = []
+        self.copied: set[int] = set()  # loads of a scalar that goes into four lanes, by their id
         self._seen: set[int] = set()
         self._statements(statement.body)
 
@@ -257,11 +282,14 @@ class _Body:
     def _expr(self, expr: Expr) -> None:
         if isinstance(expr, Call):
             for arg in expr.args:
+                widened = expr.lanes == 4 and lanes_of(arg) == 1
                 if isinstance(arg, Ref):
-                    if expr.lanes == 4 and arg.lanes == 1:
+                    if widened:
                         self.splatted[arg.name] = None
-                else:
-                    self._expr(arg)
+                    continue
+                if widened and expr.op != "vec4" and isinstance(arg, Load):
+                    self.copied.add(id(arg))
+                self._expr(arg)
         elif isinstance(expr, Load):
             if id(expr) not in self._seen:
                 self._seen.add(id(expr))

@@ -108,9 +108,10 @@ _THIN = {1: ((1, 16), (1, 24), (1, 8)), 2: ((2, 16), (2, 8)), 3: ((3, 12), (3, 8
 registers, takes Chromium 1.4 to 1.9 times as long as 1 × 16 where weights are in a cache, 1.1 times
 where they aren't; 1 × 20, 24 and 28 are within two tenths of it (2026-11-21)."""
 
-_UNROLLS = (2, 4, 1)
-"""Alike in Chromium: 46 or 47 GFLOP/s, measured as above. Natively (wasmtime 50) MiniLM-L6 takes
-115, 149 and 132 ms with 4 × 8 tiles."""
+_UNROLLS = (4, 2, 1)
+"""In Chromium on a busy machine 4 has 1.07 to 1.14 times the GFLOP/s of 2, at 16, 128 and 384 rows;
+alone, when only multiplications limit it, they are alike. Natively (wasmtime 50) they are within
+what repeating a measurement tells, and 8 is slower (2026-11-22)."""
 
 _DEPTHS = (0, 512, 256)
 """Blocks of k where nothing is packed. All of k at once is within 3 % of 256 and of 512, for 768
@@ -132,8 +133,7 @@ _RAW_TILES = (
 3.7 ms, 4 × 8 3.9, 3 × 12 4.0, 2 × 16 4.2 (2026-11-21). Engines differ in how tiles beyond the 16
 registers do: Chromium runs 4 × 12 at half the speed of 4 × 8."""
 
-_RAW_UNROLLS = (2, 1, 4, 8)
-"""Natively 4 takes up to 1.8 times as long as 2, in Chromium all are alike."""
+_RAW_UNROLLS = (4, 2, 1, 8)
 
 _RAW_BLOCKS = ((128, 128), (32, 256), (64, 16), (64, 64), (32, 32), (128, 32), (16, 32))
 """Rows × columns of a unit, best first."""
@@ -224,7 +224,7 @@ def cost(schedule: CpuContractSchedule, limits: CpuLimits, first: CpuContractSch
     """
     tile = _RAW_TILES.index((schedule.rows, schedule.columns))
     spilled = max(0, schedule.vectors - limits.registers) / limits.registers
-    unroll = {2: 0.0, 1: 0.14, 4: 0.16}.get(schedule.unroll, 0.8)
+    unroll = {4: 0.0, 2: 0.05, 1: 0.16}.get(schedule.unroll, 0.8)
     changed = (schedule.row_block // schedule.rows, schedule.column_block // schedule.columns) != (
         first.row_block // schedule.rows, first.column_block // schedule.columns
     )  # fmt: skip
