@@ -332,7 +332,7 @@ def test_a_function_is_called_once_for_equal_operands_of_a_block() -> None:
 
 
 def test_no_multiplication_in_an_innermost_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the loop of a tile of a product: bumps of b and of each row, the counter's, a comparison."""
+    """In the loop of a tile of a product: bumps of b, each row and the counter, one comparison."""
     names: list[str] = []
     emit, begin = encoder.Function.emit, encoder.Function.loop
 
