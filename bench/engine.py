@@ -8,13 +8,13 @@ is timed is the code that a page comes to run.
 from __future__ import annotations
 
 import base64
-import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from playwright.sync_api import sync_playwright
-from sweep import ROUGH, Time
+from sweep import ROUGH, TURNS, Time
 
 from webrt import dims
 from webrt.codegen import abi
@@ -127,10 +127,11 @@ class EngineSweep:
             start = end
         return spent
 
-    def race(self, schedules: Sequence[Schedule]) -> list[float]:
-        """Their times, taken in turns."""
-        rounds = [[self._time(schedule, None)[0] for schedule in schedules] for _ in range(3)]
-        return [min(ms or math.inf for ms in times) for times in zip(*rounds, strict=True)]
+    def ratios(self, schedules: Sequence[Schedule]) -> list[float]:
+        """How many times as long as the first each takes: medians of `TURNS` times in turns."""
+        rounds = [[self._time(schedule, None)[0] for schedule in schedules] for _ in range(TURNS)]
+        ratios = [[ms / times[0] for ms in times] for times in rounds]
+        return [statistics.median(each) for each in zip(*ratios, strict=True)]
 
     def time(self, schedule: Schedule, best: float | None) -> Time:
         """One schedule's time, closely where it may be the best."""

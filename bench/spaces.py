@@ -20,7 +20,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,6 @@ from sweep import (
 import webrt
 from webrt.kernel.problem import specialise
 from webrt.pack.read import read_pack
-from webrt.runtime.device import Device
 from webrt.runtime.sync import run_sync
 from webrt.schedule import Schedule, explain, from_json, to_json
 from webrt.tune.candidate import limits_of
@@ -124,23 +123,7 @@ def run_tune(name: str, folders: Sequence[Path], budget: float, clock: str) -> N
         }  # fmt: skip
         print(f"{name} {folder.stem}: {report.trials} trials in {report.seconds:.0f} s", flush=True)
         path.write_text(json.dumps(found, indent=1) + "\n")
-    finish(name, device, folders, found, counted)
     device.close()
-
-
-def finish(
-    name: str,
-    device: Device,
-    folders: Sequence[Path],
-    found: dict[str, Any],
-    clock: Callable[[], float],
-) -> None:
-    """Time the chosen schedules that no sweep has timed yet, for the report."""
-    table = table_of(name)
-    chosen = chosen_by_key(found)
-    for work in problems(folders, LENGTH):
-        if work.key in table.times:
-            sweep(device, table, work, list(chosen.get(work.key, {}).values()), clock)
 
 
 def chosen_by_key(found: dict[str, Any]) -> dict[str, dict[str, Schedule]]:
@@ -153,57 +136,54 @@ def chosen_by_key(found: dict[str, Any]) -> dict[str, dict[str, Schedule]]:
 
 
 def run_finals(name: str, folders: Sequence[Path], clock: str) -> None:
-    """Time what the report names once more, in turns: luck wins sweeps, and moments differ."""
+    """Time what the report tells of beside each other."""
     device = open_device(name)
     table = table_of(name)
+    limits = limits_of(device.info)
     path = RESULTS / f"tuned-{name}.json"
     tuned = chosen_by_key(json.loads(path.read_text())) if path.exists() else {}
     for work in problems(folders, LENGTH):
         rows = table.times.get(work.key, {})
         if rows:
-            default = explain(work.problem, limits_of(device.info)).first
             made = open_sweep(device, work.problem, CLOCKS[clock])
+            picked = list(tuned.get(work.key, {}).values())
             try:
-                race(made, rows, [default, *tuned.get(work.key, {}).values()])
+                found = settle(made, rows, explain(work.problem, limits).kept, picked)
             finally:
                 made.close()
+            table.finals[work.key] = found
             table.write()
-            print(f"{name} {work.key[:20]} best {best_of(rows, rows)[1]:.3f} ms", flush=True)
+            default, least = next(iter(found.values())), min(found.values())
+            print(f"{name} {work.key[:20]} default {default:.3f} ms, best {least:.3f}", flush=True)
     device.close()
 
 
-GROUP = 6
-"""Schedules that are timed in turns."""
+LEADING = 6
+"""So many of a table's fastest are timed once more: luck wins sweeps, and moments differ."""
 
 
-def race(made: Sweep | EngineSweep, rows: dict[Schedule, Time], named: Sequence[Schedule]) -> None:
-    """Time `named` and the table's best in turns, until the best of all is one of them.
+def settle(
+    made: Sweep | EngineSweep, rows: dict[Schedule, Time], space: Sequence[Schedule],
+    picked: Sequence[Schedule],
+) -> dict[Schedule, float]:  # fmt: skip
+    """Milliseconds of the default, of `picked`, and of the best in the space and in all rows.
 
-    What is timed later is told beside the fastest so far, which is timed with it.
+    The leading ones are timed beside the default; who wins there is timed anew, or luck would
+    have chosen once more.
     """
-    settled: dict[Schedule, float] = {}
+    default = space[0]
 
-    def usable(schedule: Schedule) -> bool:
-        return schedule in rows and rows[schedule].ms is not None
+    def leading(among: Iterable[Schedule]) -> list[Schedule]:
+        timed = [(t.ms, s) for s in among if (t := rows.get(s)) and t.ms is not None]
+        return [s for _, s in sorted(timed, key=lambda pair: pair[0])[:LEADING]]
 
-    while True:
-        least = min(settled.values(), default=math.inf)
-        ranked = sorted(
-            (t.ms, j, s)
-            for j, (s, t) in enumerate(rows.items())
-            if s not in settled and t.ms is not None and not t.rough and t.ms < least
-        )
-        waiting = [s for s in dict.fromkeys(named) if s not in settled and usable(s)]
-        waiting += [s for _, _, s in ranked if s not in waiting]
-        if not waiting:
-            break
-        group = [*sorted(settled, key=settled.__getitem__)[:1], *waiting][:GROUP]
-        found = made.race(group)
-        scale = settled.get(group[0], found[0]) / found[0]
-        for schedule, ms in zip(group, found, strict=True):
-            settled.setdefault(schedule, ms * scale)
-    for schedule, ms in settled.items():
-        rows[schedule] = Time(ms, False, rows[schedule].seconds)
+    group = list(dict.fromkeys([default, *picked, *leading(space), *leading(rows)]))
+    ratios = dict(zip(group, made.ratios(group), strict=True))
+    winners = [min((s for s in group if s in among), key=ratios.__getitem__)
+               for among in (set(space), ratios)]  # fmt: skip
+    last = list(dict.fromkeys([default, *picked, *winners]))
+    known = rows[default].ms or math.nan
+    return {s: known * ratio for s, ratio in zip(last, made.ratios(last), strict=True)}
 
 
 def compare(name: str, works: Sequence[Work]) -> dict[str, Any]:
@@ -221,28 +201,24 @@ def compare(name: str, works: Sequence[Work]) -> dict[str, Any]:
             times = work.counts.get(f"{model}.pack", 0)
             if not times:
                 continue
-            rows = table.times.get(work.key, {})
+            rows, finals = table.times.get(work.key, {}), table.finals.get(work.key, {})
             space = explain(work.problem, limits).kept
-            if any(s not in rows for s in space):
+            if not finals or any(s not in rows for s in space):
                 counts["missing"] += 1
                 continue
             counts["problems"] += 1
             counts["space"] += len(space)
             counts["large"] += len(rows)
-            totals["default"] += times * _ms(rows[space[0]].ms)
-            totals["space"] += times * best_of(rows, space)[1]
-            totals["large"] += times * best_of(rows, rows)[1]
             picked = chosen.get(work.key, {}).get(model)
-            totals["tuned"] += times * (math.nan if picked is None else _ms_of(rows, picked))
+            totals["default"] += times * finals[space[0]]
+            totals["space"] += times * min(ms for s, ms in finals.items() if s in space)
+            totals["large"] += times * min(finals.values())
+            totals["tuned"] += times * (finals.get(picked, math.nan) if picked else math.nan)
         if counts["large"] <= counts["space"]:  # no larger sweep was made
             totals["large"] = math.nan
         ms = {name: None if math.isnan(value) else value for name, value in totals.items()}
         models[model] = {"ms": ms, **counts}
     return {"device": table.device, "models": models}
-
-
-def _ms_of(rows: Mapping[Schedule, Time], schedule: Schedule) -> float:
-    return _ms(rows[schedule].ms) if schedule in rows else math.nan
 
 
 def _ms(ms: float | None) -> float:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -55,6 +56,8 @@ SMALL_MS = 2.0
 """Below, a single dispatch says little."""
 
 PASS_MS = 8.0
+
+TURNS = 5
 
 
 def open_device(name: str) -> Device | Engine:
@@ -113,21 +116,25 @@ class Time:
 
 
 class Table:
-    """Times by problem and schedule, kept in a file."""
+    """Times by problem and schedule, kept in a file; `finals` are milliseconds, timed closely."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.device = ""
         self.times: dict[str, dict[Schedule, Time]] = {}
+        self.finals: dict[str, dict[Schedule, float]] = {}
         if path.exists():
             data = json.loads(path.read_text())
             self.device = data["device"]
             for key, part in data["problems"].items():
-                rows = self.times[key] = {}
+                rows, finals = self.times.setdefault(key, {}), self.finals.setdefault(key, {})
+                head = {"family": part["family"]}
                 for *values, ms, rough, seconds in part["rows"]:
-                    named = dict(zip(part["fields"], values, strict=True))
-                    schedule = from_json({"family": part["family"], **named})
+                    schedule = from_json(head | dict(zip(part["fields"], values, strict=True)))
                     rows[schedule] = Time(ms, bool(rough), seconds)
+                for *values, ms in part.get("finals", []):
+                    schedule = from_json(head | dict(zip(part["fields"], values, strict=True)))
+                    finals[schedule] = ms
 
     def write(self) -> None:
         parts = []
@@ -136,7 +143,11 @@ class Table:
             if not listed:
                 continue
             names = [name for name in listed[0] if name != "family"]
-            head = {"family": listed[0]["family"], "fields": names}
+            finals = [
+                [*(to_json(s)[n] for n in names), _short(ms)]
+                for s, ms in self.finals.get(key, {}).items()
+            ]
+            head = {"family": listed[0]["family"], "fields": names, "finals": finals}
             lines = [
                 json.dumps([*(s[n] for n in names), _short(t.ms), int(t.rough), _short(t.seconds)])
                 for s, t in zip(listed, rows.values(), strict=True)
@@ -192,10 +203,22 @@ class Sweep:
             self.trials._free(ready.own)
         return Time(ms, rough, self.clock() - start)
 
-    def race(self, schedules: Sequence[Schedule]) -> list[float]:
-        """Their times, taken in turns."""
+    def ratios(self, schedules: Sequence[Schedule]) -> list[float]:
+        """How many times as long as the first each takes: medians of `TURNS` times in turns."""
+        trials, timer = self.trials, self.trials.timer
         made = [generate(self.problem, schedule, self.device.info) for schedule in schedules]
-        return run_sync(self.trials.glance(made))
+        first, *others = [run_sync(trials.ready(each, trials._found)) for each in made]
+        found = [1.0]
+        try:
+            for ready in (first, *others):
+                self._pass([ready.dispatch])
+            for ready in others:
+                both = ready.dispatch, first.dispatch
+                found.append(statistics.median(run_sync(timer.ratio(*both)) for _ in range(TURNS)))
+        finally:
+            for ready in (first, *others):
+                trials._free(ready.own)
+        return found
 
     def _time(self, ready: Ready, best: float | None) -> tuple[float, bool]:
         part, share = ready.dispatch, 1.0

@@ -30,8 +30,8 @@ from webrt.pack.read import parse_manifest
 
 MODELS = ("minilm-l6", "roberta-base", "t5-encoder", "gpt2")
 LENGTHS = (16, 128, 384)
-MOST_SECONDS = 25.0
-"""How long one shape's turns may take once there are `--rounds` // 2 of them."""
+LEAST, MOST_SECONDS = 5, 15.0
+"""Turns of a shape, however long; how long there may be more of them, up to `--rounds`."""
 
 
 def operations(pack: Pack, length: int) -> float:
@@ -68,7 +68,7 @@ def take_turns(
     answers: dict[str, Any] = {key: call(page, "run", 1, length) for key, page in pages.items()}
     start = time.perf_counter()
     for done in range(rounds):
-        if done >= rounds // 2 and time.perf_counter() - start > MOST_SECONDS:
+        if done >= LEAST and time.perf_counter() - start > MOST_SECONDS:
             break
         for key, page in pages.items():
             times[key].append(call(page, "run", 1, length)["ms"])
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--models-dir", type=Path, default=DEFAULT_DIR)
     parser.add_argument("--lengths", nargs="+", type=int, default=list(LENGTHS))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=25)
     arguments = parser.parse_args()
     everything = []
     with tempfile.TemporaryDirectory() as scratch:

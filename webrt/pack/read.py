@@ -50,7 +50,7 @@ from webrt.plan.plan import Home, Labels, ModelSymbol, Plan, Port, Step, Tensor,
 
 MAX_RANK = 16
 MAX_BINDINGS = 8
-MAX_SYMBOLS = 64
+MAX_SYMBOLS = 1024
 MAX_PORTS = 1024
 _STORED = ("f32", "f16", "i32", "u32")
 _SEAL_LENGTH = len(SEAL % (b"0" * 64))

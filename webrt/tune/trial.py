@@ -78,7 +78,7 @@ class Trials:
         for name, value in self.bindings.items():
             table[_number(name)] = value
         self._upload(self._symbols, struct.pack(f"<{len(table)}i", *table))
-        self._timer = Timer(device, self._symbols.buffer, clock)
+        self.timer = Timer(device, self._symbols.buffer, clock)
         self._compared: list[tuple[Recording, Buffer, int]] = []
         self._reference: Compiled | None = None
         self._best: Ready | None = None
@@ -105,7 +105,7 @@ class Trials:
         self._reference = candidate, ready.pipelines
         self._poison(self._wanted)
         self._once(ready.dispatch)
-        await self._timer.settle()
+        await self.timer.settle()
         self._free(ready.own)
 
     async def ready(self, candidate: Candidate, outputs: Sequence[Slice]) -> Ready:
@@ -152,12 +152,12 @@ class Trials:
         try:
             await self._validate(ready)
             if self._best is None:
-                ms = await self._timer.dispatch(ready.dispatch)
+                ms = await self.timer.dispatch(ready.dispatch)
             else:
                 turns = ready.dispatch, self._best.dispatch
-                ratio = await self._timer.ratio(*turns)
+                ratio = await self.timer.ratio(*turns)
                 if ratio < 1:
-                    ratio = max(ratio, await self._timer.ratio(*turns))
+                    ratio = max(ratio, await self.timer.ratio(*turns))
                 ms = self._best_ms * ratio
             if ms < self._best_ms:
                 loser, self._best, self._best_ms = self._best, ready, ms
@@ -175,14 +175,14 @@ class Trials:
         found = [math.inf] * len(made)
         alone = [self._recorded(ready, 1) for ready in made]
         for _ in range(2):  # the first time, drivers compile
-            single = [await self._timer.once(r) for r in alone if r is not None]
+            single = [await self.timer.once(r) for r in alone if r is not None]
         repeats = max(1, min(GLANCES, round(GLANCE_MS / max(min(single, default=1.0), 1e-3))))
         many = [self._recorded(ready, repeats) for ready in made]
         for _ in range(ROUNDS):
-            empty = await self._timer.once(None)
+            empty = await self.timer.once(None)
             for j, recording in enumerate(many):
                 if recording is not None:
-                    spent = await self._timer.once(recording) - empty
+                    spent = await self.timer.once(recording) - empty
                     found[j] = min(found[j], max(spent, 1e-3) / repeats)
         for recording in (*alone, *many):
             if recording is not None:
