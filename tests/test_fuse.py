@@ -25,6 +25,7 @@ from webrt.kernel.problem import (
     Problem,
     Reduce,
 )
+from webrt.kernel.text import print_problem
 from webrt.passes import costs, fuse_inline, fuse_layout
 from webrt.passes.algebra import tidy
 from webrt.passes.evaluate import evaluate_plan, evaluate_program
@@ -293,6 +294,20 @@ def test_a_reader_that_would_take_in_too_much_is_left_alone() -> None:
         fused = fuse(b.program(z))
     assert len(fused.nodes) == 2
     assert max(seen) < fuse_inline.MAX_TAKEN  # 20,735 where all was made, then refused
+
+
+def test_moves_whose_indices_would_double_with_each_step_are_not_all_one() -> None:
+    """As attention with relative positions shifts them; 2¹² times the first index at the end."""
+    b = Builder()
+    x, wide = b.input("x", S, S + 2), S + 3
+    place = I0 * (S + 2) + I1
+    shifted = dims.modulo(place, wide) * S + dims.floor_div(place, wide)
+    value = x
+    for _ in range(12):
+        value = b.map((S, S + 2), load(0, dims.dim_min(shifted, S * (S + 2) - 1)), value)
+    fused = same_results(b.program(value))
+    assert 2 <= len(fused.nodes) <= 6
+    assert max(len(print_problem(node.problem)) for node in fused.nodes) < 1 << 16
 
 
 def test_each_layout_is_scored_once_however_often_a_reader_loads() -> None:

@@ -226,3 +226,57 @@ def test_a_constant_scalar_stays_one() -> None:
     }""")
     (found,) = _both(graph, x=np.array([1, 2], np.float32))
     assert found.tolist() == [2, 4]
+
+
+def test_an_empty_constant_expands_to_a_dynamic_batch() -> None:
+    graph = _graph("""g (float[batch, 2] x) => (float[b, c, 2] y) {
+        shape = Shape <start = 0, end = 1> (x)
+        one = Constant <value_ints = [1]> ()
+        target = Concat <axis = 0> (shape, one, one)
+        none = Constant <value = float[1, 0, 2] {}> ()
+        empty = Expand (none, target)
+        row = Unsqueeze (x, one)
+        y = Concat <axis = 1> (empty, row)
+    }""")
+    x = np.arange(6, dtype=np.float32).reshape(3, 2)
+    np.testing.assert_array_equal(_both(graph, x=x)[0], x[:, None])
+
+
+def test_padding_to_a_multiple_is_known_by_shapes() -> None:
+    """(4 - n mod 4) mod 4, as exporters spell it for blocks of a sequence."""
+    graph = _graph("""g (float[n] x) => (float[m] y) {
+        length = Shape (x)
+        four = Constant <value_ints = [4]> ()
+        minus = Constant <value_ints = [-1]> ()
+        zero = Constant <value_ints = [0]> ()
+        over = Mod (length, four)
+        under = Mul (over, minus)
+        most = Add (four, under)
+        missing = Mod (most, four)
+        pads = Concat <axis = 0> (zero, missing)
+        y = Pad (x, pads)
+    }""")
+    assert len(graph.nodes) == 1  # nothing is read from the device
+    for count in (4, 5, 7):
+        x = np.arange(1, count + 1, dtype=np.float32)
+        expected = np.pad(x, (0, -count % 4))
+        np.testing.assert_array_equal(_both(graph, x=x)[0], expected)
+
+
+def test_a_quotient_that_may_be_negative_rounds_to_zero() -> None:
+    graph = _graph("""g (float[n] x) => (int64[m] y) {
+        zero = Constant <value = int64 {0}> ()
+        one = Constant <value = int64 {1}> ()
+        two = Constant <value = int64 {2}> ()
+        four = Constant <value = int64 {4}> ()
+        shape = Shape (x)
+        length = Gather <axis = 0> (shape, zero)
+        less = Sub (length, four)
+        half = Div (less, two)
+        count = Add (half, two)
+        y = Range (zero, count, one)
+    }""")
+    assert [n.op for n in graph.nodes] == ["Range"]
+    for count, length in ((1, 1), (2, 1), (3, 2), (4, 2), (7, 3)):
+        x = np.zeros(count, np.float32)
+        np.testing.assert_array_equal(_both(graph, x=x)[0], np.arange(length))

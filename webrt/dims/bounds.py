@@ -98,7 +98,26 @@ def is_nonnegative(dim: Dim, extents: Mapping[str, Dim]) -> bool:
             else:
                 return False
         shifted = shifted + factor
-    return all(coefficient >= 0 for _, coefficient in terms_of(shifted))
+    least = 0
+    for atoms, coefficient in terms_of(shifted):
+        if not atoms:
+            least += coefficient
+        elif coefficient < 0:
+            most = _most_of_remainders(atoms)
+            if most is None:
+                return False
+            least += coefficient * most
+    return least >= 0
+
+
+def _most_of_remainders(atoms: tuple[Atom, ...]) -> int | None:
+    """The largest product of remainders of literal divisors; None if there are other atoms."""
+    most = 1
+    for atom in atoms:
+        if not (isinstance(atom, Operation) and atom.op == "%" and isinstance(atom.right, int)):
+            return None
+        most *= atom.right - 1
+    return most
 
 
 def _is_models(name: str) -> bool:

@@ -21,6 +21,7 @@ from webrt.ops.site import (
     broadcast,
     compare,
     hold_equal,
+    literals,
     same_dim,
     shape_text,
 )
@@ -78,7 +79,7 @@ class Expand:
 
     @staticmethod
     def reference(site: Site, x: Tensor, shape: Tensor) -> tuple[Tensor, ...]:
-        target = np.broadcast_shapes(x.shape, tuple(int(d) for d in shape))
+        target = np.broadcast_shapes(x.shape, literals(shape))
         return (np.broadcast_to(x, target).copy(),)
 
     symbolic = reference
@@ -308,7 +309,7 @@ class Split:
         if split is None:
             sizes = [dims.evaluate(s, {}) for s in _split_sizes(site, x.shape[axis])]
         else:
-            sizes = [int(s) for s in split]
+            sizes = list(literals(split))
         return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
 
     symbolic = reference
@@ -345,7 +346,7 @@ class Tile:
 
     @staticmethod
     def reference(site: Site, x: Tensor, repeats: Tensor) -> tuple[Tensor, ...]:
-        return (np.tile(x, tuple(int(r) for r in repeats)),)
+        return (np.tile(x, literals(repeats)),)
 
     symbolic = reference
 

@@ -53,6 +53,13 @@ class Undecided(Exception):
     """A symbolic evaluation that can't be decided."""
 
 
+def literals(array: Tensor) -> tuple[int, ...]:
+    """The elements of a vector; raises Undecided where one is a symbol's."""
+    if any(isinstance(d, dims.Symbolic) for d in array.reshape(-1)):
+        raise Undecided
+    return tuple(int(d) for d in array.reshape(-1))
+
+
 @dataclass(frozen=True, slots=True)
 class Inferred:
     """An output's type; `content` where its elements are known up to symbols."""

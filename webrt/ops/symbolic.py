@@ -33,9 +33,12 @@ def _divide(left: Dim, right: Dim) -> Dim:
     """ONNX rounds to zero, dims round down: the same where nothing is negative."""
     if isinstance(left, int) and isinstance(right, int) and right:
         return abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
-    if not (dims.is_nonnegative(left, {}) and dims.is_nonnegative(right - 1, {})):
+    if not dims.is_nonnegative(right - 1, {}):
         raise Undecided
-    return dims.floor_div(left, right)
+    if dims.is_nonnegative(left, {}):
+        return dims.floor_div(left, right)
+    over, under = dims.dim_max(left, 0), dims.dim_max(-left, 0)
+    return dims.floor_div(over, right) - dims.floor_div(under, right)
 
 
 def _quotient(left: Dim, right: Dim) -> Dim:

@@ -11,7 +11,7 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.ops.emit import Emitter
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, compare, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, compare, literals, same_dim, shape_text
 
 
 class _View:
@@ -82,7 +82,7 @@ class Reshape(_View):
 
     @staticmethod
     def reference(site: Site, x: Tensor, shape: Tensor) -> tuple[Tensor, ...]:
-        target = [int(d) for d in shape.reshape(-1)]
+        target = list(literals(shape))
         if not site.attributes.get("allowzero", 0):
             target = [x.shape[j] if d == 0 else d for j, d in enumerate(target)]
         return _onto(x, tuple(target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import islice
 
 from webrt import dims
@@ -12,6 +13,7 @@ from webrt.kernel.expr import Call, Const, Expr, Index, Load
 
 _SLOW = frozenset(["exp", "log", "tanh", "erf", "sin", "cos", "pow", "div", "mod", "sqrt"])
 MAX_TREE = 300  # far above any activation function; well inside Python's recursion limit
+MAX_PARTS = 1000
 _TYPICAL = 64  # what a symbol is taken to be where two symbolic sizes are compared
 
 
@@ -51,6 +53,30 @@ def size(expr: Expr) -> int:
 def is_large(*exprs: Expr) -> bool:
     """Whether a tree has too many expressions: fusion repeats subtrees, and stops before that."""
     return any(next(islice(ex.walk(expr), MAX_TREE, None), None) is not None for expr in exprs)
+
+
+def is_tangled(expr: Expr) -> bool:
+    """Whether an index in a tree has more than `MAX_PARTS` parts: it grows with every step."""
+    return any(
+        next(islice(_parts(e.offset if isinstance(e, Load) else e.dim), MAX_PARTS, None), None)
+        is not None
+        for e in ex.walk(expr)
+        if isinstance(e, (Load, Index))
+    )
+
+
+def _parts(dim: Dim) -> Iterator[Dim]:
+    """The dims in a dim, each as often as it stands there."""
+    yield dim
+    if isinstance(dim, int):
+        return
+    for atoms, _ in dim.terms:
+        for atom in atoms:
+            if isinstance(atom, Operation):
+                for part in atom.parts():
+                    yield from _parts(part)
+            else:
+                yield 0
 
 
 def is_move(expr: Expr) -> bool:

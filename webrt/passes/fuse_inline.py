@@ -109,6 +109,8 @@ def inline_into(bench: Workbench, key: int, reader: int) -> Node | None:
         if expr not in found:
             inverse, source = sources[expr.memory]
             found[expr] = tidy(ex.substitute(source, inverse.at(expr.offset, space)), space)
+            if costs.is_tangled(found[expr]):
+                raise _TooLargeError
         return found[expr]
 
     def whole(expr: Expr) -> Expr:
