@@ -141,6 +141,24 @@ sized (float[n, 3] x, int64[2] shape, int64 count) => (float[a, b] y, int64[c] s
 }""")
 
 
+PARTLY = flow_model("""
+partly (float[n, 12] x, int64[1] width) => (float[a, b, c] y, float[d, e, f] z) {
+  shape = Shape <start = 0, end = 1> (x)
+  one = Constant <value_ints = [1]> ()
+  three = Constant <value_ints = [3]> ()
+  rest = Constant <value_ints = [-1]> ()
+  unit = Constant <value = float[1, 1, 1] {1}> ()
+  flat = Concat <axis = 0> (shape, one, width)
+  rows = Expand (unit, flat)
+  tall = Concat <axis = 0> (shape, three, width)
+  columns = Expand (unit, tall)
+  y = Add (rows, columns)
+  parted = Concat <axis = 0> (shape, rest, width)
+  parts = Reshape (x, parted)
+  z = Mul (parts, rows)
+}""")
+"""Sizes of which only the width is data: that the rest broadcasts is known."""
+
 ENDLESS = flow_model("""
 endless (float[n, 3] x) => (float[n, 3] y) {
   true = Constant <value = bool {1}> ()
@@ -224,6 +242,12 @@ FLOW_MODELS = (
         "sized", SIZED,
         tuple({"x": _floats(4, 3), "shape": np.array(s), "count": _int(c)}
               for s, c in (((6, 2), 5), ((-1, 4), 0), ((0, -1), 1), ((6, 2), 3))),
+        2,
+    ),
+    FlowModel(
+        "partly", PARTLY,
+        tuple({"x": _floats(n, 12, seed=n), "width": np.array([w])}
+              for n, w in ((2, 4), (3, 6), (1, 12))),
         2,
     ),
     FlowModel(

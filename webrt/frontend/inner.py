@@ -74,10 +74,10 @@ class Inner:
             self.symbols[display] = ModelSymbol(f"s{len(self.symbols)}", display)
         return dims.symbol(self.symbols[display].id)
 
-    def known(self, value: Value) -> Value:
+    def known(self, value: Value, elements: Sequence[Dim | None] = ()) -> Value:
         """A small integer tensor with its elements known: as symbols that a run reads, if need be.
 
-        Raises UnsupportedOpError where that can't be.
+        `elements` tells those that are known before. Raises UnsupportedOpError where that can't be.
         """
         if value.data is not None or value.content is not None:
             return value
@@ -88,13 +88,40 @@ class Inner:
         if not small or value.dtype not in (DType.I64, DType.I32):
             raise UnsupportedOpError(f"{value.name!r} holds sizes that aren't run")
         assert isinstance(count, int)
-        symbols = [self.fresh(f"{value.name}[{j}]") for j in range(count)]
-        made = apply("Values", [value], name=f"{value.name}/read", outputs=[""], domain="webrt")
-        made.attributes["binds"] = tuple(map(str, symbols))
-        self.nodes.append(made)
-        content = tuple(s - 1 for s in symbols)
+        unknown = [p for p in self.parts(value) if None in self.elements(p)]
+        if len(set(unknown)) == 1:  # whatever else it stands in, it is read once
+            self.known(unknown[0])
+        elements = elements or self.elements(value)
+        if None in elements:
+            symbols = [self.fresh(f"{value.name}[{j}]") for j in range(count)]
+            made = apply("Values", [value], name=f"{value.name}/read", outputs=[""], domain="webrt")
+            made.attributes["binds"] = tuple(map(str, symbols))
+            self.nodes.append(made)
+            pairs = zip(elements, symbols, strict=True)
+            elements = [s - 1 if e is None else e for e, s in pairs]
+        content = tuple(e for e in elements if e is not None)
         self.read[value] = Value(value.name, value.dtype, value.shape, None, content)
         return self.read[value]
+
+    def elements(self, value: Value) -> tuple[Dim | None, ...]:
+        """What is known of a tensor's elements: of one that is put together, that of its parts."""
+        value = self.read.get(value, value)
+        if value.content is not None:
+            return value.content
+        if value.data is not None:
+            return tuple(int(e) for e in value.data.reshape(-1))
+        parts = self.parts(value)
+        if parts:
+            return tuple(e for part in parts for e in self.elements(part))
+        count = dims.product(value.shape)
+        return (None,) * (count if isinstance(count, int) else 0)
+
+    def parts(self, value: Value) -> list[Value]:
+        """The vectors that a vector is put together of; none where it isn't."""
+        made = next((n for n in reversed(self.nodes) if value in n.outputs), None)
+        if made is None or made.op != "Concat" or len(value.shape) != 1:
+            return []
+        return [part for part in made.inputs if part is not None]
 
     def inside(self, name: str, graph: GraphProto, given: Sequence[Item | None]) -> list[Item]:
         """The outputs of a graph that a node holds, built among this one's nodes."""
@@ -137,7 +164,7 @@ class Inner:
     def target(
         self, name: str, inputs: Sequence[Value | None], shape: Value, allow_zero: bool
     ) -> Value:
-        """A Reshape's target, computed by a run: 0 taken for a dim, -1 for what is left."""
+        """A Reshape's target, read from a run: 0 taken for a dim, -1 for what is left."""
         make = Make(f"{name}/target")
         source = inputs[0]
         if source is None or len(shape.shape) != 1 or not isinstance(shape.shape[0], int):
@@ -155,7 +182,10 @@ class Inner:
         quotient = make("Div", total, make("Max", others, one))
         wanted = make("Where", left, quotient, wanted)
         self.nodes += make.nodes
-        return wanted
+        elements = [None if e == -1 else e for e in self.elements(shape)]
+        if not allow_zero:
+            elements = [d if e == 0 else e for e, d in zip(elements, own, strict=True)]
+        return self.known(wanted, elements)
 
     def total(self, name: str, inputs: Sequence[Value | None], total: Value) -> Value:
         """A total length that a run reads, taken for what a cache grows to: once for all layers."""
@@ -231,8 +261,9 @@ class Inner:
                 assert value is not None
                 try:
                     if op == "Reshape":
-                        value = self.target(name, inputs, value, bool(attributes.get("allowzero")))
-                    if op == "GroupQueryAttention":
+                        zero = bool(attributes.get("allowzero"))
+                        inputs[error.position] = self.target(name, inputs, value, zero)
+                    elif op == "GroupQueryAttention":
                         inputs[error.position] = self.total(name, inputs, value)
                     else:
                         inputs[error.position] = self.known(value)
