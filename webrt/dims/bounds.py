@@ -103,21 +103,12 @@ def is_nonnegative(dim: Dim, extents: Mapping[str, Dim]) -> bool:
         if not atoms:
             least += coefficient
         elif coefficient < 0:
-            most = _most_of_remainders(atoms)
-            if most is None:
+            remainders = all(isinstance(a, Operation) and a.op == "%" for a in atoms)
+            most = _largest(atoms, extents) if remainders else None
+            if not isinstance(most, int):
                 return False
             least += coefficient * most
     return least >= 0
-
-
-def _most_of_remainders(atoms: tuple[Atom, ...]) -> int | None:
-    """The largest product of remainders of literal divisors; None if there are other atoms."""
-    most = 1
-    for atom in atoms:
-        if not (isinstance(atom, Operation) and atom.op == "%" and isinstance(atom.right, int)):
-            return None
-        most *= atom.right - 1
-    return most
 
 
 def _is_models(name: str) -> bool:

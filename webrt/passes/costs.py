@@ -13,7 +13,7 @@ from webrt.kernel.expr import Call, Const, Expr, Index, Load
 
 _SLOW = frozenset(["exp", "log", "tanh", "erf", "sin", "cos", "pow", "div", "mod", "sqrt"])
 MAX_TREE = 300  # far above any activation function; well inside Python's recursion limit
-MAX_PARTS = 1000
+MAX_ATOMS = 500
 _TYPICAL = 64  # what a symbol is taken to be where two symbolic sizes are compared
 
 
@@ -52,31 +52,18 @@ def size(expr: Expr) -> int:
 
 def is_large(*exprs: Expr) -> bool:
     """Whether a tree has too many expressions: fusion repeats subtrees, and stops before that."""
-    return any(next(islice(ex.walk(expr), MAX_TREE, None), None) is not None for expr in exprs)
+    return any(_has_more(ex.walk(expr), MAX_TREE) for expr in exprs)
 
 
 def is_tangled(expr: Expr) -> bool:
-    """Whether an index in a tree has more than `MAX_PARTS` parts: it grows with every step."""
+    """Whether an index in a tree has more than `MAX_ATOMS` atoms: it grows with every step."""
     return any(
-        next(islice(_parts(e.offset if isinstance(e, Load) else e.dim), MAX_PARTS, None), None)
-        is not None
-        for e in ex.walk(expr)
-        if isinstance(e, (Load, Index))
+        _has_more(dims.atoms_of(dim), MAX_ATOMS) for e in ex.walk(expr) for dim in ex.own_dims(e)
     )
 
 
-def _parts(dim: Dim) -> Iterator[Dim]:
-    """The dims in a dim, each as often as it stands there."""
-    yield dim
-    if isinstance(dim, int):
-        return
-    for atoms, _ in dim.terms:
-        for atom in atoms:
-            if isinstance(atom, Operation):
-                for part in atom.parts():
-                    yield from _parts(part)
-            else:
-                yield 0
+def _has_more(items: Iterator[object], most: int) -> bool:
+    return next(islice(items, most, None), None) is not None
 
 
 def is_move(expr: Expr) -> bool:
