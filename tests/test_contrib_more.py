@@ -176,6 +176,21 @@ def test_experts_of_few_bits(block: int) -> None:
 # What ONNX Runtime has no CPU kernel for
 
 
+def test_quantised_experts_of_two_widths() -> None:
+    feeds = {"x": floats(5, 32), "r": floats(5, 4)}
+    few, many = bytes_(4, 32, 16), bytes_(4, 32, 32)
+    scales = [np.abs(floats(4, 32)) / by for by in (50, 500)]
+    numbers = np.stack([few & 15, few >> 4], -1).reshape(4, 32, 32) - np.float32(8)
+    weights = {"a": numbers * scales[0][..., None],
+               "b": (many - np.float32(128)) * scales[1][..., None]}  # fmt: skip
+    rest = {"k": 2, "activation_type": "silu"}
+    wanted = oracle(of("MoE", "x r a _ b", feeds, weights, **rest), feeds)
+    constants = {"a": few, "as": scales[0], "b": many, "bs": scales[1]}
+    model = of("QMoE", "x r a as _ b bs", feeds, constants,
+               fc1_expert_weight_bits=4, fc2_expert_weight_bits=8, **rest)  # fmt: skip
+    check(model, feeds, wanted, devices=ONE, atol=1e-4)
+
+
 def silu(x: Array) -> Array:
     return np.asarray(x / (1 + np.exp(-x)), np.float32)
 

@@ -109,16 +109,13 @@ def _swiglu(site: Site, make: Make, first: Value, second: Value | None) -> Value
 @composite(
     "QMoE", *_EXPERTS, Attr("expert_weight_bits", 4), Attr("block_size", 0),
     Attr("quant_type", "int"), Attr("accuracy_level", 0), Attr("weights_prepacked", -1),
-    domain=MICROSOFT,
+    *(Attr(f"fc{j}_expert_weight_bits", 0) for j in (1, 2, 3)), domain=MICROSOFT,
 )  # fmt: skip
 def quantised_moe(site: Site, make: Make) -> tuple[Value, ...]:
     """MoE of weights of 2, 4 or 8 bits, each with a scale a row or a block."""
     if site.text("quant_type") != "int" or site.integer("weights_prepacked") == 1:
         raise site.unsupported("weights other than plain integers aren't run")
     bits, block = site.integer("expert_weight_bits"), site.integer("block_size")
-    own = [site.attributes.get(f"fc{j}_expert_weight_bits", 0) for j in (1, 2, 3)]
-    if any(isinstance(b, int) and b > 0 and b != bits for b in own):
-        raise site.unsupported(f"weights of {own} bits aren't run")
     if any(v is not None for v in site.inputs[15:]):
         raise site.unsupported("scales of what is multiplied aren't run")
     weights: list[Value | None] = []
@@ -129,6 +126,8 @@ def quantised_moe(site: Site, make: Make) -> tuple[Value, ...]:
         scales = site.optional(position + 1)
         if scales is None:
             raise site.shape_error(f"scales as input {position + 1}", "none")
-        weights.append(blocks_of(site, make, position, scales, 11 + number, bits, block))
+        own = site.integer(f"fc{number + 1}_expert_weight_bits")
+        width = own if own > 0 else bits
+        weights.append(blocks_of(site, make, position, scales, 11 + number, width, block))
     biases = [site.optional(j) for j in (4, 7, 10)]
     return (experts(site, make, weights, biases, site.optional(14)),)

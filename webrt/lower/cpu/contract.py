@@ -7,9 +7,10 @@ A unit computes a block of rows × a block of columns of one matrix of the batch
         for each tile of rows: sums[slots, panel] += a · b, in registers
     for each row, for each four columns: outputs from sums
 
-A tile that would reach over the matrix's last row begins earlier and computes rows a second time:
-there is no code for rows that are left over. So sums has *slots*: a tile's rows are in slots of
-its own, and the last ones of a block may stand behind the place of their row (`Axis.slot`).
+A tile that would reach over the matrix's last row begins earlier and computes rows a second time,
+and tiles of six rows are followed by one or two of four: there is no code for other numbers of rows
+that are left over. So sums has *slots*: a tile's rows are in slots of its own, and the last ones of
+a block may stand behind the place of their row (`Axis.slot`).
 Columns do the same where b is read in place; panels are padded instead.
 """
 
@@ -54,7 +55,7 @@ from webrt.lower.cpu.common import (
 )
 from webrt.lower.cpu.guards import unclamped
 from webrt.lower.cpu.panels import in_panels
-from webrt.lower.cpu.tile import Place, Source, Tile, zero
+from webrt.lower.cpu.tile import PIECE, Place, Source, Tile, zero
 from webrt.lower.scope import Scope
 from webrt.schedule.cpu.contract import CpuContractSchedule, reads_plainly
 
@@ -66,6 +67,9 @@ def lower(problem: Contract, schedule: CpuContractSchedule, name: str) -> loop.K
 
 
 _FOUR = "four"
+
+REST = {6: 4}
+"""Rows of the tiles that compute what is left over, by the rows of a tile."""
 
 
 class Lowering:
@@ -105,18 +109,20 @@ class Lowering:
         index = [0 if extent == 1 else next(numbers) for extent in space]
         for j, extent in enumerate(problem.batch):
             scope.bind(f"b{j}", index[j], extent)
-        self.m = Axis.of(scope, "m", problem.m, index[-1], self.row_block, self.rows, False)
+        rest = REST.get(self.rows, 0)
+        self.m = Axis.of(scope, "m", problem.m, index[-1], self.row_block, self.rows, False, rest)
         self.n = Axis.of(
             scope, "n", problem.n, index[-2], self.column_block, self.columns, self.padded
         )
-        self.sums = self.array("sums", self.row_block * self.column_block)
+        most = max(self.row_block, 2 * rest)  # five rows take two tiles of four
+        self.sums = self.array("sums", most * self.column_block)
         if self.pack_a:
             self.tile_a = self.array("tile_a", self.row_block * self.depth)
         if self.pack_b:
             self.tile_b = self.array("tile_b", self.columns * self.depth)
         if self.blocked:
-            rounded = dims.ceil_div(self.m.count, self.rows) * self.rows
-            with scope.loop("at", 0, rounded * self.column_block, 4) as (body, at):
+            slots = dims.dim_max(self.m.behind, self.m.count)
+            with scope.loop("at", 0, slots * self.column_block, 4) as (body, at):
                 body.store(self.sums, at, zero(self.acc))
         with self.k_blocks(scope) as (block, k0, k1):
             self.products(block, k0, k1)
@@ -175,10 +181,11 @@ class Lowering:
     ) -> None:
         """Tiles of all rows for some columns, whose slots begin at `column`."""
         m = self.m
-        with scope.loop("slot", 0, m.tiled, self.rows) as (body, slot):
-            start = body.symbol("m_at", m.start(slot))
-            rows = self.a_rows(body, start, self.rows, k0)
-            self.tile(body, rows, columns, slot, column, k0, k1)
+        for many, begin, end in m.parts():
+            with scope.loop("slot", begin, end, many) as (body, slot):
+                start = body.symbol("m_at", m.start(slot, many))
+                rows = self.a_rows(body, start, many, k0)
+                self.tile(body, rows, columns, slot, column, k0, k1)
         if m.tiled != m.count:
             with scope.loop("slot", m.tiled, m.count) as (body, slot):
                 rows = self.a_rows(body, m.first + slot, 1, k0)
@@ -199,7 +206,10 @@ class Lowering:
         self, scope: Scope, rows: tuple[Source, ...], columns: tuple[Source, ...],
         slot: Dim, column: Dim, k0: Dim, k1: Dim, lanes: int = 4,
     ) -> None:  # fmt: skip
-        """One tile's sums over a block of k, from and to scratch."""
+        """One tile's sums over a block of k, from and to scratch.
+
+        Tiles of fewer rows than others run seldom: less code is made for them.
+        """
         tile = Tile(rows, columns, self.acc, lanes)
         at = scope.symbol("sums_at", slot * self.column_block + column)
         places = [
@@ -211,7 +221,10 @@ class Lowering:
         if self.blocked:
             first = [Load(self.sums, place, self.acc, lanes) for place in places]
         sums = tile.registers(scope, first)
-        tile.accumulate(scope, sums, k0, k1, self.schedule.unroll)
+        unroll = self.schedule.unroll
+        if 1 < len(rows) < self.rows:
+            unroll = min(unroll, PIECE)
+        tile.accumulate(scope, sums, k0, k1, unroll)
         for place, register in zip(places, sums, strict=True):
             scope.statements.append(loop.Store(self.sums, place, register))
 

@@ -113,9 +113,10 @@ class _Narrow(Lowering):
             panel = body.symbol("panel", n.number * (self.column_block // width) + j)
             first = (matrix(self.problem, self.weights) * many + panel) * rows
             at = body.symbol("b_at", (first + dims.floor_div(k0, self.weights.fields)) * words)
-            with body.loop("slot", 0, m.tiled, self.rows) as (inner, slot):
-                start = inner.symbol("m_at", m.start(slot))
-                self.tile_of(inner, start, self.rows, panel, at, slot, j * width, k0, k1)
+            for tile, begin, end in m.parts():
+                with body.loop("slot", begin, end, tile) as (inner, slot):
+                    start = inner.symbol("m_at", m.start(slot, tile))
+                    self.tile_of(inner, start, tile, panel, at, slot, j * width, k0, k1)
             if m.tiled != m.count:
                 with body.loop("slot", m.tiled, m.count) as (inner, slot):
                     start = inner.symbol("m_at", m.first + slot)

@@ -60,8 +60,8 @@ FEW = 1
 0.35 ms so and 0.70 turned, two take 0.73 either way (as `_KEYS`). Where q is dynamic the other half
 of the kernel isn't worth its size: decoding, it is the weights that take the time."""
 
-_TILES = ((4, 8), (2, 16))
-_ROW_BLOCKS = (64, 32, 16)
+_TILES = ((6, 8), (4, 8))
+_ROW_BLOCKS = (66, 32, 16)
 _KEYS = (128, 64, 256)
 """Best first. Chromium 156 on x86-64 with AVX2, relaxed SIMD, one thread, 2026-11-21, GFLOP/s of
 12 heads at lengths 16, 128, 384: 25, 28, 27 with d = e = 32, and 33, 34, 31 with 64. 64 keys at a
@@ -69,11 +69,11 @@ time are up to a quarter slower, 32 up to a third; 2 × 16 tiles a tenth, 4 × 1
 a unit a tenth at 384, nothing below."""
 
 
-_RAW_TILES = ((4, 8), (4, 16), (2, 16), (3, 8), (2, 8), (4, 4), (8, 4), (1, 16))
+_RAW_TILES = ((6, 8), (4, 8), (4, 16), (2, 16), (3, 8), (2, 8), (4, 4), (8, 4), (1, 16))
 """Best first. Natively (wasmtime 50) of 12 heads at 128 with d = 32, 2026-11-21: 4 × 16 takes 1.50
 ms, 4 × 8 1.55, 3 × 8 1.60; with d = 64 2.54, 2.58 and 2.74. Four steps a turn take a fifth longer
 there than two, in Chromium as long."""
-_RAW_BLOCKS = (64, 96, 128, 48, 32, 16, 24)
+_RAW_BLOCKS = (66, 64, 96, 128, 48, 32, 16, 24)
 _RAW_KEYS = (128, 64, 96, 256, 512, 32)
 _ROW_BY_ROW = (128, 64, 256)
 

@@ -54,7 +54,7 @@ class CpuContractSchedule:
 
     @property
     def vectors(self) -> int:
-        """Vector registers that the tile takes: its results, a value a row, a row of b."""
+        """Vector registers that the tile takes: its results, a row of b, a value of a."""
         return _vectors(self.rows, self.columns)
 
 
@@ -98,10 +98,13 @@ def reads_plainly(expr: Expr, name: str) -> bool:
     return isinstance(expr, Load) and isinstance(stride(expr.offset, name), int)
 
 
-_TILES = ((4, 8), (2, 16), (3, 12), (7, 4), (8, 8), (6, 12), (4, 20), (5, 16))
-"""Rows × columns of the register tile. GFLOP/s of 128 × 3072 × 768 in Chromium 156, one thread of
-an AMD EPYC (its peak: 57), 2026-11-21, relaxed SIMD: 4 × 8 46, 2 × 16 46, 3 × 12 44, 7 × 4 38; too
-large for 16 registers: 6 × 8 44, 8 × 8 29, 4 × 12 20. Plain SIMD: 4 × 8 39."""
+_TILES = ((6, 8), (7, 4))
+"""Rows × columns of the register tile: twelve sums are in flight, which hide what a multiply-add
+takes, and with two values of b and one of a fit 15 registers (V8 keeps the 16th). GFLOP/s of
+120 × 1536 × 384 in Chromium 156, a core of its own (x86-64 with AVX-512, its peak: 56), relaxed
+SIMD, weights in the cache and not, 2026-11-22: 6 × 8 51 and 47, 5 × 8 51 and 46, 4 × 8 42 and 39,
+8 × 4 40 and 37, 2 × 16 38 and 37; natively (wasmtime 50) 6 × 8 26 and 24, 4 × 8 25 and 23. Four
+rows make up the rest (`REST`). 4 × 12 and 8 × 8, too large, take twice as long as 4 × 8."""
 
 _THIN = {1: ((1, 16), (1, 24), (1, 8)), 2: ((2, 16), (2, 8)), 3: ((3, 12), (3, 8))}
 """Tiles for problems of one, two, three rows. Of one row, 1 × 32, which takes more than 16
@@ -125,7 +128,7 @@ _UNITS = 24
 
 
 _RAW_TILES = (
-    (4, 8), (2, 16), (2, 12), (3, 12), (4, 16), (3, 16), (4, 12), (3, 8), (6, 8), (6, 12), (5, 8),
+    (6, 8), (4, 8), (5, 8), (2, 16), (2, 12), (3, 12), (4, 16), (3, 16), (4, 12), (3, 8), (6, 12),
     (5, 16), (7, 4), (2, 24), (8, 4), (8, 8), (4, 20), (5, 4), (6, 4), (4, 4), (3, 4), (2, 8),
     (2, 4), (1, 32), (1, 24), (1, 16), (1, 8), (1, 4),
 )  # fmt: skip
@@ -147,7 +150,7 @@ def space(problem: Contract, limits: CpuLimits) -> tuple[CpuContractSchedule, ..
 def explain(problem: Contract, limits: CpuLimits) -> Explored[CpuContractSchedule]:
     """The space, and which rule dropped each other raw candidate."""
     least = CpuLimits()
-    tile, packing = _tiles(problem, least)[0], _packings(problem)[0]
+    tile, packing = _tiles(problem)[0], _packings(problem)[0]
     first = _schedule(problem, least, tile, _UNROLLS[0], 0, packing)
     return Explored(
         first,
@@ -188,7 +191,7 @@ def _rules(problem: Contract, limits: CpuLimits) -> Rules[CpuContractSchedule]:
     n = problem.n if isinstance(problem.n, int) else 1 << 20
     m = problem.m if isinstance(problem.m, int) else 1 << 20
     most = limits.registers + limits.registers // 2
-    least = 3 if m <= 3 else limits.registers // 2
+    least = 3 if m <= 3 else limits.registers * 3 // 8
     return Rules(
         must=(
             (
@@ -238,14 +241,13 @@ def _reads_rows(b: Expr) -> bool:
     return reads_plainly(b, "k") and all(stride(e.offset, "n") == 1 for e in loads(b))
 
 
-def _tiles(problem: Contract, limits: CpuLimits) -> list[tuple[int, int]]:
+def _tiles(problem: Contract) -> list[tuple[int, int]]:
     """Register tiles that fill the registers and aren't far larger than the problem."""
     m, n = problem.m, problem.n
     if isinstance(m, int) and m in _THIN:
         tiles = list(_THIN[m])
     else:
-        most = limits.registers
-        tiles = [t for t in _TILES if 0.8 * most <= _vectors(*t) <= most]
+        tiles = list(_TILES)
     if isinstance(n, int):
         tiles = [t for t in tiles if t[1] < 2 * max(n, 4)]
     return tiles or [(min(m, 4) if isinstance(m, int) else 4, 4)]
@@ -291,4 +293,4 @@ def _multiple(block: int, tile: int) -> int:
 
 
 def _vectors(rows: int, columns: int) -> int:
-    return rows * (columns // 4) + rows + columns // 4
+    return (rows + 1) * (columns // 4) + 1
