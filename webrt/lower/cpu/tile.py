@@ -53,6 +53,38 @@ class Place:
         return Load(self.memory, self.base + ahead * self.step, self.dtype, self.lanes)
 
 
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What a loop along k reads and doesn't use, once a turn, so that a cache has it later."""
+
+    memory: int | str
+    dtype: DType
+    base: Dim
+    step: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The panel of `columns` × `k` two behind `panel`: each tile reads `step` · k elements of it.
+
+    Tiles take equal parts, because who reads much at once waits. In Chromium, on a core of its own,
+    with weights that no cache holds, MiniLM-L6 takes 1.12 times less time of 8 rows, 1.08 of 16,
+    1.14 of 32, 1.05 of 128 (2026-11-22); the next panel does as well, but for 16 rows.
+    """
+
+    panel: Place
+    columns: int
+    k: Dim
+    step: Dim
+    size: Dim
+
+    def part(self, scope: Scope, number: Dim) -> Touch:
+        """What tile `number` reads, inside of the operand's `size` elements."""
+        base = self.panel.base + (2 * self.columns + number * self.step) * self.k
+        base = scope.symbol("ahead_at", dims.dim_min(base, self.size - self.k * self.step))
+        return Touch(self.panel.memory, self.panel.dtype, base, self.step)
+
+
 Source = Union[Place, Expr]
 """A place, or an expression that depends on the symbol `k`."""
 
@@ -73,7 +105,10 @@ class Tile:
             first = [zero(self.acc, self.lanes)] * count
         return [scope.var("sum", e) for e in first]
 
-    def accumulate(self, scope: Scope, sums: list[Ref], start: Dim, stop: Dim, unroll: int) -> None:
+    def accumulate(
+        self, scope: Scope, sums: list[Ref], start: Dim, stop: Dim, unroll: int,
+        ahead: Touch | None = None,
+    ) -> None:  # fmt: skip
         """Add a · b for k = start … stop - 1; start is a multiple of `unroll`."""
         count = len(sums)
         if not all(isinstance(source, Place) for source in (*self.rows, *self.columns)):
@@ -85,6 +120,8 @@ class Tile:
         if whole != start:
             with scope.loop("k", start, whole, unroll) as (body, k):
                 moved = self._moved(k)
+                if ahead is not None:
+                    body.let("ahead", Load(ahead.memory, ahead.base + k * ahead.step, ahead.dtype))
                 with ExitStack() as stack:
                     for c in range(unroll):
                         if c and c % piece == 0:
