@@ -64,9 +64,10 @@ _TILES = ((6, 8), (4, 8))
 _ROW_BLOCKS = (66, 32, 16)
 _KEYS = (128, 64, 256)
 """Best first. Chromium 156 on x86-64 with AVX2, relaxed SIMD, one thread, 2026-11-21, GFLOP/s of
-12 heads at lengths 16, 128, 384: 25, 28, 27 with d = e = 32, and 33, 34, 31 with 64. 64 keys at a
-time are up to a quarter slower, 32 up to a third; 2 × 16 tiles a tenth, 4 × 16 a third; 32 rows
-a unit a tenth at 384, nothing below."""
+12 heads at lengths 16, 128, 384, in 4 × 8 tiles: 25, 28, 27 with d = e = 32, and 33, 34, 31 with
+64. 64 keys at a time are up to a quarter slower, 32 up to a third; 2 × 16 tiles a tenth, 4 × 16 a
+third; 32 rows a unit a tenth at 384, nothing below. On a core of its own (AVX-512, 2026-11-22)
+tiles of 6 × 8 take a tenth less at 384, as 48, 66 or 96 rows a unit."""
 
 
 _RAW_TILES = ((6, 8), (4, 8), (4, 16), (2, 16), (3, 8), (2, 8), (4, 4), (8, 4), (1, 16))
