@@ -16,14 +16,14 @@ from webrt.graph.ir import Value
 from webrt.graph.program import ProblemNode, Program
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Load
-from webrt.kernel.problem import Map, Operand, Output, Pass, Reduce
+from webrt.kernel.problem import Contract, Map, Operand, Output, Pass, Reduce
 from webrt.pack.format import MAX_CONSTANT_BYTES
 from webrt.passes.algebra import fold, tidy
 from webrt.passes.evaluate import evaluate_program
 from webrt.passes.fuse_axes import collapse
 from webrt.passes.fuse_merge import settle_reductions
 from webrt.passes.layout import flat, invert
-from webrt.passes.split import split_constants
+from webrt.passes.split import split_constants, split_products
 from webrt.passes.workbench import Workbench
 
 S = symbol("s0")
@@ -173,6 +173,47 @@ def test_a_large_constant_is_split_at_whole_rows() -> None:
     feeds = {"x": np.array([0, 7, 8, 15, 16, 19], np.int32)}
     found = evaluate_program(closed, feeds)["y0"]
     np.testing.assert_array_equal(found, table[feeds["x"]])
+
+
+@pytest.mark.parametrize("rows_first", [True, False])
+def test_a_product_of_large_weights_is_cut(rows_first: bool) -> None:
+    random = np.random.default_rng(0)
+    table = random.standard_normal((20, 4) if rows_first else (4, 20)).astype(np.float32)
+    weight = Value("w", DType.F32, table.shape, table)
+    bias = Value("c", DType.F32, (20,), random.standard_normal(20).astype(np.float32))
+    x, out = Value("x", DType.F32, (S, 4)), Value("y", DType.F32, (20, S))
+    m, n, k = (symbol(name) for name in "mnk")
+    at = n * 4 + k if rows_first else k * 20 + n
+    total = ex.call("add", ex.Ref("acc", DType.F32), Load(2, n, DType.F32))
+    problem = Contract(
+        (), S, 20, 4, tuple(Operand(DType.F32, v.size, True) for v in (table, table, table)),
+        Load(0, m * 4 + k, DType.F32), Load(1, at, DType.F32),
+        (Output(DType.F32, S * 20, n * S + m, total),),
+    )  # fmt: skip
+    node = ProblemNode(problem, (x, weight, bias), (out,), "product")
+    nodes, results = [node], [out]
+    if rows_first:  # an embedding reads the same parts
+        found = Value("e", DType.F32, (4,))
+        row = Map((4,), (Operand(DType.F32, 80, True),),
+                  (Output(DType.F32, 4, I0, Load(0, I0 + 9 * 4, DType.F32)),))  # fmt: skip
+        nodes.append(ProblemNode(row, (weight,), (found,), "row"))
+        results.append(found)
+    bench = Workbench(program(nodes, [x], *results))
+    assert bench.bindings(bench.nodes[0].problem) == 4
+    assert split_products(bench, limit=8 * 4 * 4)
+    assert not split_products(bench, limit=8 * 4 * 4)
+    split_constants(bench, limit=8 * 4 * 4)
+    closed = bench.close()
+    assert [type(n.problem) for n in closed.nodes].count(Contract) == 3
+    assert {v.name for n in closed.nodes for v in n.inputs if v.data is not None} == {
+        "c", *(("w[0]", "w[1]", "w[2]") if rows_first else ("w[:, 0]", "w[:, 1]", "w[:, 2]"))
+    }  # fmt: skip
+    feeds = {"x": random.standard_normal((5, 4)).astype(np.float32)}
+    answers = evaluate_program(closed, feeds)
+    matrix = table.T if rows_first else table
+    np.testing.assert_allclose(answers["y0"].T, feeds["x"] @ matrix + bias.data, rtol=1e-5)
+    if rows_first:
+        np.testing.assert_array_equal(answers["y1"], table[9])
 
 
 def test_a_large_constant_binds_once_for_each_part() -> None:

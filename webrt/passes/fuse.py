@@ -18,7 +18,7 @@ from webrt.passes.fuse_merge import (
     store_from_reduction,
 )
 from webrt.passes.narrow import narrow_maps
-from webrt.passes.split import split_constants
+from webrt.passes.split import split_constants, split_products
 from webrt.passes.weights import store_windows
 from webrt.passes.workbench import Workbench
 
@@ -29,7 +29,7 @@ STEPS: tuple[tuple[Callable[[Workbench], object], ...], ...] = (
     (store_from_reduction,),
     (inline_cheap, absorb_epilogues, inline_chains),
     (lambda bench: absorb_epilogues(bench, keep_source=True), merge_reductions),
-    (finite_masks, narrow_maps),
+    (finite_masks, split_products, narrow_maps),
     (arrange_contractions, store_windows),
     (store_as_read, collapse_axes),
 )

@@ -28,29 +28,10 @@ from webrt.kernel.problem import (
     extents,
     map_expressions,
 )
-from webrt.pack.format import MAX_CONSTANT_BYTES
+from webrt.passes.parts import columns_of, part_count
 
 MAX_BINDINGS = 8
 """WebGPU's default limit of storage buffers in a compute stage."""
-
-
-_PART_ROWS = 128  # parts hold a multiple of so many rows where they can: no tile reads two of them
-
-
-def part_elements(value: Value, limit: int = MAX_CONSTANT_BYTES) -> int:
-    """Elements of each part (the last may have less) of a constant of more than `limit` bytes."""
-    row = int(value.shape[-1]) if value.shape and isinstance(value.shape[-1], int) else 1
-    unit = row * _PART_ROWS
-    if unit * value.dtype.storage.bytes > limit:
-        unit = 4
-    return limit // value.dtype.storage.bytes // unit * unit
-
-
-def part_count(value: Value) -> int:
-    """How many tensors of the plan a value will be: `passes/split.py` splits large constants."""
-    if value.data is None or value.data.size * value.dtype.storage.bytes <= MAX_CONSTANT_BYTES:
-        return 1
-    return -(-value.data.size // part_elements(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +81,7 @@ class Workbench:
         self.readers: dict[str, dict[int, None]] = {}
         self._reads: dict[int, tuple[str, ...]] = {}
         self._names: dict[Value, str] = {}
+        self.parts: dict[str, list[str]] = {}  # of large constants
         self._next = 0
         for value in program.inputs:
             self.name_of(value)
@@ -129,8 +111,15 @@ class Workbench:
         return Node(replace(problem, operands=()), outputs, node.name, node.alone)
 
     def bindings(self, problem: Problem) -> int:
-        """How many storage buffers an open problem binds, a large constant once for each part."""
-        parts = sum(part_count(self.values[name]) for name in reads_of(problem))
+        """How many storage buffers an open problem binds, a large constant once for each part.
+
+        Weights of a product that is cut with them count once: each kernel will bind its own.
+        """
+        values = {name: self.values[name] for name in reads_of(problem)}
+        parts = sum(
+            1 if columns_of(problem, name, value) else part_count(value)
+            for name, value in values.items()
+        )
         return parts + len(problem.outputs)
 
     def add(self, node: Node) -> int:
