@@ -200,7 +200,36 @@ def _int(value: int) -> Array:
     return np.array(value, np.int64)
 
 
+COUNTED = flow_model("""
+counted (float[n] x, int32 low) => (int32 first, int32 second) {
+  shape = Shape (x)
+  none = Constant <value_ints = [0]> ()
+  length = Squeeze (shape, none)
+  size = Cast <to = 6> (length)
+  true = Constant <value = bool {1}> ()
+  first = Loop (, true, size) <
+    body = down (int64 i, bool going, int32 now) => (bool on, int32 next) {
+      one = Constant <value = int32 {1}> ()
+      next = Sub (now, one)
+      on = Greater (next, low)
+    }
+  >
+  second = Loop (, true, size) <
+    body = up (int64 j, bool still, int32 then) => (bool more, int32 after) {
+      two = Constant <value = int32 {2}> ()
+      after = Add (then, two)
+      more = Less (after, low)
+    }
+  >
+}""")
+"""One size begins the states of two loops."""
+
 FLOW_MODELS = (
+    FlowModel(
+        "counted", COUNTED,
+        tuple({"x": _floats(n), "low": np.array(m, np.int32)} for n, m in ((7, 3), (4, 9))),
+        14,
+    ),
     FlowModel(
         "equal", EQUAL,
         tuple({"x": _floats(1 + 2 * m, 3, seed=m), "other": _floats(m, 3)} for m in (4, 1)),

@@ -22,6 +22,15 @@ def test_inverses() -> None:
     check(model, {"x": large}, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("least", [-np.inf, np.inf])
+def test_a_threshold_that_all_boxes_or_none_pass(least: float) -> None:
+    feeds = {"b": np.abs(floats(1, 5, 4)), "s": floats(1, 2, 5)}
+    limits = {"n": np.array([3]), "i": np.array([0.5], np.float32),
+              "t": np.array([least], np.float32)}  # fmt: skip
+    node = helper.make_node("NonMaxSuppression", ["b", "s", "n", "i", "t"], ["y"])
+    check(model_of([node], feeds, {"y": np.int64}, limits), feeds, devices=ONE)
+
+
 LEGACY: list[tuple[str, dict[str, Any]]] = [
     ("Affine", {"alpha": 2.0, "beta": 0.5}), ("Scale", {"scale": 3.0}),
     ("ScaledTanh", {"alpha": 2.0, "beta": 0.5}),

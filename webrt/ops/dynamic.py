@@ -69,7 +69,8 @@ class NonMaxSuppression(_OnHost):
         return (np.array(made.elements, np.int64).reshape(made.shape),)
 
 
-_LIMITS = (("most", 2, 0.0), ("iou", 3, 0.0), ("score", 4, -3.5e38))
+_BEYOND = 3.5e38  # every float32: what stands for infinity in a plan
+_LIMITS = (("most", 2, 0.0), ("iou", 3, 0.0), ("score", 4, -_BEYOND))
 
 
 def nms_options(site: Site) -> dict[str, int | float]:
@@ -80,7 +81,7 @@ def nms_options(site: Site) -> dict[str, int | float]:
         if given is None:
             found[name] = default
         elif given.data is not None:
-            found[name] = float(given.data.reshape(-1)[0])
+            found[name] = max(-_BEYOND, min(_BEYOND, float(given.data.reshape(-1)[0])))
     return found
 
 

@@ -211,6 +211,8 @@ class _Builder:
         fused = store_halves(tell_spans(fuse(program)), graph.outputs)
         results = dict(zip(graph.outputs, fused.outputs, strict=True))
         made = {v for n in fused.nodes for v in n.outputs}
+        for value in made:  # a known one may have a tensor: each run that gives it makes it anew
+            self.table.index.pop(value, None)
         kept_results = {result for value, result in results.items() if value in kept}
         for tensor, value in targets.items():
             result = results.get(value, value)
