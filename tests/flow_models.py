@@ -224,11 +224,48 @@ counted (float[n] x, int32 low) => (int32 first, int32 second) {
 }""")
 """One size begins the states of two loops."""
 
+DETECTED = flow_model("""
+detected (float[n, 4] boxes, float[n] scores) => (int64[k] kept, float[m, 4] found) {
+  half = Constant <value_float = 0.5> ()
+  zero = Constant <value_int = 0> ()
+  sure = Greater (scores, half)
+  places = NonZero (sure)
+  none = Constant <value_ints = [0]> ()
+  rows = Squeeze (places, none)
+  count = Size (rows)
+  empty = Equal (count, zero)
+  picked = Gather (boxes, rows)
+  kept = If (empty) <
+    then_branch = a () => (int64[p] nothing) { nothing = Constant <value = int64[0] {}> () },
+    else_branch = b () => (int64[q] best) {
+      one = Constant <value_ints = [0, 1]> ()
+      first = Constant <value_ints = [0]> ()
+      chances = Gather (scores, rows)
+      many = Unsqueeze (chances, one)
+      all = Unsqueeze (picked, first)
+      most = Constant <value_int = 9> ()
+      threshold = Constant <value_float = 0.3> ()
+      triples = NonMaxSuppression (all, many, most, threshold)
+      two = Constant <value_int = 2> ()
+      best = Gather <axis = 1> (triples, two)
+    }
+  >
+  found = Gather (picked, kept)
+}""")
+"""What torchvision's detectors hold: boxes that no better one covers, where there are any."""
+
 FLOW_MODELS = (
+    FlowModel(
+        "detected", DETECTED,
+        tuple({"boxes": np.abs(_floats(n, 4, seed=n)), "scores": _floats(n, seed=n)}
+              for n in (9, 6))
+        + ({"boxes": np.abs(_floats(3, 4)), "scores": -np.ones(3, np.float32)},),
+        3,
+    ),
     FlowModel(
         "counted", COUNTED,
         tuple({"x": _floats(n), "low": np.array(m, np.int32)} for n, m in ((7, 3), (4, 9))),
-        14,
+        2,
     ),
     FlowModel(
         "equal", EQUAL,

@@ -19,6 +19,7 @@ from webrt.dtypes import DType
 from webrt.errors import ModelError, ShapeError, UnsupportedOpError
 from webrt.frontend.sequences import Item
 from webrt.graph.ir import Attribute, Graph, Node, Value
+from webrt.graph.ir import binds as bound_by
 from webrt.ops.compose import Make
 from webrt.ops.flow import MAX_TURNS, MAX_WHILE_TURNS, captured
 from webrt.ops.registry import NEWEST
@@ -84,6 +85,7 @@ def build_if(scope: Scope, name: str, node: NodeProto, inputs: Sequence[Item | N
     scope.nodes = outer
     if any(_differ(*pair) for pair in zip(sides[0][1], sides[1][1], strict=True)):
         return _assumed(scope, name, condition, *sides[0])
+    sides = [(_without_sizes(scope, nodes, outs), outs) for nodes, outs in sides]
     taken = list(dict.fromkeys(v for nodes, outs in sides for v in captured(nodes, (), outs)))
     binds: list[str] = []
     outputs = tuple(
@@ -99,6 +101,29 @@ def build_if(scope: Scope, name: str, node: NodeProto, inputs: Sequence[Item | N
     made_node = Node("If", name, (condition, *taken), outputs, attributes, "webrt", NEWEST)
     scope.nodes.append(made_node)
     return list(outputs)
+
+
+def _without_sizes(scope: Scope, nodes: list[Node], outputs: list[Value]) -> list[Node]:
+    """The nodes of a branch that stay in it: what its outputs' sizes need runs before, in any case.
+
+    Torchvision's detectors have such branches: boxes that no better one covers, or no boxes.
+    """
+    sizes = {s for v in outputs for d in v.shape for s in dims.free_symbols(d)}
+    needed = {id(n): n for n in nodes if sizes & set(bound_by(n))}
+    if not needed:
+        return nodes
+    makers = {v: n for n in nodes for v in n.outputs}
+    stack = list(needed.values())
+    while stack:
+        node = stack.pop()
+        read = [v for v in node.inputs if v is not None]
+        used = {s for v in (*read, *node.outputs) for d in v.shape for s in dims.free_symbols(d)}
+        before = [makers[v] for v in read if v in makers]
+        before += [n for n in nodes if used & set(bound_by(n))]
+        stack += [n for n in before if id(n) not in needed]
+        needed |= {id(n): n for n in before}
+    scope.nodes += [n for n in nodes if id(n) in needed]
+    return [n for n in nodes if id(n) not in needed]
 
 
 def _differ(left: Value, right: Value) -> bool:

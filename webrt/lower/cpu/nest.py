@@ -63,8 +63,8 @@ def cut(axes: Sequence[Dim], elements: int, grain: Dim = 1, step: int = 16) -> C
     else:
         block = max(1, elements // max(1, whole * least)) * least
         if isinstance(extent, int):
-            many = -(-extent // block)
-            block = min(extent, -(-extent // (many * least)) * least)
+            many = max(1, -(-extent // block))  # an empty tensor has no unit
+            block = max(1, min(extent, -(-extent // (many * least)) * least))
     return Cut(tuple(axes), position, block)
 
 
