@@ -257,9 +257,8 @@ detected (float[n, 4] boxes, float[n] scores) => (int64[k] kept, float[m, 4] fou
 FLOW_MODELS = (
     FlowModel(
         "detected", DETECTED,
-        tuple({"boxes": np.abs(_floats(n, 4, seed=n)), "scores": _floats(n, seed=n)}
-              for n in (9, 6))
-        + ({"boxes": np.abs(_floats(3, 4)), "scores": -np.ones(3, np.float32)},),
+        tuple({"boxes": np.abs(_floats(n, 4, seed=n)), "scores": sign * _floats(n, seed=n) ** power}
+              for n, sign, power in ((9, 1, 1), (6, 1, 1), (3, -1, 2))),
         3,
     ),
     FlowModel(
