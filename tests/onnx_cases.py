@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import itertools
+import os
 import pickle
 import warnings
 from collections.abc import Iterable, Iterator
@@ -204,7 +205,7 @@ def all_cases() -> tuple[Case, ...]:
         return found
     cases = tuple(itertools.chain(_node_cases(), *(map(_folder_case, SUITES[1:]))))
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".part")
+    scratch = path.with_suffix(f".{os.getpid()}.part")  # several processes begin at once
     scratch.write_bytes(pickle.dumps(cases))
     scratch.replace(path)
     return cases
