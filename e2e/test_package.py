@@ -78,7 +78,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, cwd=sources, check=True, capture_output=True, text=True)
     (made,) = json.loads(done.stdout)
     with tarfile.open(folder / made["filename"]) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # none in Python 3.11.2
+        archive.extractall(folder)
     (folder / "node_modules").mkdir()
     (folder / "package").rename(folder / "node_modules" / "webrt")
     (folder / "index.html").write_text(
