@@ -6,7 +6,7 @@ and optionals live in folded branches and unrolled turns only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,20 +108,24 @@ def _without_sizes(scope: Scope, nodes: list[Node], outputs: list[Value]) -> lis
 
     Torchvision's detectors have such branches: boxes that no better one covers, or no boxes.
     """
-    sizes = {s for v in outputs for d in v.shape for s in dims.free_symbols(d)}
-    needed = {id(n): n for n in nodes if sizes & set(bound_by(n))}
-    if not needed:
-        return nodes
     makers = {v: n for n in nodes for v in n.outputs}
-    stack = list(needed.values())
+    binders = {s: n for n in nodes for s in bound_by(n)}
+
+    def sized(values: Iterable[Value]) -> list[Node]:
+        """The nodes of the branch that give sizes of values their values."""
+        sizes = {s for v in values for d in v.shape for s in dims.free_symbols(d)}
+        return [binders[s] for s in sizes if s in binders]
+
+    needed: dict[int, Node] = {}
+    stack = sized(outputs)
     while stack:
         node = stack.pop()
+        if id(node) in needed:
+            continue
+        needed[id(node)] = node
         read = [v for v in node.inputs if v is not None]
-        used = {s for v in (*read, *node.outputs) for d in v.shape for s in dims.free_symbols(d)}
-        before = [makers[v] for v in read if v in makers]
-        before += [n for n in nodes if used & set(bound_by(n))]
-        stack += [n for n in before if id(n) not in needed]
-        needed |= {id(n): n for n in before}
+        stack += [makers[v] for v in read if v in makers]
+        stack += sized([*read, *node.outputs])
     scope.nodes += [n for n in nodes if id(n) in needed]
     return [n for n in nodes if id(n) not in needed]
 

@@ -35,13 +35,14 @@ def split_products(bench: Workbench, limit: int = MAX_CONSTANT_BYTES) -> bool:
             problem = bench.nodes[key].problem
             if width is None or not isinstance(problem, Contract):
                 continue
-            if rows_are_columns(problem, name):
+            along_k = rows_are_columns(problem, name)
+            if along_k:
                 pieces = _parts(bench, name, limit)
             elif None in widths.values():
                 continue  # the constant would be stored twice
             else:
                 pieces = _columns(bench, value, problem, width)
-            _cut(bench, key, name, pieces, width)
+            _cut(bench, key, name, pieces, width, along_k)
             changed = True
     return changed
 
@@ -58,13 +59,17 @@ def _columns(bench: Workbench, value: Value, problem: Contract, width: int) -> l
     ]
 
 
-def _cut(bench: Workbench, key: int, name: str, pieces: list[str], width: int) -> None:
-    """Put products of `width` columns each in the place of a product, and a Map that joins them."""
+def _cut(
+    bench: Workbench, key: int, name: str, pieces: list[str], width: int, along_k: bool
+) -> None:
+    """Put products of `width` columns each in the place of a product, and a Map that joins them.
+
+    `along_k` tells that the weights lie as [n][k].
+    """
     node = bench.nodes[key]
     problem = node.problem
     assert isinstance(problem, Contract)
     assert isinstance(problem.n, int)
-    along_k = rows_are_columns(problem, name)
     starts = range(0, problem.n, width)
     joined: list[list[str]] = [[] for _ in node.outputs]
     for start, piece in zip(starts, pieces, strict=True):
@@ -105,7 +110,7 @@ def _piece(
     outputs = tuple(
         replace(o, size=size, offset=offset, expr=move(o.expr)) for o in problem.outputs
     )
-    return replace(problem, n=count, a=problem.a, b=move(problem.b), outputs=outputs)
+    return replace(problem, n=count, b=move(problem.b), outputs=outputs)
 
 
 def _join(node: Node, problem: Contract, pieces: list[list[str]], width: int) -> Node:
@@ -118,15 +123,14 @@ def _join(node: Node, problem: Contract, pieces: list[list[str]], width: int) ->
     before: Dim = flat({f"i{j}": extent for j, extent in enumerate(axes[:-1])})
     outputs = []
     for output, parts in zip(problem.outputs, pieces, strict=True):
-        loads = []
-        for j, part in enumerate(parts):
-            start, count = j * width, min(width, problem.n - j * width)
-            at = n - start
-            if j > 0:
-                at = dims.dim_max(at, 0)
-            if j < len(parts) - 1:
-                at = dims.dim_min(at, count - 1)
-            loads.append(Load(part, before * count + at, output.dtype))
+        loads = [
+            Load(
+                part,
+                before * min(width, problem.n - j * width) + _within(n, j, len(parts), width),
+                output.dtype,
+            )
+            for j, part in enumerate(parts)
+        ]
         offset = dims.substitute(output.offset, index)
         outputs.append(replace(output, offset=offset, expr=_chosen(loads, n, width)))
     return replace(node, problem=Map(axes, (), tuple(outputs)))
@@ -178,14 +182,18 @@ def _split(bench: Workbench, name: str, value: Value, limit: int) -> None:
 
 def _choose(load: Load, parts: list[str], step: int) -> Expr:
     """The load from the part that holds its offset; the other parts are read in range, unused."""
-    last = len(parts) - 1
+    loads = [
+        replace(load, memory=part, offset=_within(load.offset, j, len(parts), step))
+        for j, part in enumerate(parts)
+    ]
+    return _chosen(loads, load.offset, step)
 
-    def part(j: int) -> Load:
-        offset = load.offset - j * step
-        if j > 0:
-            offset = dims.dim_max(offset, 0)
-        if j < last:
-            offset = dims.dim_min(offset, step - 1)
-        return replace(load, memory=parts[j], offset=offset)
 
-    return _chosen([part(j) for j in range(len(parts))], load.offset, step)
+def _within(at: Dim, number: int, parts: int, step: int) -> Dim:
+    """Where place `at` lies in part `number` of `step` each, the nearest place if it doesn't."""
+    place = at - number * step
+    if number > 0:
+        place = dims.dim_max(place, 0)
+    if number < parts - 1:
+        place = dims.dim_min(place, step - 1)
+    return place

@@ -73,9 +73,9 @@ class Axis:
         scope: Scope, hint: str, extent: Dim, number: Dim, block: int, tile: int, padded: bool,
         rest: int = 0,
     ) -> Axis:  # fmt: skip
-        """The axis `extent` of a kernel, block number `number`; `rest` is 0 or `tile` - 2.
+        """The axis `extent` of a kernel, block number `number`; tiles of 6 may have a `rest` of 4.
 
-        With it the tiles cover no more than one row twice, four rows or more.
+        With it the tiles of a block of four rows or more cover at most one of them twice.
         """
         first = scope.symbol(f"{hint}_first", number * block)
         count: Dim = block

@@ -45,7 +45,7 @@ from webrt.lower.cpu.common import (
 )
 from webrt.lower.cpu.packing import Packing
 from webrt.lower.cpu.panels import in_panels
-from webrt.lower.cpu.tile import PIECE, Ahead, Place, Source, Tile, Touch, zero
+from webrt.lower.cpu.tile import PIECE, Ahead, Place, Source, Tile, zero
 from webrt.lower.scope import Scope
 from webrt.schedule.cpu.contract import CpuContractSchedule, reads_plainly
 
@@ -195,7 +195,7 @@ class Lowering(Packing):
 
     def tile(
         self, scope: Scope, rows: tuple[Source, ...], columns: tuple[Source, ...],
-        slot: Dim, column: Dim, k0: Dim, k1: Dim, lanes: int = 4, part: Touch | None = None,
+        slot: Dim, column: Dim, k0: Dim, k1: Dim, lanes: int = 4, part: Place | None = None,
     ) -> None:  # fmt: skip
         """One tile's sums over a block of k, from and to scratch.
 

@@ -37,12 +37,12 @@ times as long as two, in two blocks 1.07. Chromium takes 0.90 and 0.92 (MiniLM-L
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Elements of a memory a literal `step` apart along k, from `base` on."""
+    """Elements of a memory `step` apart along k, from `base` on."""
 
     memory: int | str
     dtype: DType
     base: Dim
-    step: int
+    step: Dim
     lanes: int = 1
 
     def moved(self, k: Dim) -> Place:
@@ -51,16 +51,6 @@ class Place:
 
     def load(self, ahead: int) -> Load:
         return Load(self.memory, self.base + ahead * self.step, self.dtype, self.lanes)
-
-
-@dataclass(frozen=True, slots=True)
-class Touch:
-    """What a loop along k reads and doesn't use, once a turn, so that a cache has it later."""
-
-    memory: int | str
-    dtype: DType
-    base: Dim
-    step: Dim
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +68,11 @@ class Ahead:
     step: Dim
     size: Dim
 
-    def part(self, scope: Scope, number: Dim) -> Touch:
+    def part(self, scope: Scope, number: Dim) -> Place:
         """What tile `number` reads, inside of the operand's `size` elements."""
         base = self.panel.base + (2 * self.columns + number * self.step) * self.k
         base = scope.symbol("ahead_at", dims.dim_min(base, self.size - self.k * self.step))
-        return Touch(self.panel.memory, self.panel.dtype, base, self.step)
+        return Place(self.panel.memory, self.panel.dtype, base, self.step)
 
 
 Source = Union[Place, Expr]
@@ -107,9 +97,12 @@ class Tile:
 
     def accumulate(
         self, scope: Scope, sums: list[Ref], start: Dim, stop: Dim, unroll: int,
-        ahead: Touch | None = None,
+        ahead: Place | None = None,
     ) -> None:  # fmt: skip
-        """Add a · b for k = start … stop - 1; start is a multiple of `unroll`."""
+        """Add a · b for k = start … stop - 1; start is a multiple of `unroll`.
+
+        A turn also reads from `ahead`, for the cache.
+        """
         count = len(sums)
         if not all(isinstance(source, Place) for source in (*self.rows, *self.columns)):
             unroll = 1  # an expression's indices take longer than the loop does
@@ -121,7 +114,7 @@ class Tile:
             with scope.loop("k", start, whole, unroll) as (body, k):
                 moved = self._moved(k)
                 if ahead is not None:
-                    body.let("ahead", Load(ahead.memory, ahead.base + k * ahead.step, ahead.dtype))
+                    body.let("ahead", ahead.moved(k).load(0))
                 with ExitStack() as stack:
                     for c in range(unroll):
                         if c and c % piece == 0:

@@ -55,7 +55,7 @@ class CpuContractSchedule:
     @property
     def vectors(self) -> int:
         """Vector registers that the tile takes: its results, a row of b, a value of a."""
-        return _vectors(self.rows, self.columns)
+        return (self.rows + 1) * (self.columns // 4) + 1
 
 
 def panel_load(problem: Contract) -> Load | None:
@@ -290,7 +290,3 @@ def _narrow_schedule(
 def _multiple(block: int, tile: int) -> int:
     """About `block`, and a multiple of `tile`."""
     return tile * max(1, block // tile)
-
-
-def _vectors(rows: int, columns: int) -> int:
-    return (rows + 1) * (columns // 4) + 1
