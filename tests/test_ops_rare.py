@@ -31,6 +31,16 @@ def test_a_threshold_that_all_boxes_or_none_pass(least: float) -> None:
     check(model_of([node], feeds, {"y": np.int64}, limits), feeds, devices=ONE)
 
 
+@pytest.mark.parametrize("aligned", [0, 1])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("mode", ["linear", "nearest", "cubic"])
+def test_samples_beyond_the_image(mode: str, padding: str, aligned: int) -> None:
+    places = np.random.default_rng(5).uniform(-1.6, 1.6, (1, 5, 8, 2)).astype(np.float32)
+    feeds = {"x": floats(1, 2, 5, 6), "g": places}
+    rest: dict[str, Any] = {"mode": mode, "padding_mode": padding, "align_corners": aligned}
+    check(of("GridSample", "x g", feeds, domain="", opset=20, **rest), feeds, devices=ONE)
+
+
 LEGACY: list[tuple[str, dict[str, Any]]] = [
     ("Affine", {"alpha": 2.0, "beta": 0.5}), ("Scale", {"scale": 3.0}),
     ("ScaledTanh", {"alpha": 2.0, "beta": 0.5}),

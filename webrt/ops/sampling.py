@@ -180,22 +180,10 @@ def _grid_tap(mode: str, padding: str, aligned: bool, x: Expr, extent: Dim, t: D
     """Tap t of a coordinate of one axis."""
     if mode == "nearest":
         return _padded(padding, aligned, ex.as_dim(ex.cast(call("round", x), DType.I32)), extent)
-    if padding == "border" and mode == "cubic":
-        x = _held(x, extent, aligned)
     place = whole(x) + t - (1 if mode == "cubic" else 0)
     away = call("sub", ex.cast(ex.as_index(place), DType.F32), x)
     weight = resample.kernel(Style(mode, "", "", cubic=CUBIC), away)
     return replace(_padded(padding, aligned, place, extent), weight=weight)
-
-
-def _held(x: Expr, extent: Dim, aligned: bool) -> Expr:
-    """The coordinate, at the edge's pixel where it lies beyond the edge of the image."""
-    last = ex.cast(ex.as_index(extent - 1), DType.F32)
-    margin = f32(0 if aligned else 0.5)
-    beyond = call(
-        "or", call("lt", x, call("neg", margin)), call("gt", x, call("add", last, margin))
-    )
-    return ex.select(beyond, call("min", call("max", x, f32(0)), last), x)
 
 
 def _padded(padding: str, aligned: bool, place: Dim, extent: Dim) -> Tap:
@@ -235,10 +223,6 @@ def _axis_taps(
     if mode == "nearest":
         low, count, at = np.rint(at), 1, np.rint(at)
     else:
-        edge = 0 if aligned else 0.5
-        if padding == "border":
-            beyond = (at < -edge) | (at > extent - 1 + edge)
-            at = np.where(beyond, np.clip(at, 0, extent - 1), at)
         count = 4 if mode == "cubic" else 2
         low = np.floor(at) - (1 if mode == "cubic" else 0)
     found = []
