@@ -21,16 +21,19 @@ export function shapeOf(pack, port) {
   return port.shape.map((dim) => (typeof dim === "number" ? dim : shown(pack, dim)));
 }
 
-/** A dim by the model's own names; one that may be 0 is one less than its symbol.
+/** A dim by the model's own names: of one that may be 0 or is a multiple, not its symbol.
  * @param {Pack} pack @param {Dim} dim */
 function shown({ symbols }, dim) {
-  const names = Object.fromEntries(symbols.flatMap(({ id, name, empty }) => (
-    empty ? [[id, `(${name} + 1)`], [`-${id}`, name]] : [[id, name]])));
+  const names = Object.fromEntries(symbols.flatMap(({ id, name, empty, multiple }) => {
+    if (empty) return [[id, `(${name} + 1)`], [`-${id}`, name]];
+    return multiple > 1 ? [[id, `${name}/${multiple}`], [`${multiple}*${id}`, name]] : [[id, name]];
+  }));
   /** @param {Dim} part @returns {Dim} */
   const named = (part) => {
     if (!Array.isArray(part)) return part;
-    const [id, , less] = scaled(part) ?? [];
-    if (less && names[`-${id}`]) return `-${id}`;
+    const [id, factor, less] = scaled(part) ?? [];
+    const whole = less ? `-${id}` : `${factor}*${id}`;
+    if (names[whole]) return whole;
     return [part[0], ...part.slice(1).map((p) => named(/** @type {Dim} */ (p)))];
   };
   return show(named(dim), names);
@@ -139,6 +142,10 @@ function readSymbols(pack, given) {
     if (size < least || size > most) {
       throw new ShapeError(`input '${port.name}': ${shown(pack, dim)} at axis ${axis} is ${size}, `
         + `expected ${least} to ${most}`);
+    }
+    if ((size + less) % factor) {
+      throw new ShapeError(`input '${port.name}': ${shown(pack, dim)} at axis ${axis} is ${size}, `
+        + `expected a multiple of ${factor}`);
     }
     bindings[id] = Math.floor((size + less) / factor);
     origins[id] = port.name;

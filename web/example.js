@@ -1,6 +1,5 @@
 // Sizes of dynamic dims that will do where a page names none, and whether those that it names may be.
 
-import { scaled } from "./bind.js";
 import { UsageError } from "./errors.js";
 
 /** @typedef {import("./manifest.js").Pack} Pack */
@@ -14,9 +13,13 @@ export function checkDims({ symbols }, dims = {}) {
       const known = symbols.map((s) => s.name).join(", ") || "none";
       throw new UsageError(`dims: unknown '${name}': this model's are ${known}`);
     }
-    const [least, most] = [1 - +symbol.empty, symbol.most - +symbol.empty];
+    const { multiple } = symbol;
+    const [least, most] = [1, symbol.most].map((count) => multiple * count - +symbol.empty);
     if (!(Number.isInteger(value) && value >= least && value <= most)) {
       throw new UsageError(`dims: expected ${name} from ${least} to ${most}, found ${value}`);
+    }
+    if (multiple > 1 && value % multiple) {
+      throw new UsageError(`dims: expected a multiple of ${multiple} for ${name}, found ${value}`);
     }
   }
 }
@@ -26,12 +29,9 @@ export function checkDims({ symbols }, dims = {}) {
  * @returns {import("./dims.js").Bindings} */
 export function exampleBindings({ symbols, inputs }, given = {}) {
   const first = new Set(inputs.map(({ shape }) => shape[0]));
-  const shown = inputs.flatMap(({ shape }) => shape.map(scaled));
-  const factors = Object.fromEntries(shown.filter((pair) => pair !== null));
-  return Object.fromEntries(symbols.map(({ id, name, most, empty }) => {
-    if (empty) return [id, (given[name] ?? 0) + 1];
-    const long = !first.has(id) || /seq|len|time|token/i.test(name);
-    const length = Math.min(Math.max(1, Math.floor(128 / (factors[id] ?? 1))), most);
-    return [id, given[name] ?? (long ? length : 1)];
+  return Object.fromEntries(symbols.map(({ id, name, most, empty, multiple }) => {
+    if (name in given) return [id, (given[name] + +empty) / multiple];
+    const long = !empty && (!first.has(id) || /seq|len|time|token/i.test(name));
+    return [id, Math.min(long ? Math.max(1, Math.floor(128 / multiple)) : 1, most)];
   }));
 }

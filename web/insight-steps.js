@@ -48,7 +48,7 @@ export function runOnce(device, { dispatch, uniform }) {
  * @returns {Record<string, number>} */
 export const namedDims = ({ symbols }, bindings) => Object.fromEntries(
   symbols.filter(({ id }) => bindings[id] !== undefined)
-    .map(({ id, name, empty }) => [name, bindings[id] - +empty]));
+    .map(({ id, name, empty, multiple }) => [name, multiple * bindings[id] - +empty]));
 
 /** Whether tuning put the kernel there that serves a problem. @param {AnyShapes} shapes
  * @param {number} problem @param {Bindings} bindings */

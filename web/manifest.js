@@ -33,7 +33,8 @@ import { TYPES } from "./tensor.js";
  *   cost: Cost | null}} Kernel */
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
 /** @typedef {import("./modules.js").File} Shard */
-/** @typedef {{symbols: {id: string, name: string, most: number, empty: boolean}[], inputs: Port[], outputs: Port[],
+/** @typedef {{symbols: {id: string, name: string, most: number, empty: boolean,
+ *   multiple: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], flow: import("./flow-read.js").Item[],
  *   shards: Shard[],
  *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],
@@ -129,7 +130,8 @@ function readSymbols(field) {
     names.add(name);
     const most = item.has("most") ? item.member("most").integer(1, MAX_SYMBOL) : MAX_SYMBOL;
     const empty = item.has("empty") && item.member("empty").boolean();
-    return { id, name, most, empty };
+    const multiple = item.has("multiple") ? item.member("multiple").integer(1, MAX_SYMBOL) : 1;
+    return { id, name, most, empty, multiple };
   });
 }
 

@@ -171,7 +171,7 @@ def _report(pack: Pack, out: Path, narrowed: dict[str, str], seconds: float) -> 
         labels={p.name: p.labels for p in plan.outputs if p.labels != NO_LABELS},
         peak_bytes=placed.peak,
         peak_lower_bound_bytes=placed.lower_bound,
-        at={s.name: bindings[s.id] for s in plan.symbols},
+        at={s.name: s.size(bindings[s.id]) for s in plan.symbols},
         symbols=tuple(s.name for s in plan.symbols if s.id in plan.given),
         unsupported=(),
         check_bytes=0 if pack.checks is None else pack.checks.bytes,

@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import test from "node:test";
 
-import { bind, checkSymbols } from "../../web/bind.js";
+import { bind, checkSymbols, shapeOf } from "../../web/bind.js";
 import { digest } from "../../web/digest.js";
 import * as errors from "../../web/errors.js";
+import { checkDims, exampleBindings } from "../../web/example.js";
 import { readFetches } from "../../web/fetches.js";
 import { sha256 } from "../../web/sha256.js";
 import { Tensor, fromStorage, toStorage } from "../../web/tensor.js";
@@ -34,6 +35,24 @@ test("the errors are one tree with names and codes", () => {
     ["DeviceLostError", "ERR_WEBRT_DEVICE_LOST", "one line"]);
   const names = Object.keys(errors).filter((name) => name.endsWith("Error"));
   for (const name of names) assert.equal(new errors[name]("").name, name);
+});
+
+test("dims of multiples go by the model's own names and sizes", () => {
+  const pyramid = {
+    ...pack, symbols: [{ id: "s0", name: "h", most: 64, empty: false, multiple: 32 }],
+    inputs: [{ name: "x", type: "float32", shape: [2, ["*", 32, "s0"]], tensor: 1, low: null, high: null }],
+  };
+  assert.deepEqual(shapeOf(pyramid, pyramid.inputs[0]), [2, "h"]);
+  assert.deepEqual(shapeOf(pyramid, { shape: [["*", 8, "s0"]] }), ["(8 * h/32)"]);
+  assert.deepEqual(bind(pyramid, { x: zeros("float32", 2, 64) }).bindings, { s0: 2 });
+  assert.throws(() => bind(pyramid, { x: zeros("float32", 2, 100) }),
+    { name: "ShapeError", message: "input 'x': h at axis 1 is 100, expected a multiple of 32" });
+  assert.deepEqual(exampleBindings(pyramid, { h: 96 }), { s0: 3 });
+  assert.deepEqual(exampleBindings(pyramid), { s0: 4 });
+  assert.throws(() => checkDims(pyramid, { h: 100 }),
+    { message: "dims: expected a multiple of 32 for h, found 100" });
+  assert.throws(() => checkDims(pyramid, { h: 4096 }),
+    { message: "dims: expected h from 32 to 2048, found 4096" });
 });
 
 test("a Tensor's type, data, dims and size", async () => {

@@ -65,6 +65,7 @@ export type Pack = {
         name: string;
         most: number;
         empty: boolean;
+        multiple: number;
     }[];
     inputs: Port[];
     outputs: Port[];
@@ -102,7 +103,8 @@ export type Pack = {
  *   cost: Cost | null}} Kernel */
 /** @typedef {{problem: number, inputs: number[], outputs: number[], node: string}} Step */
 /** @typedef {import("./modules.js").File} Shard */
-/** @typedef {{symbols: {id: string, name: string, most: number, empty: boolean}[], inputs: Port[], outputs: Port[],
+/** @typedef {{symbols: {id: string, name: string, most: number, empty: boolean,
+ *   multiple: number}[], inputs: Port[], outputs: Port[],
  *   tensors: PlanTensor[], kernels: Kernel[], steps: Step[], flow: import("./flow-read.js").Item[],
  *   shards: Shard[],
  *   generator: string, wasm: import("./modules.js").WasmPart, problems: string[], wideProblems: string[],

@@ -125,9 +125,7 @@ def _operand(plan: Plan, index: int) -> Result:
 
 
 def _shown(plan: Plan, dim: Dim) -> int | str:
-    if isinstance(dim, int):
-        return dim
-    return str(dims.substitute(dim, {s.id: s.shown for s in plan.symbols}))
+    return dim if isinstance(dim, int) else str(plan.named(dim))
 
 
 def describe_kernel(folder: Path, wanted: str) -> Result:

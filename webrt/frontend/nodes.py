@@ -92,6 +92,7 @@ class Builder(Inner):
         self.seed: Value | None = None
         self.streams = 0
         self.read: dict[Value | tuple[object, ...], Value] = {}
+        self.sized: dict[tuple[object, ...], tuple[Value, ...]] = {}
         self.assumed: list[tuple[Dim, Dim]] = []
         self.functions = functions
         self.functions.made = 0
@@ -226,10 +227,11 @@ class Builder(Inner):
         empty = display in self.empty
         if display not in self.symbols:
             name = f"s{len(self.symbols)}"
-            self.symbols[display] = ModelSymbol(name, display, empty=empty)
+            multiple = 1 if empty else self.multiples.get(display, 1)
+            self.symbols[display] = ModelSymbol(name, display, empty=empty, multiple=multiple)
             self.caches |= {name} if empty else set()
-        symbol = dims.symbol(self.symbols[display].id)
-        return symbol - 1 if empty else symbol * self.multiples.get(display, 1)
+        found = self.symbols[display]
+        return found.multiple * dims.symbol(found.id) - int(empty)
 
     def _node(self, name: str, node: NodeProto) -> None:
         domain = short_domain(node.domain)

@@ -14,7 +14,8 @@ manifest.json is one JSON object, UTF-8:
     version     1
     generator   "webrt 0.1.0"
     symbols     [{"id": "s0", "name": "batch_size", "most"?: the largest value,
-                  "empty"?: true where the dim is one less, and may be 0}, …]
+                  "empty"?: true where the dim is one less, and may be 0,
+                  "multiple"?: what the dim is a multiple of, the symbol counts those}, …]
     inputs      [{"name", "dtype": "int64", "shape": [Dim…], "tensor": 0, "low"?, "high"?}, …]
     outputs     the same, without low and high, but perhaps "texts": the strings that an int64
                   output's elements are places among, and that a run answers with; or

@@ -161,7 +161,10 @@ def _symbols(field: Field) -> tuple[ModelSymbol, ...]:
         if item.has("most"):
             most = item.member("most").integer(1, dims.MAX_SYMBOL)
         empty = item.has("empty") and item.member("empty").boolean()
-        symbols.append(ModelSymbol(f"s{index}", name, most, empty))
+        multiple = 1
+        if item.has("multiple"):
+            multiple = item.member("multiple").integer(1, dims.MAX_SYMBOL)
+        symbols.append(ModelSymbol(f"s{index}", name, most, empty, multiple))
     return tuple(symbols)
 
 

@@ -315,7 +315,11 @@ def _symbol(symbol: ModelSymbol) -> dict[str, object]:
     entry: dict[str, object] = {"id": symbol.id, "name": symbol.name}
     if symbol.most != dims.MAX_SYMBOL:
         entry["most"] = symbol.most
-    return entry | {"empty": True} if symbol.empty else entry
+    if symbol.empty:
+        entry["empty"] = True
+    if symbol.multiple != 1:
+        entry["multiple"] = symbol.multiple
+    return entry
 
 
 def _port(port: Port) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from webrt import dims
 from webrt.errors import UsageError
 from webrt.plan.plan import Plan
 
@@ -24,18 +23,15 @@ def example_bindings(plan: Plan, given: Mapping[str, int] | None = None) -> dict
     for name in given:
         if name not in names:
             raise UsageError(f"unknown dim {name!r}: this model's are {', '.join(names) or 'none'}")
-    shown = [dims.scaled_symbol(d) for p in plan.inputs for d in p.shape]
-    factors = {found[0]: found[1] for found in shown if found is not None}
     first = {str(p.shape[0]) for p in plan.inputs if p.shape and not isinstance(p.shape[0], int)}
     values: dict[str, int] = {}
     for symbol in plan.symbols:
         long = symbol.id not in first or any(part in symbol.name.lower() for part in _LENGTHS)
-        length = max(1, LENGTH // factors.get(symbol.id, 1))
-        most = symbol.size(symbol.most)
-        usual = min(length, most) if long else BATCH
-        value = given.get(symbol.name, 0 if symbol.empty else usual)
-        least = symbol.size(1)
-        if not least <= value <= most:
-            raise UsageError(f"{symbol.name} = {value}: expected {least} to {most}")
-        values[symbol.id] = value + 1 - least
+        usual = max(1, LENGTH // symbol.multiple) if long and not symbol.empty else BATCH
+        values[symbol.id] = min(usual, symbol.most)
+        if symbol.name in given:
+            try:
+                values[symbol.id] = symbol.value(given[symbol.name])
+            except ValueError as error:
+                raise UsageError(f"{symbol.name} = {given[symbol.name]}: {error}") from None
     return values

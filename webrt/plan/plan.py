@@ -61,22 +61,37 @@ class ModelSymbol:
     """A dynamic dim: `id` is `s0`, `s1` … and is what kernels use; `name` is the model's.
 
     A run that binds it to more than `most` is refused: a table of positions ends there. Where the
-    dim may be 0 (`empty`: a cache before the first token) it is one less than the symbol.
+    dim may be 0 (`empty`: a cache before the first token) it is one less than the symbol; where
+    the model halves it and doubles it again it is `multiple` times the symbol.
     """
 
     id: str
     name: str
     most: int = dims.MAX_SYMBOL
     empty: bool = False
+    multiple: int = 1
 
     @property
     def shown(self) -> Dim:
         """The symbol by the name of the model's dim."""
-        return dims.symbol(self.name) + int(self.empty)
+        name = self.name if self.multiple == 1 else f"{self.name}/{self.multiple}"
+        return dims.symbol(name) + int(self.empty)
 
     def size(self, value: int) -> int:
         """The size of the model's dim where the symbol has that value."""
-        return value - int(self.empty)
+        return self.multiple * value - int(self.empty)
+
+    def value(self, size: int) -> int:
+        """The symbol's value where the model's dim has that size.
+
+        Raises ValueError, which tells what is expected, for a size that the dim can't have.
+        """
+        least, most = self.size(1), self.size(self.most)
+        if not least <= size <= most:
+            raise ValueError(f"expected {least} to {most}")
+        if self.multiple > 1 and size % self.multiple:
+            raise ValueError(f"expected a multiple of {self.multiple}")
+        return (size + int(self.empty)) // self.multiple
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +228,13 @@ class Plan:
     problems: tuple[Problem, ...]
     steps: tuple[Step, ...]
     flow: Flow = ()
+
+    def named(self, dim: Dim) -> Dim:
+        """A dim by the model's own names, for people to read."""
+        for symbol in self.symbols:
+            if symbol.multiple > 1 and dim == symbol.multiple * dims.symbol(symbol.id):
+                return dims.symbol(symbol.name)
+        return dims.substitute(dim, {s.id: s.shown for s in self.symbols})
 
     @property
     def items(self) -> Flow:

@@ -37,8 +37,7 @@ class TensorInfo:
 
 def describe(plan: Plan, port: Port) -> TensorInfo:
     """The port as users see it: `s0` by the model's own name."""
-    names: dict[str, Dim] = {s.id: s.shown for s in plan.symbols}
-    shape = tuple(d if isinstance(d, int) else str(dims.substitute(d, names)) for d in port.shape)
+    shape = tuple(d if isinstance(d, int) else str(plan.named(d)) for d in port.shape)
     dtype = "string" if port.labels.texts else port.dtype.onnx_name
     return TensorInfo(port.name, dtype, shape, port.labels)
 
@@ -106,10 +105,14 @@ def _read_symbols(
                 continue
             least, most = factor - less, factor * symbols[name].most - less
             if not least <= size <= most:
-                shown = dims.substitute(dim, {name: symbols[name].shown})
                 raise ShapeError(
-                    f"input {port.name!r}: {shown} at axis {axis} is {size},"
+                    f"input {port.name!r}: {plan.named(dim)} at axis {axis} is {size},"
                     f" expected {least} to {most}"
+                )
+            if (size + less) % factor:
+                raise ShapeError(
+                    f"input {port.name!r}: {plan.named(dim)} at axis {axis} is {size},"
+                    f" expected a multiple of {factor}"
                 )
             bindings[name], origins[name] = (size + less) // factor, port.name
     return bindings, origins
