@@ -184,30 +184,32 @@ def first_divergence(
 ) -> Divergence | None:
     """The first step whose result differs from the model's; None where none that compares does.
 
-    Steps are matched by the names of their nodes: the last node of a step whose output has as many
-    elements as what the step wrote.
+    Steps are matched by the names of their nodes: the last node of a step with outputs that have
+    as many elements as what the step wrote, which has to be one of them.
     """
     outputs = {n.name: [v.name for v in n.outputs] for n in load_model(model).nodes}
     wanted = [_candidates(step.node, outputs) for step in plan.steps]
     unknown = drawn(model)
-    names = list(dict.fromkeys(n for names in wanted for _, n in names if n not in unknown))
+    inner = [name for candidates in wanted for _, names in candidates for name in names]
+    names = [name for name in dict.fromkeys(inner) if name not in unknown]
     values = _intermediate(model, feeds, names)
     for index, (step, candidates) in enumerate(zip(plan.steps, wanted, strict=True)):
         found = traced[step.outputs[-1]]
-        for node, name in candidates:
-            expected = values.get(name)
-            if expected is None or expected.size != found.size:
-                continue
-            comparison = same_elements(found, expected, half)
-            if not comparison.ok:
+        for node, made in candidates:
+            alike = [n for n in made if n in values and values[n].size == found.size]
+            compared = [(n, same_elements(found, values[n], half)) for n in alike]
+            if any(comparison.ok for _, comparison in compared):
+                break
+            for name, comparison in compared:
                 return Divergence(index, node, name, comparison)
-            break
     return None
 
 
-def _candidates(names: str, outputs: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """(node, its output) of the nodes of a step, last first."""
-    found = [(n, outputs[n][0]) for n in names.split(" + ") if outputs.get(n)]
+def _candidates(
+    names: str, outputs: Mapping[str, Sequence[str]]
+) -> list[tuple[str, Sequence[str]]]:
+    """(node, its outputs) of the nodes of a step, last first."""
+    found = [(n, outputs[n]) for n in names.split(" + ") if outputs.get(n)]
     return found[::-1]
 
 
