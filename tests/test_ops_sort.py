@@ -59,6 +59,45 @@ def test_the_best_come_in_order_and_equal_ones_by_place(
     np.testing.assert_array_equal(found["v"], np.take_along_axis(x, order, axis))
 
 
+def test_a_k_is_what_there_is_of_at_most_so_many() -> None:
+    """How detectors choose: the best 300 boxes, or all where an image has fewer."""
+    proto = onnx_text.model("""
+        g (float[n, h, w] x) => (float[n, k] v, int64[n, k] i) {
+            rows = Constant <value_ints = [0, -1]> ()
+            most = Constant <value_int = 7> ()
+            one = Constant <value_ints = [1]> ()
+            flat = Reshape (x, rows)
+            shape = Shape (flat)
+            length = Gather (shape, one)
+            k = Clip (length, , most)
+            v, i = TopK (flat, k)
+        }""")
+    built = build(onnx_text.graph(proto))
+    assert not built.plan.flow  # nothing is read while it runs
+    assert len(built.plan.steps) < 30  # a tournament, not a network for any length
+    for shape in ((2, 1, 3), (1, 5, 40), (2, 30, 50)):
+        x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        found = evaluate_plan(built, {"x": x})
+        flat = x.reshape(shape[0], -1)
+        order = np.argsort(-flat, kind="stable")[:, :7]
+        np.testing.assert_array_equal(found["i"], order)
+        np.testing.assert_array_equal(found["v"], np.take_along_axis(flat, order, 1))
+
+
+def test_rows_of_many_dims_are_sorted_whole() -> None:
+    """Two dims of up to 2^20 make a row of more: its network has the steps."""
+    proto = onnx_text.model("""
+        g (float[h, w] x) => (float[m] v, int64[m] i) {
+            whole = Constant <value_ints = [-1]> ()
+            flat = Reshape (x, whole)
+            k = Shape (flat)
+            v, i = TopK (flat, k)
+        }""")
+    built = build(onnx_text.graph(proto))
+    merges = 28
+    assert len(built.plan.steps) >= merges * (merges + 1) // 2
+
+
 def test_a_tournament_s_work_grows_with_the_row_not_with_its_square() -> None:
     def work(n: int) -> int:
         built = build(onnx_text.graph(_top_k([1, n], 1, 10, True)))

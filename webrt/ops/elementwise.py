@@ -229,6 +229,13 @@ class Clip:
         return (lifted if high is None else np.minimum(lifted, high),)
 
     @staticmethod
+    def symbolic(
+        site: Site, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        lifted = x if low is None else symbolic.maximum(x, low)
+        return (lifted if high is None else symbolic.minimum(lifted, high),)
+
+    @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
         def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
             x = operands.at(site.input(0), at)

@@ -12,6 +12,9 @@ Interval = tuple[int, int]
 SYMBOL: Interval = (1, dims.MAX_SYMBOL)
 """What a dynamic dim of a model may be."""
 
+LONGEST = 1 << 28
+"""Elements of a row or a list that is put in order: more don't fit a device's buffer."""
+
 
 def times(a: Interval, b: Interval) -> Interval:
     corners = [x * y for x in a for y in b]
@@ -64,3 +67,8 @@ def _of_atom(atom: Atom, of_atom: Callable[[Atom], Interval | None]) -> Interval
 def of_size(dim: Dim) -> Interval:
     """The interval of a dim over model symbols only."""
     return of_dim(dim, lambda atom: SYMBOL if isinstance(atom, Symbol) else None)
+
+
+def most_of(length: Dim) -> int:
+    """What a row's or a list's length, over model symbols only, is at most."""
+    return length if isinstance(length, int) else min(of_size(length)[1], LONGEST)

@@ -20,6 +20,7 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Ref, call
 from webrt.kernel.problem import Fold, Map
 from webrt.ops.emit import Emitter, Operands, flat, indices
+from webrt.ops.intervals import most_of
 from webrt.ops.scalar import wrap
 
 ACC = Ref("acc", DType.I32)
@@ -27,9 +28,6 @@ ACC = Ref("acc", DType.I32)
 
 FEW = 64
 """So many updates are looked at by every element; more are put in order."""
-
-LONGEST = 1 << 28
-"""Keys of a list: more don't fit a device's buffer."""
 
 LITTLE = 1 << 16
 """Below so many looks that isn't worth the steps that sorting takes.
@@ -124,7 +122,7 @@ def runs_of(emit: Emitter, keys: Value, shape: tuple[Dim, Dim, Dim], extent: Dim
     before, count, after = shape
     if keys.data is not None and isinstance(extent, int):
         return _known(emit, keys, shape, extent)
-    most = count if isinstance(count, int) else _most(count)
+    most = most_of(count)
     sorts = 1 if isinstance(count, int) else dims.dim_min(dims.floor_div(count, FEW + 1), 1)
     found = _Sorted(shape, (before, count * sorts, after), keys, None)
     run = 1
@@ -134,13 +132,6 @@ def runs_of(emit: Emitter, keys: Value, shape: tuple[Dim, Dim, Dim], extent: Dim
     assert found.places is not None
     starts = _starts(emit, found, (before, (extent + 1) * sorts, after), most)
     return Runs(shape, extent, sorts, keys, found.places, starts)
-
-
-def _most(count: Dim) -> int:
-    """What a symbolic number of keys is at most."""
-    return min(
-        dims.evaluate(count, dict.fromkeys(dims.free_symbols(count), dims.MAX_SYMBOL)), LONGEST
-    )
 
 
 def _known(emit: Emitter, keys: Value, shape: tuple[Dim, Dim, Dim], extent: int) -> Runs:

@@ -21,6 +21,7 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Ref, call
 from webrt.kernel.problem import Map, Pass, Reduce
 from webrt.ops.emit import I32_HIGH, I32_LOW, Emitter, Operands, flat, indices
+from webrt.ops.intervals import most_of
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor, compare
 
@@ -79,9 +80,8 @@ class TopK:
         count = emit.outputs[0].shape[axis]
         if count == 0:
             return
-        ranked = isinstance(count, int) and count <= MOST_RANKED
-        small = isinstance(row.extent, int) and row.extent <= GROUP
-        order = tournament(emit, row, count) if ranked or small else network(emit, row, count)
+        ranked = most_of(count) <= MOST_RANKED or most_of(row.extent) <= GROUP
+        order = tournament(emit, row, count) if ranked else network(emit, row, count)
         _results(emit, row, order)
 
 
@@ -136,16 +136,16 @@ def is_before(largest: bool, one: tuple[Expr, Expr], other: tuple[Expr, Expr]) -
 def tournament(emit: Emitter, row: Row, count: Dim) -> Value:
     """The places of the best `count` of each row, in order: [before, count, after]."""
     before, after = row.sides
-    length, most = row.extent, row.extent if isinstance(row.extent, int) else dims.MAX_SYMBOL
+    length, most, held = row.extent, most_of(row.extent), most_of(count)
     source: Value | None = None
     number = 0
-    while isinstance(count, int) and most > max(GROUP, 2 * count):
-        factor = max(GROUP // count, 2)
-        group = factor * count
+    while most > max(GROUP, 2 * held):
+        factor = max(GROUP // held, 2)
+        group = factor * held
         groups = dims.ceil_div(row.extent, group * factor**number)
         space = (before, groups, group, after)
-        source = _round(emit, row, source, (length, space), count, f"round{number}")
-        length, most, number = groups * count, -(-most // group) * count, number + 1
+        source = _round(emit, row, source, (length, space), held, f"round{number}")
+        length, most, number = groups * held, -(-most // group) * held, number + 1
     return _round(emit, row, source, (length, (before, 1, length, after)), count, f"round{number}")
 
 
@@ -207,8 +207,8 @@ def _results(emit: Emitter, row: Row, order: Value) -> None:
 
         def body(operands: Operands, at: tuple[Dim, ...], number: int = number) -> Expr:
             place = operands.load(order, flat(at, emit.outputs[0].shape))
-            if number:
-                return place
+            if number:  # said here what no proof finds out: it is a place in the row
+                return call("min", call("max", place, ex.i32(0)), ex.as_index(extent - 1))
             inside = dims.dim_min(ex.as_dim(place), extent - 1)
             return operands.at(row.value, (*at[:axis], inside, *at[axis + 1 :]))
 
@@ -233,8 +233,7 @@ def network(emit: Emitter, row: Row, count: Dim) -> Value:
     A step compares every entry with a partner; the one with the lower number keeps what comes
     first. Partners beyond the end aren't there: what comes last stands last already.
     """
-    extent = row.extent
-    most = extent if isinstance(extent, int) else dims.MAX_SYMBOL
+    extent, most = row.extent, most_of(row.extent)
     whole = 1 << max(most - 1, 1).bit_length()
     run = whole
     if isinstance(count, int) and 2 * count <= most:
