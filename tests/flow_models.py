@@ -33,6 +33,11 @@ def _floats(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
+def _boxes(count: int) -> Array:
+    corners = np.abs(_floats(count, 4, seed=count))
+    return np.concatenate([corners[:, :2], corners[:, :2] + corners[:, 2:] + 0.5], 1)
+
+
 PICKED = flow_model("""
 picked (float[n, 4] x) => (float[k, 4] y, int64[r, k] places, float[4] sums) {
   zero = Constant <value_float = 0.5> ()
@@ -46,6 +51,43 @@ picked (float[n, 4] x) => (float[k, 4] y, int64[r, k] places, float[4] sums) {
   y = Exp (rows)
   sums = ReduceSum <keepdims = 0> (y, none)
 }""")
+
+MASKED = flow_model("""
+masked (float[n, 4] boxes, float[n] scores, float[n, 6] all) => (float[m, 6] y) {
+  least = Constant <value_float = 0.2> ()
+  overlap = Constant <value_float = 0.5> ()
+  most = Constant <value_int = 9> ()
+  zero = Constant <value_ints = [0]> ()
+  front = Constant <value_ints = [0, 1]> ()
+  two = Constant <value_ints = [2]> ()
+  end = Constant <value_ints = [6]> ()
+  axis = Constant <value_ints = [1]> ()
+  sure = Sigmoid (scores)
+  half = Mul (sure, sure)
+  kept = Greater (half, least)
+  a = NonZero (kept)
+  b = NonZero (kept)
+  c = NonZero (kept)
+  at = Transpose <perm = [1, 0]> (a)
+  bt = Transpose <perm = [1, 0]> (b)
+  ct = Transpose <perm = [1, 0]> (c)
+  found = GatherND (boxes, at)
+  worth = GatherND (half, bt)
+  nothing = Slice (all, end, end, axis)
+  more = GatherND (nothing, ct)
+  corners = Unsqueeze (found, zero)
+  shares = Unsqueeze (worth, front)
+  chosen = NonMaxSuppression (corners, shares, most, overlap)
+  third = Gather <axis = 1> (chosen, two)
+  rows = Squeeze (third, axis)
+  best = Gather (found, rows)
+  of = Gather (worth, rows)
+  score = Unsqueeze (of, axis)
+  rest = Gather (more, rows)
+  y = Concat <axis = 1> (best, score, score, rest)
+}""")
+"""A detector's end as ultralytics exports it: a mask is looked at again for each of what it picks,
+and nothing is told of a box but its class."""
 
 CHOSEN = flow_model("""
 chosen (float[n, 4] x, int64 rate) => (float[m, 4] y) {
@@ -280,6 +322,12 @@ FLOW_MODELS = (
         "picked", PICKED,
         (*({"x": _floats(n, 4, seed=n)} for n in (6, 9, 6)), {"x": -_floats(5, 4) ** 2}),
         1,
+    ),
+    FlowModel(
+        "masked", MASKED,
+        tuple({"boxes": _boxes(n), "scores": _floats(n, seed=n), "all": _floats(n, 6)}
+              for n in (9, 14)),
+        2,
     ),
     FlowModel(
         "chosen", CHOSEN,

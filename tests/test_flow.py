@@ -76,6 +76,13 @@ def test_how_often_the_host_decides(model: FlowModel, packs: Path) -> None:
     assert len(host_steps(read_pack(packs / model.name).plan)) == model.stops
 
 
+def test_what_comes_before_a_decision_is_fused(packs: Path) -> None:
+    """No kernel of its own for a sigmoid that only its square needs."""
+    plan = read_pack(packs / "masked").plan
+    nodes = ["Mul_9", "Greater_10", "GatherND_17", "GatherND_18", "Concat_30"]
+    assert [s.node for s in plan.steps] == nodes
+
+
 @pytest.mark.parametrize(
     ("name", "feeds", "message"),
     [

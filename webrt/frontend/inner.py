@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from webrt import dims
@@ -16,7 +17,7 @@ from webrt.frontend.control import BUILDERS
 from webrt.frontend.functions import Functions
 from webrt.frontend.sequences import Item, Maybe, Texts, fold
 from webrt.frontend.structure import sorted_nodes, used_names
-from webrt.graph.ir import Attribute, Node, Value
+from webrt.graph.ir import Array, Attribute, Node, Value, binds
 from webrt.ops.compose import Make, applied
 from webrt.ops.contrib_grouped import LENGTHS, PAST, TOTAL, growth
 from webrt.ops.control import CONTROL
@@ -35,6 +36,26 @@ READ = {
 """Inputs that a run may read to know its sizes; what is negative there ends it."""
 
 
+def _key(
+    op: str,
+    domain: str,
+    inputs: Sequence[Value | None],
+    attributes: Mapping[str, Attribute],
+    outputs: int,
+) -> tuple[object, ...]:
+    """Alike for nodes that compute the same; small constants are compared by what they hold."""
+
+    def held(array: Array) -> tuple[object, ...]:
+        return array.dtype.str, array.shape, array.tobytes()
+
+    given: list[object] = [
+        held(v.data) if v and v.data is not None and v.data.size <= MAX_VALUES else v
+        for v in inputs
+    ]
+    named = [(n, held(a) if isinstance(a, np.ndarray) else a) for n, a in attributes.items()]
+    return op, domain, outputs, *given, *sorted(named, key=lambda pair: pair[0])
+
+
 class Inner:
     """The half of a builder that knows of graphs inside; `shown` are the names of inputs' dims."""
 
@@ -49,6 +70,7 @@ class Inner:
     place: str
     turns: list[Value]
     read: dict[Value | tuple[object, ...], Value]
+    sized: dict[tuple[object, ...], tuple[Value, ...]]
     assumed: list[tuple[Dim, Dim]]
 
     @abstractmethod
@@ -127,7 +149,7 @@ class Inner:
         """The outputs of a graph that a node holds, built among this one's nodes."""
         if graph.sparse_initializer:
             raise UnsupportedOpError(f"{self.file}: sparse initializers aren't run")
-        outer, read = self.values, dict(self.read)
+        outer, read, sized = self.values, dict(self.read), dict(self.sized)
         self.values = dict(outer)
         try:
             for tensor in graph.initializer:
@@ -145,7 +167,7 @@ class Inner:
                 raise UnsupportedOpError(why)
             found = [self.values[o.name] for o in graph.output]
         finally:
-            self.values, self.read = outer, read
+            self.values, self.read, self.sized = outer, read, sized
         return [Maybe(None) if v is None else v for v in found]
 
     def check_read(
@@ -241,7 +263,14 @@ class Inner:
         outputs: list[str],
         domain: str,
     ) -> tuple[list[Node], tuple[Value, ...]]:
-        """The nodes of an operator; what must be known of its inputs and isn't, a run reads."""
+        """The nodes of an operator; what must be known of its inputs and isn't, a run reads.
+
+        One whose sizes only a run tells stands once, whatever else asks for the same: what it
+        finds in one mask fits together only so.
+        """
+        key = _key(op, domain, inputs, attributes, len(outputs))
+        if key in self.sized:
+            return [], self.sized[key]
         unknown: DependsOnDataError | None = None
         while True:
             try:
@@ -251,6 +280,8 @@ class Inner:
                 )  # fmt: skip
                 if unknown is not None and inputs[0] is not None:
                     self.check_read(op, inputs[0], values[0], attributes)
+                if any(binds(n) for n in made):
+                    self.sized[key] = values
                 return made, values
             except DependsOnDataError as error:
                 unknown = unknown or error

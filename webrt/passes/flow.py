@@ -107,11 +107,10 @@ class _Builder:
         for stop in stops:
             items += self.needs(waiting)
             waiting.remove(stop)
-            later = [*waiting, *stops[stops.index(stop) :]]
             before = self.before(stop)
             run = self.ready(waiting)
             waiting = [n for n in waiting if n not in run]
-            needed = self.needed(run, later, [*wanted.values(), *before.values()])
+            needed = self.needed(run, [stop, *waiting], [*wanted.values(), *before.values()])
             ready = {t: v for t, v in wanted.items() if self.is_here(v, run)}
             wanted = {t: v for t, v in wanted.items() if t not in ready}
             kept = {v for n in [*waiting, *stops[stops.index(stop) + 1 :]] for v in n.inputs}
@@ -148,7 +147,9 @@ class _Builder:
             if is_structural(node):
                 continue
             values = [v for v in node.inputs if v is not None]
-            there = all(v in made or v in self.table.index or _is_known(v) for v in values)
+            there = all(
+                v in made or v in self.table.index or _is_known(v) or 0 in v.shape for v in values
+            )
             if there and self.symbols_of([*values, *node.outputs]) <= self.bound:
                 found.append(node)
                 made |= set(node.outputs)
@@ -163,7 +164,8 @@ class _Builder:
         self, run: Sequence[Node], later: Sequence[Node], wanted: Iterable[Value]
     ) -> list[Value]:
         """What a run makes for others."""
-        read = {v for n in later for v in n.inputs if v is not None} | set(wanted)
+        read = {v for n in later for v in n.inputs if v is not None and 0 not in v.shape}
+        read |= set(wanted)
         return [v for n in run for v in n.outputs if v in read and not _is_known(v)]
 
     # Runs
