@@ -35,6 +35,8 @@ READ = {
 }  # fmt: skip
 """Inputs that a run may read to know its sizes; what is negative there ends it."""
 
+MOVES = ("Cast", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+
 
 def _key(
     op: str,
@@ -110,6 +112,10 @@ class Inner:
         if not small or value.dtype not in (DType.I64, DType.I32):
             raise UnsupportedOpError(f"{value.name!r} holds sizes that aren't run")
         assert isinstance(count, int)
+        moved = self.moved(value, count)
+        if moved is not None:
+            self.read[value] = moved
+            return moved
         unknown = [p for p in self.parts(value) if None in self.elements(p)]
         if len(set(unknown)) == 1:  # whatever else it stands in, it is read once
             self.known(unknown[0])
@@ -140,10 +146,35 @@ class Inner:
 
     def parts(self, value: Value) -> list[Value]:
         """The vectors that a vector is put together of; none where it isn't."""
-        made = next((n for n in reversed(self.nodes) if value in n.outputs), None)
+        made = self.maker(value)
         if made is None or made.op != "Concat" or len(value.shape) != 1:
             return []
         return [part for part in made.inputs if part is not None]
+
+    def moved(self, value: Value, count: int) -> Value | None:
+        """The value, known, where it is one moved about of which more is known: the pads of an
+        exporter that turns pairs of them round, say.
+        """
+        made = self.maker(value)
+        source = made.inputs[0] if made is not None and made.op in MOVES else None
+        if made is None or source is None or source.dtype not in (DType.I64, DType.I32):
+            return None
+        if not isinstance(dims.product(source.shape), int):
+            return None
+        few = self.elements(source).count(None) < count
+        known = self.known(source) if few else self.moved(source, count)
+        if known is None:
+            return None
+        given = [known, *made.inputs[1:]]
+        again = apply(
+            made.op, given, made.attributes, name=made.name, outputs=[value.name],
+            domain=made.domain, version=made.version,
+        ).outputs[0]  # fmt: skip
+        return again if again.content is not None else None
+
+    def maker(self, value: Value) -> Node | None:
+        """The node whose output it is, if it is in the graph that is being built."""
+        return next((n for n in reversed(self.nodes) if value in n.outputs), None)
 
     def inside(self, name: str, graph: GraphProto, given: Sequence[Item | None]) -> list[Item]:
         """The outputs of a graph that a node holds, built among this one's nodes."""
@@ -224,6 +255,23 @@ class Inner:
         (grown,) = self.read[key].content or (0,)
         return Value(total.name, total.dtype, total.shape, None, (past.shape[2] + grown,))
 
+    def limit(self, name: str, inputs: Sequence[Value | None]) -> Value:
+        """Where a range of floats ends that starts at a whole number and takes whole steps."""
+        start, value, step = inputs
+        assert value is not None
+        first, by = (
+            float(v.data.reshape(-1)[0]) if v is not None and v.data is not None else 0.5
+            for v in (start, step)
+        )
+        if not (first.is_integer() and by.is_integer()):
+            raise UnsupportedOpError(f"{value.name!r} ends a range that isn't of whole numbers")
+        make = Make(f"{name}/count")
+        parts = make("Div", make("Sub", value, start), step)
+        count = make("Max", make.cast(make("Ceil", parts), DType.I64), make.scalar(0))
+        self.nodes += make.nodes
+        (found,) = self.known(count).content or (0,)
+        return Value(value.name, value.dtype, value.shape, None, (int(first) + int(by) * found,))
+
     def subgraph(self, node: NodeProto, name: str) -> GraphProto:
         """A graph that a node holds."""
         for attribute in node.attribute:
@@ -296,6 +344,8 @@ class Inner:
                         inputs[error.position] = self.target(name, inputs, value, zero)
                     elif op == "GroupQueryAttention":
                         inputs[error.position] = self.total(name, inputs, value)
+                    elif op == "Range" and value.dtype.is_float and error.position == 1:
+                        inputs[1] = self.limit(name, inputs)
                     else:
                         inputs[error.position] = self.known(value)
                 except UnsupportedOpError:

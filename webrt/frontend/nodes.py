@@ -18,6 +18,7 @@ from webrt.frontend.functions import (
     short_domain,
 )
 from webrt.frontend.inner import Inner
+from webrt.frontend.ratios import Ratios
 from webrt.frontend.refused import check_schema, shown, why_unsupported
 from webrt.frontend.schema import check_types, schema_of
 from webrt.frontend.sequences import FOLDED, Columns, Item, Texts
@@ -93,6 +94,7 @@ class Builder(Inner):
         self.streams = 0
         self.read: dict[Value | tuple[object, ...], Value] = {}
         self.sized: dict[tuple[object, ...], tuple[Value, ...]] = {}
+        self.ratios = Ratios()
         self.assumed: list[tuple[Dim, Dim]] = []
         self.functions = functions
         self.functions.made = 0
@@ -325,6 +327,8 @@ class Builder(Inner):
             if domain and any(v in self.narrow for v in inputs if v is not None):
                 attributes["bits"] = 0  # each element is one: none are packed in bytes
             made, values = self.applied(name, node.op_type, inputs, attributes, outputs, domain)
+            if not domain and len(values) == 1:
+                values = (self.ratios.learn(node.op_type, inputs, values[0]),)
         except UnsupportedOpError as error:
             self.refused.append(str(error))
             return

@@ -59,8 +59,9 @@ class Range:
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
         dtype = site.input(0).dtype
-        if dtype.is_float:
-            bounds = [site.constant(j, "a float bound").reshape(-1) for j in range(3)]
+        given = [site.input(j).data for j in range(3)]
+        if dtype.is_float and all(g is not None for g in given):
+            bounds = [g.reshape(-1) for g in given if g is not None]
             if any(b.size != 1 for b in bounds) or not float(bounds[2][0]):
                 raise site.shape_error("three scalars, the last not 0", "others")
             start, limit, delta = (float(b[0]) for b in bounds)
@@ -72,7 +73,7 @@ class Range:
         count = dims.ceil_div(span, abs(step))
         if isinstance(count, int):
             count = max(count, 0)
-            if count <= MAX_CONTENT:
+            if count <= MAX_CONTENT and not dtype.is_float:
                 return (Inferred(dtype, (count,), tuple(first + step * j for j in range(count))),)
         return (Inferred(dtype, (count,)),)
 

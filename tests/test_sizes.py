@@ -1,0 +1,133 @@
+"""Sizes that models compute in roundabout ways: through floats, through vectors turned round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_text
+import onnxruntime
+import pytest
+
+import webrt
+from webrt import dims
+from webrt.dims import Dim
+from webrt.frontend.ratios import Ratio
+from webrt.passes.pipeline import build
+
+S: Dim = dims.symbol("s0")
+
+SAME = """
+    g (float[n, 2, w] x, float[3, 2, 5] weight) => (float[n, 3, v] y) {
+        c = Shape (x)
+        two = Constant <value_ints = [2]> ()
+        stride = Constant <value_float = 3.0> ()
+        one = Constant <value_float = 1.0> ()
+        whole = Constant <value_ints = [1]> ()
+        three = Constant <value_ints = [3]> ()
+        five = Constant <value_ints = [5]> ()
+        front = Constant <value_ints = [0, 0, 0, 0, 0]> ()
+        length = Gather (c, two)
+        less = Sub (length, three)
+        real = Cast <to = 1> (less)
+        parts = Div (real, stride)
+        more = Add (parts, one)
+        frames = Ceil (more)
+        count = Cast <to = 7> (frames)
+        before = Sub (count, whole)
+        last = Mul (before, three)
+        end = Add (last, five)
+        pad = Sub (end, length)
+        pads = Concat <axis = 0> (front, pad)
+        padded = Pad (x, pads)
+        y = Conv <strides = [3]> (padded, weight)
+    }"""
+"""A padding as Encodec's and EfficientNet's: frames counted by a quotient in floats."""
+
+TURNED = """
+    g (float[n, 4, w] x, int64 more) => (float[n, 4, u] y) {
+        zero = Constant <value_ints = [0]> ()
+        two = Constant <value_ints = [2]> ()
+        rest = Constant <value_ints = [0, 0, 0, 0]> ()
+        pairs = Constant <value_ints = [-1, 2]> ()
+        back = Constant <value_ints = [-1]> ()
+        far = Constant <value_ints = [-9223372036854775807]> ()
+        right = Unsqueeze (more, zero)
+        some = Concat <axis = 0> (two, right)
+        all = Concat <axis = 0> (some, rest)
+        rows = Reshape (all, pairs)
+        turned = Slice (rows, back, far, zero, back)
+        columns = Transpose <perm = [1, 0]> (turned)
+        flat = Reshape (columns, back)
+        pads = Cast <to = 7> (flat)
+        y = Pad (x, pads)
+    }"""
+"""Pads as PyTorch's exporter spells them, one of them data."""
+
+COUNTED = """
+    g (float[n] x, float limit) => (float[m] y, float[k] z) {
+        zero = Constant <value_float = 0.0> ()
+        step = Constant <value_float = STEP> ()
+        one = Constant <value_float = 1.0> ()
+        shape = Shape (x)
+        none = Constant <value_ints = [0]> ()
+        size = Squeeze (shape, none)
+        length = Cast <to = 1> (size)
+        y = Range (zero, limit, step)
+        z = Range (zero, length, one)
+    }"""
+
+
+def _model(text: str) -> onnx.ModelProto:
+    return onnx_text.model(text, opset=18)
+
+
+def test_ratios() -> None:
+    half = Ratio(S, 2)
+    assert half.plus(half) == Ratio(S)
+    assert half.times(Ratio(4)) == Ratio(2 * S)
+    assert half.minus(Ratio(1, 2)) == Ratio(S - 1, 2)
+    assert half.divided(Ratio(3)) == Ratio(S, 6)
+    assert half.divided(Ratio(S)) is None  # by what isn't a number
+    assert half.divided(Ratio(0)) is None
+    assert half.times(Ratio(1, 1 << 10)) is None  # no stride, but a float that isn't exact
+    assert half.ceil() == Ratio(dims.ceil_div(S, 2))
+    assert Ratio(S - 4, 2).floor() is None  # may be negative
+
+
+def test_frames_counted_in_floats_take_no_reading() -> None:
+    built = build(onnx_text.graph(_model(SAME)))
+    assert not built.plan.flow
+    assert str(built.plan.outputs[0].shape[2]) == "((s1 + 2) // 3)"
+    for width in (3, 4, 5, 6, 17):
+        onnx_text.check(_model(SAME), n=2, w=width)
+
+
+@pytest.mark.parametrize("more", [0, 3, 1])
+def test_pads_that_are_turned_round(more: int, tmp_path: Path) -> None:
+    onnx.save(_model(TURNED), tmp_path / "m.onnx")
+    assert webrt.pack(tmp_path / "m.onnx", tmp_path / "pack").host_steps == (
+        ("values", "right/read"),
+    )
+    feeds = {"x": np.ones((2, 4, 5), np.float32), "more": np.array(more)}
+    with webrt.load(tmp_path / "pack", device="wasm") as session:
+        assert session.outputs[0].shape == ("n", 4, "right[0] + w + 1")
+        found = session.run(feeds)["y"]
+    oracle = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    np.testing.assert_array_equal(found, oracle.run(None, feeds)[0])
+
+
+@pytest.mark.parametrize(
+    ("step", "limits"), [("1.0", (4.0, 4.2, 0.0)), ("2.0", (6.5, 7.0)), ("-1.0", (-2.5, -3.0))]
+)
+def test_ranges_of_floats(step: str, limits: tuple[float, ...], tmp_path: Path) -> None:
+    onnx.save(_model(COUNTED.replace("STEP", step)), tmp_path / "m.onnx")
+    webrt.pack(tmp_path / "m.onnx", tmp_path / "pack")
+    oracle = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    with webrt.load(tmp_path / "pack", device="wasm") as session:
+        for limit in limits:
+            feeds = {"x": np.ones(3, np.float32), "limit": np.array(limit, np.float32)}
+            found = session.run(feeds)
+            for name, wanted in zip("yz", oracle.run(None, feeds), strict=True):
+                np.testing.assert_array_equal(found[name], wanted)
