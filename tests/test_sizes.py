@@ -13,6 +13,7 @@ import pytest
 import webrt
 from webrt import dims
 from webrt.dims import Dim
+from webrt.errors import ShapeError, UnsupportedOpError
 from webrt.frontend.ratios import Ratio
 from webrt.passes.pipeline import build
 
@@ -131,3 +132,73 @@ def test_ranges_of_floats(step: str, limits: tuple[float, ...], tmp_path: Path) 
             found = session.run(feeds)
             for name, wanted in zip("yz", oracle.run(None, feeds), strict=True):
                 np.testing.assert_array_equal(found[name], wanted)
+
+
+REPEATED = """
+    g (float[n, 3] x, float[n] amounts) => (float[m, 3] y) {
+        scale = Constant <value_float = 3.0> ()
+        true = Constant <value = bool {1}> ()
+        first = Constant <value_ints = [0]> ()
+        none = Constant <value_ints = [0]> ()
+        shape = Shape (x)
+        length = Gather (shape, first)
+        more = Mul (amounts, scale)
+        rounded = Round (more)
+        repeats = Cast <to = 7> (rounded)
+        ones = ConstantOfShape <value = int64[1] {1}> (length)
+        counts = SplitToSequence <axis = 0> (repeats, ones)
+        pieces = SplitToSequence <axis = 0> (x, ones)
+        nothing = SequenceEmpty <dtype = 1> ()
+        many = Loop (length, true, nothing) <
+            body = turn (int64 i, bool going, seq(float) before) => (bool on, seq(float) after) {
+                one = Constant <value_ints = [1]> ()
+                three = Constant <value_ints = [3]> ()
+                joined = Constant <value_ints = [-1, 3]> ()
+                count = SequenceAt (counts, i)
+                piece = SequenceAt (pieces, i)
+                row = Unsqueeze (piece, one)
+                wide = Concat <axis = 0> (one, count, three)
+                expanded = Expand (row, wide)
+                rows = Reshape (expanded, joined)
+                after = SequenceInsert (before, rows)
+                on = Identity (going)
+            }
+        >
+        y = ConcatFromSequence <axis = 0> (many)
+    }"""
+"""torch.repeat_interleave, as its exporter spells it."""
+
+
+def test_repeated_elements_take_one_reading(tmp_path: Path) -> None:
+    onnx.save(_model(REPEATED), tmp_path / "m.onnx")
+    packed = webrt.pack(tmp_path / "m.onnx", tmp_path / "pack")
+    assert [kind for kind, _ in packed.host_steps] == ["values"]
+    oracle = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    with webrt.load(tmp_path / "pack", device="wasm") as session:
+        for length in (1, 4, 30):
+            random = np.random.default_rng(length)
+            feeds = {
+                "x": random.standard_normal((length, 3)).astype(np.float32),
+                "amounts": random.uniform(0.2, 1, length).astype(np.float32),
+            }
+            np.testing.assert_array_equal(session.run(feeds)["y"], oracle.run(None, feeds)[0])
+        far = feeds | {"amounts": np.full(30, 1e9, np.float32)}
+        with pytest.raises(ShapeError, match="a size is 2097152, expected 0 to 1048575"):
+            session.run(far)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{1}> (length)", "{2}> (length)"),  # slices of two
+        ("after = SequenceInsert (before, rows)", "after = SequenceInsert (before, piece)"),
+        ("Loop (length, true, nothing)", "Loop (two, true, nothing)"),
+        ("axis = 0> (many)", "axis = 1> (many)"),
+    ],
+)
+def test_what_is_like_repeating_but_is_not(old: str, new: str) -> None:
+    text = REPEATED.replace(old, new).replace(
+        "none = ", "two = Constant <value_ints = [2]> ()\n        none = "
+    )
+    with pytest.raises(UnsupportedOpError, match="isn't run"):
+        onnx_text.graph(_model(text))

@@ -185,7 +185,8 @@ def first_divergence(
     """The first step whose result differs from the model's; None where none that compares does.
 
     Steps are matched by the names of their nodes: the last node of a step with outputs that have
-    as many elements as what the step wrote, which has to be one of them.
+    as many elements as what the step wrote, which has to be one of them. Of a node that takes
+    several steps the last is compared: what the others write is no value of the model.
     """
     outputs = {n.name: [v.name for v in n.outputs] for n in load_model(model).nodes}
     wanted = [_candidates(step.node, outputs) for step in plan.steps]
@@ -193,16 +194,25 @@ def first_divergence(
     inner = [name for candidates in wanted for _, names in candidates for name in names]
     names = [name for name in dict.fromkeys(inner) if name not in unknown]
     values = _intermediate(model, feeds, names)
+    last = {node: j for j, found in enumerate(wanted) for node, _ in found}
     for index, (step, candidates) in enumerate(zip(plan.steps, wanted, strict=True)):
-        found = traced[step.outputs[-1]]
+        found = traced.get(step.outputs[-1])
+        if found is None:
+            continue  # of a branch that wasn't taken, or a part of another tensor
         for node, made in candidates:
-            alike = [n for n in made if n in values and values[n].size == found.size]
+            if last[node] != index:
+                continue
+            alike = [n for n in made if n in values and _is_like(found, values[n])]
             compared = [(n, same_elements(found, values[n], half)) for n in alike]
             if any(comparison.ok for _, comparison in compared):
                 break
             for name, comparison in compared:
                 return Divergence(index, node, name, comparison)
     return None
+
+
+def _is_like(found: npt.NDArray[Any], value: npt.NDArray[Any]) -> bool:
+    return found.size == value.size and (found.dtype.kind == "f") == (value.dtype.kind == "f")
 
 
 def _candidates(

@@ -12,10 +12,10 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import ModelError, ShapeError, UnsupportedOpError
-from webrt.frontend import texts
+from webrt.frontend import repeats, texts
 from webrt.frontend.control import BUILDERS
 from webrt.frontend.functions import Functions
-from webrt.frontend.sequences import Item, Maybe, Texts, fold
+from webrt.frontend.sequences import Attributes, Item, Maybe, Repeated, Texts, fold
 from webrt.frontend.structure import sorted_nodes, used_names
 from webrt.graph.ir import Array, Attribute, Node, Value, binds
 from webrt.ops.compose import Make, applied
@@ -287,7 +287,12 @@ class Inner:
         if any(n and n not in self.values for n in used_names(node)):
             return  # what a graph of it takes from outside was refused
         try:
-            if node.op_type in CONTROL:
+            repeated = None
+            if node.op_type == "Loop":
+                repeated = repeats.repeated(self, self.subgraph(node, "body"), inputs)
+            if repeated is not None:
+                outputs = [repeated]
+            elif node.op_type in CONTROL:
                 outputs = BUILDERS[node.op_type](self, name, node, inputs)
             else:
                 attributes = {
@@ -295,12 +300,27 @@ class Inner:
                     for a in node.attribute
                     if a.name != "type"
                 }
-                outputs = [fold(node.op_type, name, inputs, attributes, make)]
+                outputs = [self.fold(name, node.op_type, inputs, attributes, make)]
         except UnsupportedOpError as error:
             self.refused.append(str(error))
             return
         self.nodes += make.nodes
         self.values |= {o: v for o, v in zip(node.output, outputs, strict=False) if o}
+
+    def fold(
+        self, name: str, op: str, inputs: list[Item | None], attributes: Attributes, make: Make
+    ) -> Item:
+        """What an operator on sequences gives; of repeated elements a run reads how many."""
+        item = inputs[0] if inputs else None
+        if op != "ConcatFromSequence" or not isinstance(item, Repeated):
+            return fold(op, name, inputs, attributes, make)
+        if attributes.get("axis") != item.axis or attributes.get("new_axis"):
+            raise UnsupportedOpError(f"node {name!r} ({op}): along another axis it isn't run")
+        counting = Make(f"{name}/count")
+        whole = repeats.total(counting, item)
+        self.nodes += counting.nodes
+        (length,) = self.known(whole).content or (0,)
+        return repeats.spread(make, item, length)
 
     def applied(
         self,

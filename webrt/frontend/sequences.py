@@ -25,10 +25,28 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Slices:
+    """A sequence whose length only a run tells: the parts of a tensor, of lengths in `split`."""
+
+    value: Value
+    axis: int
+    split: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Another: the elements of a tensor along an axis, each as often as `repeats` tells."""
+
+    value: Value
+    repeats: Value
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
 class Maybe:
     """An optional: a tensor, a sequence, or nothing."""
 
-    held: Value | Listed | Texts | Columns | None
+    held: Value | Listed | Slices | Repeated | Texts | Columns | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +65,7 @@ class Columns:
     names: tuple[str | int, ...]
 
 
-Item = Union[Value, Listed, Maybe, Texts, Columns]
+Item = Union[Value, Listed, Slices, Repeated, Maybe, Texts, Columns]
 Attributes = dict[str, Attribute]
 Fold = Callable[["_Call"], Item]
 
@@ -69,6 +87,10 @@ class _Call:
         found = self.inputs[position]
         if isinstance(found, Maybe):
             found = found.held
+        if isinstance(found, Slices | Repeated):
+            raise UnsupportedOpError(
+                f"node {self.name!r} ({self.op}): a sequence whose length a run decides isn't run"
+            )
         if not isinstance(found, Listed):
             raise self.error(f"a sequence as input {position}", "none")
         return found.values
@@ -131,7 +153,10 @@ def _split(call: _Call) -> Item:
     x = call.tensor(0)
     axis = call.integer("axis", 0) % max(len(x.shape), 1)
     extent = x.shape[axis]
-    sizes = _sizes(call, extent if isinstance(extent, int) else None)
+    if not isinstance(extent, int):
+        split = call.tensor(1) if len(call.inputs) > 1 and call.inputs[1] is not None else None
+        return Slices(x, axis, split)
+    sizes = _sizes(call, extent)
     make, start, parts = call.make, 0, []
     for size in sizes:
         part = make.part(x, axis, start, start + size)
@@ -142,11 +167,7 @@ def _split(call: _Call) -> Item:
     return Listed(tuple(parts))
 
 
-def _sizes(call: _Call, extent: int | None) -> list[int]:
-    if extent is None:
-        raise UnsupportedOpError(
-            f"node {call.name!r} ({call.op}): a sequence whose length a run decides isn't run"
-        )
+def _sizes(call: _Call, extent: int) -> list[int]:
     if len(call.inputs) < 2 or call.inputs[1] is None:
         return [1] * extent
     split = call.tensor(1)
