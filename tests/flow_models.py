@@ -52,6 +52,29 @@ picked (float[n, 4] x) => (float[k, 4] y, int64[r, k] places, float[4] sums) {
   sums = ReduceSum <keepdims = 0> (y, none)
 }""")
 
+WAITED = flow_model("""
+waited (float[3] x) => (float[3] y, int64 turns) {
+  ever = Constant <value_int = 9223372036854775807> ()
+  zero = Constant <value_int = 0> ()
+  true = Constant <value = bool {1}> ()
+  y, turns = Loop (ever, true, x, zero) <
+    body = turn (int64 i, bool going, float[3] now, int64 count)
+      => (bool on, float[3] next, int64 more) {
+      half = Constant <value_float = 0.5> ()
+      least = Constant <value_float = 0.1> ()
+      one = Constant <value_int = 1> ()
+      most = Constant <value_int = 20> ()
+      next = Mul (now, half)
+      size = ReduceMax <keepdims = 0> (next)
+      large = Greater (size, least)
+      more = Add (count, one)
+      early = Less (more, most)
+      on = And (large, early)
+    }
+  >
+}""")
+"""A while loop as TorchScript exports it: as many turns as there are numbers, and a counter."""
+
 MASKED = flow_model("""
 masked (float[n, 4] boxes, float[n] scores, float[n, 6] all) => (float[m, 6] y) {
   least = Constant <value_float = 0.2> ()
@@ -321,6 +344,11 @@ FLOW_MODELS = (
     FlowModel(
         "picked", PICKED,
         (*({"x": _floats(n, 4, seed=n)} for n in (6, 9, 6)), {"x": -_floats(5, 4) ** 2}),
+        1,
+    ),
+    FlowModel(
+        "waited", WAITED,
+        tuple({"x": np.array(x, np.float32)} for x in ((1, 2, 3), (0, 0, 0.1), (9e9, 1, 1))),
         1,
     ),
     FlowModel(

@@ -181,6 +181,26 @@ def test_bounds_of_a_clip_beyond_32_bits_bound_nothing() -> None:
     assert _ranges(text) == {}
 
 
+def test_the_last_of_each_row_by_its_length() -> None:
+    """A place in a row plus where the row begins: the tensor is in memory, so that the sum fits."""
+    text = """g (float[b, t, 8] x, int64[b] lengths) => (float[b, 8] y) {
+        zero = Constant <value_int = 0> ()
+        one = Constant <value_int = 1> ()
+        none = Constant <value_ints = [0]> ()
+        second = Constant <value_ints = [1]> ()
+        shape = Shape (x)
+        b = Gather (shape, zero)
+        t = Gather (shape, second)
+        rows = Range (zero, b, one)
+        begins = Mul (rows, t)
+        last = Sub (lengths, one)
+        at = Add (last, begins)
+        flat = Flatten <axis = 2> (x)
+        y = Gather (flat, at)
+    }"""
+    assert _ranges(text) == {"lengths": (-(1 << 30), 1 << 30)}
+
+
 def test_a_flattened_index_is_below_the_size_of_a_tensor() -> None:
     text = """g (float[b, s] x) => (float[b, s] y) {
         shape = Shape (x)

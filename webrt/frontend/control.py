@@ -181,6 +181,8 @@ def build_loop(
             0, "its number of turns"
         )
         trips = dims.dim_max(trips, 0)
+        if isinstance(trips, int) and trips >= 1 << 31:  # TorchScript's: its condition ends it
+            trips = None
     condition = None if given[1] is None else _tensor(given[1], name)
     if condition is not None and condition.data is not None:
         if not condition.data.reshape(-1)[0]:

@@ -25,6 +25,7 @@ from webrt.ops.flow import graph_of, pitch_of
 from webrt.ops.intervals import Interval
 from webrt.ops.site import Site
 from webrt.passes.assemble import Built, Table, device_dtype, stored
+from webrt.passes.counters import counters
 from webrt.passes.fuse import fuse
 from webrt.passes.halves import store_halves
 from webrt.passes.lower import lower
@@ -407,6 +408,11 @@ class _Builder:
             ring = self.table.put(device_dtype(value.dtype), ring_value.shape, Home.ARENA)
             self.table.index[ring_value] = ring
             targets[self.table.window(value, ring, 0, number)] = value
+        begins = [v for v in node.inputs[2 : 2 + states] if v is not None]
+        turned = dict(zip(body.inputs, zip(made, begins, strict=False), strict=False))
+        counts = counters(inner, turned, self.facts, site.integer("most"))
+        after = dict(zip(body.inputs, node.outputs, strict=False))
+        self.facts |= counts | {after[state]: found for state, found in counts.items()}
         outside, hosts = set(self.bound), dict(self.hosts)
         flow = self.flow(inner, targets)
         self.bound, self.hosts = outside, hosts

@@ -35,6 +35,9 @@ from webrt.ops.intervals import SYMBOL, Interval, of_dim, of_size, times
 I32: Interval = (-(1 << 31), (1 << 31) - 1)
 U32: Interval = (0, (1 << 32) - 1)
 BIT: Interval = (0, 1)
+MOST_HELD = 1 << 30
+"""Elements of 4 bytes in the largest buffer of any device."""
+
 FLOAT_CAST: Interval = (-(1 << 30), 1 << 30)
 """Beyond 2^24 floats don't count by ones: nobody counts with larger ones."""
 
@@ -68,16 +71,26 @@ class Integers:
     _overflows: dict[str, frozenset[Value]] = field(default_factory=dict)
     _narrowed: set[Value] = field(default_factory=set)
     _sizes: tuple[Dim, ...] = ()
+    _held: tuple[Dim, ...] = ()
     _changed: bool = False
 
     def __post_init__(self) -> None:
         values = [*self.graph.inputs, *(v for n in self.graph.nodes for v in n.outputs)]
         sizes = dict.fromkeys(dims.product(v.shape) for v in values)
         self._sizes = tuple(s for s in sizes if not isinstance(s, int))
+        held = [v for v in (*self.graph.inputs, *self.graph.outputs) if v.dtype is not DType.F16]
+        self._held = tuple({dims.product(v.shape): None for v in held})
 
-    def is_sized(self, top: Dim) -> bool:
-        """Whether a dim over model symbols is at most the size of some tensor of the graph."""
-        return any(dims.is_nonnegative(size - top, {}) for size in self._sizes)
+    def most_of(self, top: Dim) -> int | None:
+        """What a dim over model symbols is at most if it is at most the size of some tensor.
+
+        One that is an input or an output is in memory, 4 bytes an element.
+        """
+        if any(dims.is_nonnegative(size - top, {}) for size in self._held):
+            return MOST_HELD
+        if any(dims.is_nonnegative(size - top, {}) for size in self._sizes):
+            return I32[1]
+        return None
 
     @property
     def ranges(self) -> dict[Value, Interval]:
@@ -322,8 +335,9 @@ class Scan:
         if expr is not None and found[0] >= 0:
             self._done[expr] = found
             top = self.top(expr)
-            if top is not None and self.facts.is_sized(top):
-                return found[0], limits[1]
+            most = None if top is None else self.facts.most_of(top)
+            if most is not None:
+                return found[0], most
         self.overflowed |= self.exact
         return limits
 
