@@ -202,3 +202,67 @@ def test_what_is_like_repeating_but_is_not(old: str, new: str) -> None:
     )
     with pytest.raises(UnsupportedOpError, match="isn't run"):
         onnx_text.graph(_model(text))
+
+
+LISTED = """
+    g (float[2, 3] x, int64 many, float[1, 3] start)
+        => (float[m, 3] joined, float[2, k, 3] stacked, float[s, 3] grown, float[2, 3] last,
+            int64 count) {
+        true = Constant <value = bool {1}> ()
+        place = Constant <value_int = -1> ()
+        nothing = SequenceEmpty <dtype = 1> ()
+        list, grown, last = Loop (many, true, nothing, start, x) <
+            body = turn (int64 i, bool going, seq(float) before, float[g, 3] rows, float[2, 3] now)
+              => (bool on, seq(float) after, float[h, 3] more, float[2, 3] next) {
+                half = Constant <value_float = 0.5> ()
+                axis = Constant <value_ints = [0]> ()
+                next = Mul (now, half)
+                after = SequenceInsert (before, next)
+                sums = ReduceSum <keepdims = 1> (next, axis)
+                more = Concat <axis = 0> (rows, sums)
+                on = Identity (going)
+            }
+        >
+        joined = ConcatFromSequence <axis = 0> (list)
+        stacked = ConcatFromSequence <axis = 1, new_axis = 1> (list)
+        count = SequenceLength (list)
+    }"""
+"""A list and a tensor that each turn makes longer."""
+
+
+def test_what_turns_only_append_is_collected(tmp_path: Path) -> None:
+    onnx.save(_model(LISTED), tmp_path / "m.onnx")
+    webrt.pack(tmp_path / "m.onnx", tmp_path / "pack")
+    oracle = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    random = np.random.default_rng(0)
+    with webrt.load(tmp_path / "pack", device="wasm") as session:
+        for many in (1, 4, 9):
+            feeds = {
+                "x": random.standard_normal((2, 3)).astype(np.float32),
+                "many": np.array(many),
+                "start": random.standard_normal((1, 3)).astype(np.float32),
+            }
+            wanted = oracle.run(None, feeds)
+            found = session.run(feeds)
+            for port, array in zip(oracle.get_outputs(), wanted, strict=True):
+                assert found[port.name].shape == array.shape, port.name
+                np.testing.assert_allclose(found[port.name], array, 1e-5)
+
+
+def test_parts_of_sizes_that_turns_decide_are_refused() -> None:
+    text = LISTED.replace("(before, next)", "(before, found)").replace(
+        "sums =", "places = NonZero (next)\n found = Cast <to = 1> (places)\n sums ="
+    )
+    with pytest.raises(UnsupportedOpError, match="parts of sizes that a turn decides aren't run"):
+        onnx_text.graph(_model(text))
+
+
+def test_a_slice_may_end_before_it_begins(tmp_path: Path) -> None:
+    text = "g (float[n, 2] x, int64[1] a, int64[1] b) => (float[m, 2] y) { y = Slice (x, a, b) }"
+    onnx.save(_model(text), tmp_path / "m.onnx")
+    webrt.pack(tmp_path / "m.onnx", tmp_path / "pack")
+    x = np.arange(10, dtype=np.float32).reshape(5, 2)
+    with webrt.load(tmp_path / "pack", device="wasm") as session:
+        for a, b in ((1, 3), (3, 1), (2, 9), (7, 9), (0, 5)):
+            found = session.run({"x": x, "a": np.array([a]), "b": np.array([b])})["y"]
+            np.testing.assert_array_equal(found, x[a:b])

@@ -17,6 +17,7 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import ModelError, ShapeError, UnsupportedOpError
+from webrt.frontend import appended
 from webrt.frontend.sequences import Item
 from webrt.graph.ir import Attribute, Graph, Node, Value
 from webrt.graph.ir import binds as bound_by
@@ -188,7 +189,9 @@ def build_loop(
         if not condition.data.reshape(-1)[0]:
             trips = 0
         condition = None
-    states = [_item(v, name) for v in given[2:]]
+    unrolls = isinstance(trips, int) and trips <= MAX_UNROLLED
+    graph, grown, kept = (graph, [], given[2:]) if unrolls else appended.split(graph, given[2:])
+    states = [_item(v, name) for v in kept]
     count = len(graph.output) - 1 - len(states)
     if len(graph.input) != 2 + len(states) or count < 0:
         raise ModelError(f"node {name!r} (Loop): its body doesn't have what its inputs ask for")
@@ -205,7 +208,8 @@ def build_loop(
         first, *rest = scope.inside(f"{name}/body", graph, (turn, true, *now))
         return first, rest
 
-    return _turns(scope, _Turns(name, trips, condition, states, [], [(0, False)] * count, body))
+    loop = _Turns(name, trips, condition, states, [], [(0, False)] * count, body)
+    return appended.finish(scope, name, grown, given[2:], _turns(scope, loop))
 
 
 def build_scan(
@@ -370,7 +374,7 @@ def _stay(scope: Scope, loop: _Turns) -> list[Item]:
     params = [*formals, *parts]
     uses = {v for n in inner for v in n.inputs} | set(outs)
     if turn in uses:
-        turns = make.range(most if loop.trips is None else _at_most(loop.trips, condition, most))
+        turns = make.range(most if loop.trips is None else dims.dim_min(loop.trips, most))
         rings.append(make("ToRing", turns, domain="webrt"))
         params.append(turn)
     outputs = [*checks, *outs]
@@ -421,10 +425,6 @@ def _condition(loop: _Turns, going: Item | None) -> tuple[Value | None, list[Val
 
 def _kind(value: Value) -> str:
     return f"{value.dtype} {shape_text(value.shape)}"
-
-
-def _at_most(trips: Dim, condition: Value | None, most: int) -> Dim:
-    return trips if condition is None else dims.dim_min(trips, most)
 
 
 def _axis(name: str, axis: int, rank: int) -> int:

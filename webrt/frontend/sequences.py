@@ -11,6 +11,7 @@ from typing import Union
 
 import numpy as np
 
+from webrt import dims
 from webrt.dtypes import DType
 from webrt.errors import ShapeError, UnsupportedOpError
 from webrt.graph.ir import Attribute, Value
@@ -43,10 +44,18 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True)
+class Stacked:
+    """Another: `first`, then the slices of a tensor along its first axis."""
+
+    first: tuple[Value, ...]
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Maybe:
     """An optional: a tensor, a sequence, or nothing."""
 
-    held: Value | Listed | Slices | Repeated | Texts | Columns | None
+    held: Value | Listed | Slices | Repeated | Stacked | Texts | Columns | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class Columns:
     names: tuple[str | int, ...]
 
 
-Item = Union[Value, Listed, Slices, Repeated, Maybe, Texts, Columns]
+Item = Union[Value, Listed, Slices, Repeated, Stacked, Maybe, Texts, Columns]
 Attributes = dict[str, Attribute]
 Fold = Callable[["_Call"], Item]
 
@@ -87,7 +96,7 @@ class _Call:
         found = self.inputs[position]
         if isinstance(found, Maybe):
             found = found.held
-        if isinstance(found, Slices | Repeated):
+        if isinstance(found, Slices | Repeated | Stacked):
             raise UnsupportedOpError(
                 f"node {self.name!r} ({self.op}): a sequence whose length a run decides isn't run"
             )
@@ -129,6 +138,9 @@ def _construct(call: _Call) -> Item:
 
 
 def _at(call: _Call) -> Item:
+    grown = call.inputs[0]
+    if isinstance(grown, Stacked) and not grown.first:
+        return call.make("Gather", grown.value, call.tensor(1), axis=0)
     values = call.sequence()
     return values[call.place(1, len(values), 0)]
 
@@ -146,6 +158,9 @@ def _erase(call: _Call) -> Item:
 
 
 def _length(call: _Call) -> Item:
+    grown = call.inputs[0]
+    if isinstance(grown, Stacked):
+        return call.make.scalar(len(grown.first) + grown.value.shape[0])
     return call.make.scalar(len(call.sequence()))
 
 
@@ -185,13 +200,30 @@ def _sizes(call: _Call, extent: int) -> list[int]:
 
 
 def _concat(call: _Call) -> Item:
-    values, axis = call.sequence(), call.integer("axis", 0)
+    make, axis, new = call.make, call.integer("axis", 0), call.integer("new_axis", 0)
+    grown = call.inputs[0]
+    values = grown.first if isinstance(grown, Stacked) else call.sequence()
+    if new:
+        values = tuple(make("Unsqueeze", v, make.integers(axis)) for v in values)
+    if isinstance(grown, Stacked):
+        rank = len(grown.value.shape) - (0 if new else 1)
+        if not -rank <= axis < rank:
+            raise call.error(f"an axis in {-rank} … {rank - 1}", str(axis))
+        stack = (
+            make("Unsqueeze", grown.value, make.integers(axis % rank + 1)) if new else grown.value
+        )
+        values = (*values, merged(make, stack, axis % rank))
     if not values:
         raise call.error("at least one tensor", "none")
-    make = call.make
-    if call.integer("new_axis", 0):
-        values = tuple(make("Unsqueeze", v, make.integers(axis)) for v in values)
     return make("Concat", *values, axis=axis) if len(values) > 1 else values[0]
+
+
+def merged(make: Make, stack: Value, axis: int) -> Value:
+    """Parts [turns, …, size, …] one behind the other: [… turns · size, …]."""
+    order = [*range(1, axis + 1), 0, *range(axis + 1, len(stack.shape))]
+    shape = [stack.shape[j] for j in order]
+    shape[axis : axis + 2] = [dims.product(tuple(shape[axis : axis + 2]))]
+    return make.reshape(make.transpose(stack, *order) if axis else stack, *shape)
 
 
 def _optional(call: _Call) -> Item:

@@ -193,6 +193,8 @@ def _slice_axis(extent: Dim, start: Dim, end: Dim, step: int) -> tuple[Dim, Dim,
     count = dims.ceil_div(span, abs(step))
     if compare(count, 0) in (0, -1):
         count = 0
+    elif not isinstance(first, int) and last != high and not dims.is_nonnegative(count, {}):
+        count = dims.dim_max(count, 0)  # both ends are anywhere: it may end before it begins
     return first, count, step
 
 
