@@ -46,30 +46,35 @@ def split(
     made = {o: n for n in graph.node for o in n.output}
     read = [name for n in graph.node for name in used_names(n)] + [o.name for o in graph.output]
     found: list[Appended] = []
+    gone: set[str] = set()
     for number, formal in enumerate(i.name for i in graph.input[2:]):
         after = graph.output[1 + number].name if 1 + number < len(graph.output) else ""
         node = made.get(after)
-        if node is None or node.domain or len(node.input) != 2 or node.input[0] != formal:
+        if node is None or node.domain or len(node.input) != 2:
             continue
         if node.op_type not in ("Concat", "SequenceInsert"):
             continue
-        if read.count(formal) == read.count(after) == 1:
+        before = node.input[0]
+        same = made.get(before)  # to the dtype that it has, or a turn would change it
+        if same is not None and same.op_type in ("Cast", "Identity"):
+            before = same.input[0] if read.count(before) == 1 else ""
+        if before == formal and read.count(formal) == read.count(after) == 1:
             axis = next((a.i for a in node.attribute if a.name == "axis"), None)
             found.append(Appended(number, node.input[1], axis))
+            gone |= {after, node.input[0]}
     if not found:
         return graph, [], list(states)
     rest = GraphProto()
     rest.CopyFrom(graph)
-    gone = {a.number for a in found}
-    afters = {graph.output[1 + number].name for number in gone}
+    numbers = {a.number for a in found}
     for field in (rest.node, rest.input, rest.output):
         del field[:]
-    rest.node.extend(n for n in graph.node if afters.isdisjoint(n.output))
-    rest.input.extend(i for j, i in enumerate(graph.input) if j - 2 not in gone)
-    rest.output.extend(o for j, o in enumerate(graph.output) if j - 1 not in gone)
+    rest.node.extend(n for n in graph.node if gone.isdisjoint(n.output))
+    rest.input.extend(i for j, i in enumerate(graph.input) if j - 2 not in numbers)
+    rest.output.extend(o for j, o in enumerate(graph.output) if j - 1 not in numbers)
     for state in found:
         rest.output.add().name = state.part
-    return rest, found, [v for j, v in enumerate(states) if j not in gone]
+    return rest, found, [v for j, v in enumerate(states) if j not in numbers]
 
 
 def finish(
