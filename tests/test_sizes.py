@@ -93,6 +93,8 @@ def test_ratios() -> None:
     assert half.divided(Ratio(S)) is None  # by what isn't a number
     assert half.divided(Ratio(0)) is None
     assert half.times(Ratio(1, 1 << 10)) is None  # no stride, but a float that isn't exact
+    assert half.divided(Ratio(3)).times(Ratio(3)) is None  # thirds are rounded
+    assert Ratio(6 * S).divided(Ratio(3)) == Ratio(2 * S)
     assert half.ceil() == Ratio(dims.ceil_div(S, 2))
     assert Ratio(S - 4, 2).floor() is None  # may be negative
 
@@ -193,6 +195,7 @@ def test_repeated_elements_take_one_reading(tmp_path: Path) -> None:
         ("{1}> (length)", "{2}> (length)"),  # slices of two
         ("after = SequenceInsert (before, rows)", "after = SequenceInsert (before, piece)"),
         ("Loop (length, true, nothing)", "Loop (two, true, nothing)"),
+        ("on = Identity (going)", "few = ReduceSum (piece)\n on = Cast <to = 9> (few)"),
         ("axis = 0> (many)", "axis = 1> (many)"),
     ],
 )

@@ -32,18 +32,19 @@ class Ratio:
     under: int = 1
 
     def plus(self, other: Ratio) -> Ratio | None:
-        return _reduced(self.over * other.under + other.over * self.under, self.under * other.under)
+        over = self.over * other.under + other.over * self.under
+        return _reduced(over, self.under * other.under, self, other)
 
     def minus(self, other: Ratio) -> Ratio | None:
         return self.plus(Ratio(-other.over, other.under))
 
     def times(self, other: Ratio) -> Ratio | None:
-        return _reduced(self.over * other.over, self.under * other.under)
+        return _reduced(self.over * other.over, self.under * other.under, self, other)
 
     def divided(self, other: Ratio) -> Ratio | None:
         if not isinstance(other.over, int) or other.over <= 0:
             return None
-        return _reduced(self.over * other.under, self.under * other.over)
+        return _reduced(self.over * other.under, self.under * other.over, self, other)
 
     def floor(self) -> Ratio | None:
         if self.under > 1 and not dims.is_nonnegative(self.over, {}):
@@ -54,11 +55,20 @@ class Ratio:
         return Ratio(self.over + (self.under - 1), self.under).floor()
 
 
-def _reduced(over: Dim, under: int) -> Ratio | None:
+def _reduced(over: Dim, under: int, *parts: Ratio) -> Ratio | None:
+    """In lowest terms; None where floats may come out otherwise: thirds are rounded, so that three
+    of them may be more than a whole.
+    """
     common = math.gcd(under, *(coefficient for _, coefficient in terms_of(over)))
-    if under // common > MOST_UNDER:
+    least = under // common
+    if least > MOST_UNDER or any(_odd(part.under) > _odd(least) for part in parts):
         return None
-    return Ratio(divide_exactly(over, common)[0], under // common)
+    return Ratio(divide_exactly(over, common)[0], least)
+
+
+def _odd(number: int) -> int:
+    """A positive number without its factors of two."""
+    return number // (number & -number)
 
 
 _ROUNDED: dict[str, Callable[[Ratio], Ratio | None]] = {"Ceil": Ratio.ceil, "Floor": Ratio.floor}

@@ -41,7 +41,9 @@ def repeated(scope: Scope, graph: GraphProto, inputs: Sequence[Item | None]) -> 
     if len(inputs) != 3 or len(graph.input) != 3 or len(graph.output) != 2:
         return None
     trips, going, state = inputs
-    if state != Listed(()) or not isinstance(trips, Value) or not _is_true(going):
+    if state != Listed(()) or not isinstance(trips, Value):
+        return None
+    if not (going is None or _is_true(going)):
         return None
     made = {o: n for n in graph.node for o in n.output}
     turn, on, so_far = (i.name for i in graph.input)
@@ -104,8 +106,6 @@ def _count(made: Mapping[str, NodeProto], name: str) -> NodeProto | None:
 
 
 def _is_true(item: Item | None) -> bool:
-    if item is None:
-        return True
     return isinstance(item, Value) and item.data is not None and bool(np.all(item.data))
 
 
