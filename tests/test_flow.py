@@ -141,7 +141,7 @@ def test_what_a_run_refuses(
             """g (float[2] x, int64 m) => (float[n] y) {
                 t = Constant <value = bool {1}> ()
                 y = Loop (m, t, x) <body = b (int64 i, bool g, float[n] v)
-                    => (bool h, float[n] w) { h = Identity (g) w = Concat <axis = 0> (v, x) }>
+                    => (bool h, float[n] w) { h = Identity (g) w = Concat <axis = 0> (v, v) }>
             }""",
             r"state 0 changes, which isn't run: f32 \[2\] before a turn, f32 \[4\] after it",
         ),
