@@ -294,7 +294,8 @@ def hold_equal(site: Site, error: ShapeError, left: Dim, right: Dim) -> None:
 
 def _whole(data: Array) -> bool:
     """Whether floats are integers, and so small that sums of them are."""
-    return bool((np.abs(data) < 1 << 22).all() and (data == np.rint(data)).all())
+    wide = data.astype(np.float64)
+    return bool((np.abs(wide) < 1 << 22).all() and (wide == np.rint(wide)).all())
 
 
 def shape_text(shape: tuple[Dim, ...]) -> str:
