@@ -30,7 +30,7 @@ export function checkDims({ symbols }, dims = {}) {
 export function exampleBindings({ symbols, inputs }, given = {}) {
   const first = new Set(inputs.map(({ shape }) => shape[0]));
   return Object.fromEntries(symbols.map(({ id, name, most, empty, multiple }) => {
-    if (name in given) return [id, (given[name] + +empty) / multiple];
+    if (Object.hasOwn(given, name)) return [id, (given[name] + +empty) / multiple];
     const long = !empty && (!first.has(id) || /seq|len|time|token/i.test(name));
     return [id, Math.min(long ? Math.max(1, Math.floor(128 / multiple)) : 1, most)];
   }));
