@@ -197,6 +197,10 @@ def test_repeated_elements_take_one_reading(tmp_path: Path) -> None:
         ("Loop (length, true, nothing)", "Loop (two, true, nothing)"),
         ("on = Identity (going)", "few = ReduceSum (piece)\n on = Cast <to = 9> (few)"),
         ("axis = 0> (many)", "axis = 1> (many)"),
+        ("(one, count, three)", "(two, count, three)"),  # each piece twice as often
+        ("(one, count, three)", "(count, one, three)"),
+        ("[-1, 3]", "[3, -1]"),
+        ("Unsqueeze (piece, one)", "Unsqueeze (piece, none)"),
     ],
 )
 def test_what_is_like_repeating_but_is_not(old: str, new: str) -> None:

@@ -36,6 +36,7 @@ READ = {
 """Inputs that a run may read to know its sizes; what is negative there ends it."""
 
 MOVES = ("Cast", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+"""What moves the elements of its first input about."""
 
 
 def _key(
@@ -51,7 +52,7 @@ def _key(
         return array.dtype.str, array.shape, array.tobytes()
 
     given: list[object] = [
-        held(v.data) if v and v.data is not None and v.data.size <= MAX_VALUES else v
+        held(v.data) if v is not None and v.data is not None and v.data.size <= MAX_VALUES else v
         for v in inputs
     ]
     named = [(n, held(a) if isinstance(a, np.ndarray) else a) for n, a in attributes.items()]

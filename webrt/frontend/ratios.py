@@ -18,10 +18,14 @@ from webrt.dims import Dim
 from webrt.dims.algebra import divide_exactly, terms_of
 from webrt.dtypes import DType
 from webrt.graph.ir import Array, Value
+from webrt.ops.intervals import of_size
 from webrt.plan.host import MAX_VALUES
 
 MOST_UNDER = 1 << 10
 """A larger denominator is no stride, but a float that isn't exact."""
+
+MOST_OVER = 1 << 23
+"""Below, no quotient is rounded in float32 to a whole number that it isn't."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class Ratio:
         return self.plus(Ratio(-other.over, other.under))
 
     def times(self, other: Ratio) -> Ratio | None:
+        sizes = not (isinstance(self.over, int) or isinstance(other.over, int))
+        if sizes and max(_odd(self.under), _odd(other.under)) > 1:
+            return None  # three may be the size that a third is taken of
         return _reduced(self.over * other.over, self.under * other.under, self, other)
 
     def divided(self, other: Ratio) -> Ratio | None:
@@ -63,7 +70,8 @@ def _reduced(over: Dim, under: int, *parts: Ratio) -> Ratio | None:
     least = under // common
     if least > MOST_UNDER or any(_odd(part.under) > _odd(least) for part in parts):
         return None
-    return Ratio(divide_exactly(over, common)[0], least)
+    found = Ratio(divide_exactly(over, common)[0], least)
+    return found if least == 1 or max(map(abs, of_size(found.over))) <= MOST_OVER else None
 
 
 def _odd(number: int) -> int:
@@ -100,6 +108,8 @@ class Ratios:
     def _result(
         self, op: str, inputs: Sequence[Value | None], made: Value
     ) -> tuple[Ratio, ...] | None:
+        if op not in (*_PAIRS, *_ROUNDED, *_VIEWS, "Cast"):
+            return None
         rounded = _ROUNDED.get(op)
         if made.dtype in (DType.I64, DType.I32) and op == "Cast":
             rounded = Ratio.floor
@@ -119,10 +129,8 @@ class Ratios:
             results = [_PAIRS[op](x, y) for x, y in zip(left, right, strict=True)]
         elif rounded is not None:
             results = [rounded(x) for x in arrays[0].reshape(-1)]
-        elif op in _VIEWS or op == "Cast":
-            results = list(arrays[0].reshape(-1))
         else:
-            return None
+            results = list(arrays[0].reshape(-1))
         held = tuple(r for r in results if r is not None)
         return held if len(held) == len(results) else None
 

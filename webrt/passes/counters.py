@@ -8,6 +8,7 @@ import numpy as np
 
 from webrt.graph.ir import Graph, Value
 from webrt.ops.intervals import Interval
+from webrt.passes.integers import natural
 
 
 def counters(
@@ -32,9 +33,12 @@ def counters(
         if step is None or step.data is None or (made.op == "Sub" and one is not state):
             continue
         start = _range(first) if first.data is not None else facts.get(first)
-        if start is not None:
-            low, high = _range(step) if made.op == "Add" else tuple(-x for x in _range(step)[::-1])
-            found[state] = start[0] + min(0, low * turns), start[1] + max(0, high * turns)
+        if start is None:
+            continue
+        low, high = _range(step) if made.op == "Add" else tuple(-x for x in _range(step)[::-1])
+        least, most = start[0] + min(0, low * turns), start[1] + max(0, high * turns)
+        if natural(state.dtype)[0] <= least and most <= natural(state.dtype)[1]:
+            found[state] = least, most  # else it may wrap round
     return found
 
 

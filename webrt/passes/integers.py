@@ -81,7 +81,7 @@ class Integers:
         held = [v for v in (*self.graph.inputs, *self.graph.outputs) if v.dtype is not DType.F16]
         self._held = tuple({dims.product(v.shape): None for v in held})
 
-    def most_of(self, top: Dim) -> int | None:
+    def bound_of(self, top: Dim) -> int | None:
         """What a dim over model symbols is at most if it is at most the size of some tensor.
 
         One that is an input or an output is in memory, 4 bytes an element.
@@ -335,7 +335,7 @@ class Scan:
         if expr is not None and found[0] >= 0:
             self._done[expr] = found
             top = self.top(expr)
-            most = None if top is None else self.facts.most_of(top)
+            most = None if top is None else self.facts.bound_of(top)
             if most is not None:
                 return found[0], most
         self.overflowed |= self.exact

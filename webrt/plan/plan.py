@@ -56,6 +56,18 @@ class Tensor:
         return dims.product(self.shape) * self.dtype.storage.bytes
 
 
+def counted(size: int, factor: int, less: int, most: int) -> int:
+    """The count of which `size` is `factor` times as much, less `less`; it is 1 … `most`.
+
+    Raises ValueError, which tells what is expected, where there is none.
+    """
+    if not factor - less <= size <= factor * most - less:
+        raise ValueError(f"expected {factor - less} to {factor * most - less}")
+    if (size + less) % factor:
+        raise ValueError(f"expected a multiple of {factor}")
+    return (size + less) // factor
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSymbol:
     """A dynamic dim: `id` is `s0`, `s1` … and is what kernels use; `name` is the model's.
@@ -86,12 +98,7 @@ class ModelSymbol:
 
         Raises ValueError, which tells what is expected, for a size that the dim can't have.
         """
-        least, most = self.size(1), self.size(self.most)
-        if not least <= size <= most:
-            raise ValueError(f"expected {least} to {most}")
-        if self.multiple > 1 and size % self.multiple:
-            raise ValueError(f"expected a multiple of {self.multiple}")
-        return (size + int(self.empty)) // self.multiple
+        return counted(size, self.multiple, int(self.empty), self.most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import PackError, ShapeError
 from webrt.plan.flow import bound_by, items_of
-from webrt.plan.plan import NO_LABELS, SEED, Labels, Plan, Port
+from webrt.plan.plan import NO_LABELS, SEED, Labels, Plan, Port, counted
 from webrt.runtime import arrays
 from webrt.runtime.arrays import HostTensor, NotAnArrayError
 
@@ -103,18 +103,13 @@ def _read_symbols(
             name, factor, less = dims.scaled_symbol(dim) or ("", 1, 0)
             if not name or name in bindings:
                 continue
-            least, most = factor - less, factor * symbols[name].most - less
-            if not least <= size <= most:
+            try:
+                bindings[name] = counted(size, factor, less, symbols[name].most)
+            except ValueError as error:
                 raise ShapeError(
-                    f"input {port.name!r}: {plan.named(dim)} at axis {axis} is {size},"
-                    f" expected {least} to {most}"
-                )
-            if (size + less) % factor:
-                raise ShapeError(
-                    f"input {port.name!r}: {plan.named(dim)} at axis {axis} is {size},"
-                    f" expected a multiple of {factor}"
-                )
-            bindings[name], origins[name] = (size + less) // factor, port.name
+                    f"input {port.name!r}: {plan.named(dim)} at axis {axis} is {size}, {error}"
+                ) from None
+            origins[name] = port.name
     return bindings, origins
 
 
