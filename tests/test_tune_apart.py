@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,23 @@ def test_closing_a_session_ends_its_tuning(tiny_pack: Path) -> None:
     session.close()
     assert not hot.tuning.is_running
     assert not [t for t in threading.enumerate() if t.name == "webrt tuning"]
+
+
+def test_cancelled_between_a_child_s_question_and_its_answer(tiny_pack: Path) -> None:
+    with opened("wasm-1") as device:
+        session = run_sync(Session.open(FolderSource(tiny_pack), device))
+        asked: list[None] = []
+
+        def turn() -> AbstractContextManager[object]:
+            asked.append(None)
+            apart.cancel()
+            return nullcontext()
+
+        apart = Apart(
+            read_manifest(tiny_pack), device.info, bound(session, 5), Records(), turn=turn
+        )
+        apart.run(60)
+        assert len(asked) == 1
 
 
 def test_now_tunes_before_it_returns(tiny_pack: Path) -> None:

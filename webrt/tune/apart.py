@@ -84,7 +84,7 @@ class Apart:
         with self._lock:
             self._cancelled.set()
             if self._child is not None:
-                self._child.end()
+                self._child.kill()
 
     def run(self, seconds: float) -> Message | None:
         """Tune for at most `seconds`; returns the tuner's last report, None if there was none.
@@ -222,6 +222,10 @@ class _Child:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else f"status {self._process.poll()}"
+
+    def kill(self) -> None:
+        """From any thread: whoever minds it hears that it is gone, and ends it."""
+        self._process.kill()
 
     def end(self) -> None:
         """Kill it, if it is still there: nothing that it does is worth waiting for."""
