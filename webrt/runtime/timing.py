@@ -12,7 +12,7 @@ from webrt.runtime.device import Buffer, Device, Dispatch, Recording
 PASS_MS = 8.0
 """What a timed pass should take: well over a clock's step of 0.1 ms and a submission's cost."""
 
-PASSES = 5
+PASSES, EMPTIES = 5, 3
 
 SLOW_MS = 30.0
 """A kernel that takes so long is timed thrice in all: a clock and a queue add little to it."""
@@ -54,6 +54,12 @@ class Timer:
         await self.settle()
         return (self._clock() - start) * 1e3
 
+    async def nothing(self) -> float:
+        """Milliseconds that waiting for nothing takes: about one in a page, longer than many a
+        kernel. The least of some: what is taken off too much would make a kernel fast.
+        """
+        return min([await self.once(None) for _ in range(EMPTIES)])
+
     async def dispatch(self, dispatch: Dispatch) -> float:
         """Milliseconds of a dispatch: the median of some passes of as many as fill `PASS_MS`."""
         device = self._device
@@ -61,8 +67,7 @@ class Timer:
         first = await self.once(once)
         if first < SLOW_MS:  # that one was to warm up
             first = await self.once(once)
-        # Waiting for nothing takes about a millisecond in a page: longer than many a kernel.
-        empty = await self.once(None)
+        empty = await self.nothing()
         if first - empty >= SLOW_MS:
             times = [first, await self.once(once), await self.once(once)]
             device.discard(once)
@@ -84,7 +89,7 @@ class Timer:
         clock, takes twice as long from one moment to the next, but seldom for one of two only.
         """
         device = self._device
-        empty = await self.once(None)
+        empty = await self.nothing()
         least = [0.0, 0.0]
         for j, dispatch in enumerate((one, other)):
             alone = device.record([dispatch], self._uniform)
@@ -97,16 +102,18 @@ class Timer:
         turns, sure = (1, 0) if min(least) >= SLOW_MS else (PASSES, 2)
         replays = 1
         if repeats > 1:
-            least = [math.inf, math.inf]
             brief = min([await self.once(recording) - empty for recording in many])
             replays = _filling(PASS_MS, brief, MAX_REPLAYS)
+        passes = [math.inf, math.inf]
+        if repeats == 1:
+            passes = [ms + empty for ms in least]
         for turn in range(turns):
             if turn >= sure and least[0] > BEATEN * least[1]:
                 break
-            empty = await self.once(None)
+            empty = min(empty, await self.once(None))
             for j, recording in enumerate(many):
-                spent = await self.once(recording, replays) - empty
-                least[j] = min(least[j], max(spent, STEP_MS))
+                passes[j] = min(passes[j], await self.once(recording, replays))
+            least = [max(ms - empty, STEP_MS) for ms in passes]
         for recording in many:
             device.discard(recording)
         return least[0] / least[1]

@@ -178,12 +178,13 @@ class Trials:
             single = [await self.timer.once(r) for r in alone if r is not None]
         repeats = max(1, min(GLANCES, round(GLANCE_MS / max(min(single, default=1.0), 1e-3))))
         many = [self._recorded(ready, repeats) for ready in made]
+        empty = math.inf
         for _ in range(ROUNDS):
-            empty = await self.timer.once(None)
+            empty = min(empty, await self.timer.once(None))
             for j, recording in enumerate(many):
                 if recording is not None:
-                    spent = await self.timer.once(recording) - empty
-                    found[j] = min(found[j], max(spent, 1e-3) / repeats)
+                    found[j] = min(found[j], await self.timer.once(recording))
+        found = [max(ms - empty, 1e-3) / repeats for ms in found]
         for recording in (*alone, *many):
             if recording is not None:
                 self.device.discard(recording)
