@@ -30,7 +30,7 @@ from webrt.plan.plan import ModelSymbol
 READ = {
     "AffineGrid": (1,), "BlackmanWindow": (0,), "CenterCropPad": (1,), "ConstantOfShape": (0,),
     "Expand": (1,), "GroupQueryAttention": (TOTAL,), "HammingWindow": (0,), "HannWindow": (0,),
-    "OneHot": (1,), "Pad": (1,), "Range": (0, 1, 2), "Reshape": (1,), "Resize": (3,),
+    "OneHot": (1,), "Pad": (1,), "Range": (0, 1, 2), "Reshape": (1,), "Resize": (2, 3),
     "Slice": (1, 2), "Tile": (1,), "TopK": (1,),
 }  # fmt: skip
 """Inputs that a run may read to know its sizes; what is negative there ends it."""
@@ -273,6 +273,38 @@ class Inner:
         (found,) = self.known(count).content or (0,)
         return Value(value.name, value.dtype, value.shape, None, (int(first) + int(by) * found,))
 
+    def scaled(
+        self, name: str, inputs: list[Value | None], attributes: dict[str, Attribute]
+    ) -> None:
+        """Give a Resize the sizes that its scales come to, and leave out axes that stay."""
+        image, scales = inputs[0], inputs[2]
+        assert image is not None
+        assert scales is not None
+        given = attributes.get("axes") or tuple(range(len(image.shape)))
+        assert isinstance(given, tuple)
+        axes = [int(a) for a in given]
+        if scales.shape != (len(axes),):
+            raise UnsupportedOpError(f"{scales.name!r} holds scales that aren't run")
+        stays = [
+            part.data is not None and number == 1
+            for part in self.parts(scales) or [scales]
+            for number in (
+                [0] * dims.evaluate(part.shape[0], {}) if part.data is None else part.data
+            )
+        ]
+        if attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
+            stays = [False] * len(axes)  # its region has bounds for each of them
+        moving = [j for j, same in enumerate(stays) if not same]
+        make = Make(f"{name}/sizes")
+        if len(moving) < len(axes):
+            scales = make("Gather", scales, make.integers(*moving), axis=0)
+        extents = make.integers(*(image.shape[axes[j]] for j in moving))
+        sizes = make("Floor", make("Mul", make.cast(extents, DType.F32), scales))
+        sizes = make.cast(sizes, DType.I64)
+        self.nodes += make.nodes
+        inputs[2:] = [scales, self.known(sizes)]
+        attributes["axes"] = tuple(axes[j] for j in moving)
+
     def subgraph(self, node: NodeProto, name: str) -> GraphProto:
         """A graph that a node holds."""
         for attribute in node.attribute:
@@ -367,6 +399,8 @@ class Inner:
                         inputs[error.position] = self.total(name, inputs, value)
                     elif op == "Range" and value.dtype.is_float and error.position == 1:
                         inputs[1] = self.limit(name, inputs)
+                    elif op == "Resize" and error.position == 2:
+                        self.scaled(name, inputs, attributes)
                     else:
                         inputs[error.position] = self.known(value)
                 except UnsupportedOpError:

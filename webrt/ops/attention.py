@@ -12,7 +12,7 @@ from webrt.kernel.expr import Ref, call, f32
 from webrt.kernel.problem import Attention as AttentionProblem
 from webrt.ops.emit import F32_MAX, Emitter, flat, spread
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, broadcast, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, broadcast, hold_equal, same_dim, shape_text
 
 MASKED = -F32_MAX
 """What a masked score becomes: at most -3e38, which the problem reads as masked out."""
@@ -31,19 +31,16 @@ class Attention:
     def infer(site: Site) -> tuple[Inferred, ...]:
         query, key, value = (site.input(j) for j in range(3))
         shapes = ", ".join(shape_text(v.shape) for v in (query, key, value))
+        error = site.shape_error("[B…, Q, D], [B…, T, D], [B…, T, E]", shapes)
         batch = query.shape[:-2]
-        agree = (
-            len(query.shape) == len(key.shape) == len(value.shape)
-            and all(
-                b == 1 or same_dim(a, b) is True
-                for other in (key, value)
-                for a, b in zip(batch, other.shape[:-2], strict=True)
-            )
-            and same_dim(query.shape[-1], key.shape[-1]) is True
-            and same_dim(key.shape[-2], value.shape[-2]) is True
-        )
-        if not agree:
-            raise site.shape_error("[B…, Q, D], [B…, T, D], [B…, T, E]", shapes)
+        if not len(query.shape) == len(key.shape) == len(value.shape):
+            raise error
+        pairs = [(query.shape[-1], key.shape[-1]), (key.shape[-2], value.shape[-2])]
+        for other in (key, value):
+            both = zip(batch, other.shape[:-2], strict=True)
+            pairs += [(a, b) for a, b in both if b != 1]
+        for a, b in pairs:
+            hold_equal(site, error, a, b)
         mask = site.optional(3)
         if mask is not None:
             scores = (*batch, query.shape[-2], key.shape[-2])

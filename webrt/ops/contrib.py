@@ -11,7 +11,7 @@ from webrt.dtypes import DType
 from webrt.graph.ir import Attribute, Value
 from webrt.ops.compose import Make, composite
 from webrt.ops.registry import Attr
-from webrt.ops.site import Site, shape_text
+from webrt.ops.site import Site, hold_shape
 
 MICROSOFT = "com.microsoft"
 _ZERO = np.zeros(1, np.int32)
@@ -256,9 +256,6 @@ def embedded(
     if mask is None:
         empty = make("ConstantOfShape", make.integers(batch), value=_ZERO)
         return result, empty, total
-    if mask.shape != site.input(0).shape:
-        raise site.shape_error(
-            f"a mask of {shape_text(site.input(0).shape)}", shape_text(mask.shape)
-        )
+    hold_shape(site, 7, site.input(0).shape)
     counts = make("ReduceSum", make.cast(mask, DType.I32), make.integers(1), keepdims=0)
     return result, counts, total

@@ -124,14 +124,17 @@ def attention_of(
     _MASKED, domain=MICROSOFT,
 )  # fmt: skip
 def multi_head_attention(site: Site, make: Make) -> tuple[Value, ...]:
-    """Inputs: query, key, value, bias, padding of keys, bias of scores, past key and value."""
+    """Inputs: query, key, value, bias, padding of keys, bias of scores, past key and value.
+
+    Past keys and values count only where the present ones are outputs, as in ONNX Runtime.
+    """
     heads = site.positive("num_heads")
     if site.optional(8) is not None or site.optional(9) is not None:
         raise site.unsupported("a shared buffer of the past isn't run")
     query, key, value = _projected(site, make, heads, site.optional(3))
     batch, _, rows, _ = query.shape
     offset: Dim = 0
-    if site.optional(6) is not None and site.optional(7) is not None:
+    if site.outputs > 1 and site.optional(6) is not None and site.optional(7) is not None:
         offset = site.ranked(6, 4)[2]
         key = make("Concat", site.input(6), key, axis=2)
         value = make("Concat", site.input(7), value, axis=2)
@@ -220,7 +223,7 @@ def rotary_embedding(site: Site, make: Make) -> tuple[Value, ...]:
     if not isinstance(heads, int):
         raise site.unsupported("a number of heads that isn't known")
     at = make.cast(site.input(1), DType.I64)
-    if len(at.shape) == 1:
+    if len(at.shape) < 2:
         at = make.reshape(make("Add", make.range(rows), at), 1, rows)
     together = bool(site.integer("interleaved"))
     return (rotate(make, site.input(0), site.input(2), site.input(3), at, together, heads),)

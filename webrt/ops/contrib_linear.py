@@ -16,7 +16,7 @@ from webrt.ops.contrib import MICROSOFT
 from webrt.ops.flow import Slices, repeat, unrolled
 from webrt.ops.recurrent import SHORT
 from webrt.ops.registry import Attr
-from webrt.ops.site import Site, same_dim, shape_text
+from webrt.ops.site import Site, hold_shape, same_dim, shape_text
 
 RULES = {"linear": (False, False), "gated": (True, False), "delta": (False, True),
          "gated_delta": (True, True)}  # fmt: skip
@@ -133,9 +133,7 @@ def _state(site: Site, make: Make, shape: tuple[Dim, ...]) -> Value:
     past = site.optional(3)
     if past is None:
         return make("Expand", make.constant(np.zeros((), np.float32)), make.integers(*shape))
-    found = site.ranked(3, 4)
-    if not all(same_dim(a, b) is not False for a, b in zip(found, shape, strict=True)):
-        raise site.shape_error(f"a state of {shape_text(shape)}", shape_text(found))
+    hold_shape(site, 3, shape)
     return make.cast(past, DType.F32)
 
 

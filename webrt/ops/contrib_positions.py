@@ -13,7 +13,7 @@ from webrt.ops.compose import Make, composite
 from webrt.ops.contrib import MICROSOFT
 from webrt.ops.registry import Attr
 from webrt.ops.rotary import rotate
-from webrt.ops.site import Site, shape_text
+from webrt.ops.site import Site, hold_equal, shape_text
 
 
 @composite("GemmaRotaryEmbedding", domain=MICROSOFT)
@@ -97,8 +97,8 @@ def causal_conv_with_state(site: Site, make: Make) -> tuple[Value, ...]:
     if last:
         x = make.transpose(x, 0, 2, 1)
         past = None if past is None else make.transpose(past, 0, 2, 1)
-    if x.shape[1] != channels:
-        raise site.shape_error(f"{channels} channels", shape_text(x.shape))
+    error = site.shape_error(f"{channels} channels", shape_text(x.shape))
+    hold_equal(site, error, x.shape[1], channels)
     if past is None:
         pads = make.integers(0, 0, held, 0, 0, 0)
         whole = make("Pad", x, pads, make.number(0, x))

@@ -14,7 +14,7 @@ from webrt.kernel.expr import Const, Expr, Ref, call
 from webrt.kernel.problem import Contract, Pass, Reduce
 from webrt.ops.emit import Emitter, flat, indices
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, hold_equal, shape_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +154,9 @@ class Conv:
             raise site.shape_error(
                 f"output channels in {site.integer('group')} groups", shape_text(weight.shape)
             )
-        if same_dim(x.shape[1], weight.shape[1] * site.integer("group")) is not True:
-            raise site.shape_error(
-                f"{weight.shape[1] * site.integer('group')} input channels", shape_text(x.shape)
-            )
+        channels = weight.shape[1] * site.integer("group")
+        error = site.shape_error(f"{channels} input channels", shape_text(x.shape))
+        hold_equal(site, error, x.shape[1], channels)
         return (Inferred(x.dtype, (x.shape[0], weight.shape[0], *window.output(x.shape[2:]))),)
 
     @staticmethod

@@ -15,7 +15,7 @@ from webrt.ops.conv import Window, digits, window_of
 from webrt.ops.emit import Emitter, flat, indices
 from webrt.ops.registry import Attr, operator
 from webrt.ops.sampling import linear_taps, mix
-from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, hold_equal, hold_shape, shape_text
 
 M, N, K = dims.symbol("m"), dims.symbol("n"), dims.symbol("k")
 
@@ -45,20 +45,18 @@ class DeformConv:
         window = _window(site)
         out = window.output(x.shape[2:])
         group, parts = site.positive("group"), site.positive("offset_group")
-        if same_dim(x.shape[1], weight.shape[1] * group) is not True or x.shape[1] % parts != 0:
-            found = f"{shape_text(x.shape)} and {shape_text(weight.shape)}"
-            raise site.shape_error(f"input channels in {group} and {parts} groups", found)
+        channels, found = (
+            weight.shape[1] * group,
+            f"{shape_text(x.shape)}, {shape_text(weight.shape)}",
+        )
+        error = site.shape_error(f"input channels in {group} and {parts} groups", found)
+        if channels % parts != 0:
+            raise error
+        hold_equal(site, error, x.shape[1], channels)
         taps = dims.product(weight.shape[2:])
         for position, wide in ((2, taps * len(window.kernel)), (4, taps)):
-            value = site.optional(position)
-            wanted = (x.shape[0], wide * parts, *out)
-            if value is not None and (
-                len(value.shape) != len(wanted)
-                or any(same_dim(a, b) is False for a, b in zip(value.shape, wanted, strict=True))
-            ):
-                raise site.shape_error(
-                    f"{shape_text(wanted)} of input {position}", shape_text(value.shape)
-                )
+            if site.optional(position) is not None:
+                hold_shape(site, position, (x.shape[0], wide * parts, *out))
         return (Inferred(x.dtype, (x.shape[0], weight.shape[0], *out)),)
 
     @staticmethod

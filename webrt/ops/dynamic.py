@@ -12,7 +12,7 @@ from webrt.graph.ir import Node, Value
 from webrt.ops.compose import Make, composite
 from webrt.ops.emit import Emitter
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, hold_shape
 from webrt.runtime import host
 
 
@@ -46,12 +46,8 @@ class NonMaxSuppression(_OnHost):
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
         boxes, scores = site.ranked(0, 3), site.ranked(1, 3)
-        if boxes[2] != 4:
-            raise site.shape_error("boxes of 4 numbers", shape_text(boxes))
-        if boxes[0] != scores[0] or boxes[1] != scores[2]:
-            raise site.shape_error(
-                f"scores of {boxes[0]} batches and {boxes[1]} boxes", shape_text(scores)
-            )
+        hold_shape(site, 0, (*boxes[:2], 4))
+        hold_shape(site, 1, (boxes[0], scores[1], boxes[1]))
         nms_options(site)
         return (Inferred(DType.I64, (site.fresh("count"), 3)),)
 

@@ -12,7 +12,7 @@ from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, call
 from webrt.ops.emit import Emitter, Operands, flat, spread
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, Undecided, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, Undecided, hold_shape, shape_text
 
 
 def row_index(
@@ -189,11 +189,11 @@ class ReverseSequence:
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
-        x, lengths = site.input(0), site.ranked(1, 1)
+        x = site.input(0)
         batch, time = _sequence_axes(site)
-        if batch == time or same_dim(lengths[0], x.shape[batch]) is False:
-            found = f"axes {batch} and {time}, {shape_text(lengths)}"
-            raise site.shape_error("a length for each sequence, and two axes", found)
+        if batch == time:
+            raise site.shape_error("two axes", f"{batch} and {time}")
+        hold_shape(site, 1, (x.shape[batch],))
         return (Inferred(x.dtype, x.shape),)
 
     @staticmethod

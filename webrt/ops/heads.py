@@ -14,7 +14,7 @@ from webrt.graph.ir import Value
 from webrt.ops.attention import MASKED
 from webrt.ops.compose import Make, composite
 from webrt.ops.registry import Attr
-from webrt.ops.site import Site, compare, same_dim
+from webrt.ops.site import Site, compare, hold_equal
 
 WITH_BIAS, AFTER_SOFTMAX = 2, 3
 """What the fourth output of Attention may hold; 0 and 1: scores before and after the soft cap."""
@@ -88,15 +88,14 @@ def attend(
     """
     query, scale = with_scale(make, query, scale)
     mask = masks.one(make)
-    heads, kept = query.shape[1], key.shape[1]
-    if same_dim(heads, kept) is True:
+    if _as_many(site, query, key):
         result = make(
             "Attention", query, key, value, mask, sink, domain="webrt", scale=scale,
             softcap=softcap,
         )  # fmt: skip
     else:
-        group = group_size(site, query, key)
-        batch, _, rows, width = query.shape
+        group, kept = group_size(site, query, key), key.shape[1]
+        batch, heads, rows, width = query.shape
         spread = [make.reshape(x, x.shape[0], kept, 1, *x.shape[2:]) for x in (key, value)]
         if sink is not None and dims.product(sink.shape) != 1:
             sink = make.reshape(sink, kept, group)
@@ -118,6 +117,15 @@ def with_scale(make: Make, query: Value, scale: float | None) -> tuple[Value, fl
         return query, 1 / math.sqrt(width)
     root = make("Sqrt", make.cast(make.scalar(width), DType.F32))
     return make("Div", query, make.cast(root, query.dtype)), 1.0
+
+
+def _as_many(site: Site, query: Value, key: Value) -> bool:
+    """Whether each query head has a key head of its own; a run holds dynamic ones to that."""
+    heads, kept = query.shape[1], key.shape[1]
+    if isinstance(heads, int) and isinstance(kept, int):
+        return heads == kept
+    hold_equal(site, site.shape_error(f"{heads} key heads", str(kept)), heads, kept)
+    return True
 
 
 def group_size(site: Site, query: Value, key: Value) -> int:
@@ -245,7 +253,7 @@ def _result(
     if site.outputs < 4:
         return attend(site, make, query, key, value, masks, scale, softcap), None
     query, scale = with_scale(make, query, scale)
-    if same_dim(query.shape[1], key.shape[1]) is not True:
+    if not _as_many(site, query, key):
         group = group_size(site, query, key)
         key, value = (_repeated(make, x, group) for x in (key, value))
     product = make("MatMul", query, make.transpose(key, 0, 1, 3, 2))

@@ -12,7 +12,7 @@ from webrt.graph.ir import Value
 from webrt.ops.compose import Make, composite
 from webrt.ops.flow import Slices, repeat, unrolled
 from webrt.ops.recurrent import SHORT
-from webrt.ops.site import Site, same_dim, shape_text
+from webrt.ops.site import Site, hold_equal, shape_text
 
 
 @composite("Inverse", domain="com.microsoft")
@@ -24,8 +24,7 @@ def inverse(site: Site, make: Make) -> tuple[Value, ...]:
     """
     shape = site.ranked(0, 2, 64)
     size = shape[-1]
-    if same_dim(size, shape[-2]) is not True:
-        raise site.shape_error("square matrices", shape_text(shape))
+    hold_equal(site, site.shape_error("square matrices", shape_text(shape)), size, shape[-2])
     many = dims.product(shape[:-2])
     x = make.reshape(make.cast(site.input(0), DType.F32), many, size, size)
     places = make.range(size)

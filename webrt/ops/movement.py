@@ -299,9 +299,11 @@ class Split:
         total: Dim = 0
         for size in sizes:
             total = total + size
-        if len(sizes) != site.outputs or same_dim(total, value.shape[axis]) is False:
-            found = f"{shape_text(tuple(sizes))} for {site.outputs} outputs"
-            raise site.shape_error(f"parts of {value.shape[axis]}", found)
+        found = f"{shape_text(tuple(sizes))} for {site.outputs} outputs"
+        error = site.shape_error(f"parts of {value.shape[axis]}", found)
+        if len(sizes) != site.outputs:
+            raise error
+        hold_equal(site, error, total, value.shape[axis])
         before, after = value.shape[:axis], value.shape[axis + 1 :]
         return tuple(Inferred(value.dtype, (*before, s, *after)) for s in sizes)
 

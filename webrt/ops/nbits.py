@@ -17,7 +17,7 @@ from webrt.kernel.problem import Contract
 from webrt.ops.emit import Emitter, Operands
 from webrt.ops.packed import WORD, field
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, hold_equal, shape_text
 
 M, N, K = dims.symbol("m"), dims.symbol("n"), dims.symbol("k")
 
@@ -33,13 +33,14 @@ def _sizes(site: Site) -> tuple[int, int, int, int, int]:
     return k, n, bits, block, -(-k // block)
 
 
-def _bytes_of(site: Site, position: int, wanted: int) -> Array:
-    """A constant of uint8 of so many bytes."""
-    data = site.constant(position, "its weight" if position == 1 else "its zero point")
-    if data.dtype != np.uint8 or data.size != wanted:
-        found = f"{data.dtype} of {shape_text(tuple(data.shape))}"
-        raise site.shape_error(f"{wanted} elements of uint8 as input {position}", found)
-    return data.reshape(-1)
+def _check_bytes(site: Site, position: int, wanted: int) -> None:
+    """An input is of uint8, so many bytes."""
+    value = site.input(position)
+    found = f"{value.dtype} of {shape_text(value.shape)}"
+    error = site.shape_error(f"{wanted} elements of uint8 as input {position}", found)
+    if value.dtype is not DType.U8:
+        raise error
+    hold_equal(site, error, dims.product(value.shape), wanted)
 
 
 def _point_stride(bits: int, blocks: int) -> int:
@@ -64,20 +65,18 @@ class MatMulNBits:
     def infer(site: Site) -> tuple[Inferred, ...]:
         k, n, bits, block, blocks = _sizes(site)
         shape = site.ranked(0, 1, 64)
-        if same_dim(shape[-1], k) is not True:
-            raise site.shape_error(f"a last dim of {k}", shape_text(shape))
+        hold_equal(site, site.shape_error(f"a last dim of {k}", shape_text(shape)), shape[-1], k)
         if site.attributes.get("weight_prepacked", 0):
             raise site.unsupported("weights that another runtime has packed aren't run")
-        _bytes_of(site, 1, n * blocks * block * bits // 8)
+        _check_bytes(site, 1, n * blocks * block * bits // 8)
         scales = site.input(2)
-        site.constant(2, "its scales")
         if dims.product(scales.shape) != n * blocks:
             raise site.shape_error(f"{n * blocks} scales", shape_text(scales.shape))
         if site.optional(4) is not None:
             raise site.unsupported("an order of groups (g_idx) isn't run")
         points = site.optional(3)
         if points is not None and points.dtype is DType.U8:
-            _bytes_of(site, 3, n * _point_stride(bits, blocks) * bits // 8)
+            _check_bytes(site, 3, n * _point_stride(bits, blocks) * bits // 8)
         elif points is not None and dims.product(points.shape) != n * blocks:
             raise site.shape_error(f"{n * blocks} zero points", shape_text(points.shape))
         return (Inferred(site.input(0).dtype, (*shape[:-1], n)),)
@@ -103,14 +102,12 @@ class MatMulNBits:
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:
         x, output, bias = site.input(0), emit.outputs[0], site.optional(5)
-        k, n, bits, block, blocks = _sizes(site)
+        k, n, bits, _, _ = _sizes(site)
         operands = emit.operands()
         a = operands.load(x, M * k + K)
         number = _number(site, operands, n, k, bits)
-        place = dims.floor_div(K, block) * n + N
-        number = call("sub", number, _point(site, operands, place))
-        scales = _by_blocks(site, 2, n, blocks)
-        b = call("mul", number, operands.load(scales, place))
+        number = call("sub", number, _point(site, operands))
+        b = call("mul", number, _of_block(site, operands, 2))
         result: Expr = Ref("acc", DType.F32)
         if bias is not None:
             result = call("add", result, operands.load(bias, N))
@@ -153,7 +150,9 @@ def _number(site: Site, operands: Operands, n: int, k: int, bits: int) -> Expr:
     """Weight (k, n) as f32; the shift by its row is one for all columns."""
     value, rows = site.input(1), WORD // (4 * bits)
     source = value.data
-    assert source is not None
+    if source is None:
+        _, _, _, block, blocks = _sizes(site)
+        return _from_bytes(operands, value, N * (blocks * block) + K, bits)
     made = _kept(source, f"{n} {k} {bits}", lambda: _words(source, n, k, bits))
     words = Value(f"{value.name}.words", DType.I32, (made.size,), made.reshape(-1))
     row = dims.floor_div(K, rows) * (-(-n // 4)) + dims.floor_div(N, 4)
@@ -165,30 +164,42 @@ def _number(site: Site, operands: Operands, n: int, k: int, bits: int) -> Expr:
     return ex.cast(ex.cast(found, DType.I32), DType.F32)
 
 
-def _by_blocks(site: Site, position: int, n: int, blocks: int) -> Value:
-    """Scales or zero points [N, blocks] as [blocks, N]."""
-    value = site.input(position)
-    data = site.constant(position, "its scales" if position == 2 else "its zero points")
+def _from_bytes(operands: Operands, value: Value, place: Dim, bits: int) -> Expr:
+    """A number of a few bits as f32, of bytes that only a run tells."""
+    each = 8 // bits
+    byte = ex.cast(operands.load(value, dims.floor_div(place, each)), DType.I32)
+    found = field(byte, dims.modulo(place, each), bits, False)
+    return ex.cast(ex.cast(found, DType.I32), DType.F32)
+
+
+def _of_block(site: Site, operands: Operands, position: int) -> Expr:
+    """The scale or zero point of weight (k, n), as it is given: [N, blocks]."""
+    _, n, _, block, blocks = _sizes(site)
+    value, row = site.input(position), dims.floor_div(K, block)
+    data = value.data
+    if data is None:
+        return ex.cast(operands.load(value, N * blocks + row), DType.F32)
     turned = _kept(data, "turned", lambda: np.ascontiguousarray(data.reshape(n, blocks).T))
-    return Value(f"{value.name}.columns", value.dtype, (n * blocks,), turned.reshape(-1))
+    columns = Value(f"{value.name}.columns", value.dtype, (n * blocks,), turned.reshape(-1))
+    return operands.load(columns, row * n + N)
 
 
-def _point(site: Site, operands: Operands, place: Dim) -> Expr:
-    """The zero point of a block."""
-    _, n, bits, _, blocks = _sizes(site)
-    points = site.optional(3)
+def _point(site: Site, operands: Operands) -> Expr:
+    """The zero point of weight (k, n)."""
+    _, n, bits, block, blocks = _sizes(site)
+    points, row = site.optional(3), dims.floor_div(K, block)
     if points is None:
         return f32(1 << bits - 1)
     if points.dtype is not DType.U8:
-        return operands.load(_by_blocks(site, 3, n, blocks), place)
-    source = points.data
-    assert source is not None
+        return _of_block(site, operands, 3)
+    source, stride = points.data, _point_stride(bits, blocks)
+    if source is None:
+        return _from_bytes(operands, points, N * stride + row, bits)
 
     def make() -> Array:
-        stride = _point_stride(bits, blocks)
         numbers = fields(source.reshape(-1), bits).reshape(n, stride)[:, :blocks]
         return np.ascontiguousarray(numbers.T).astype(np.float32)
 
     made = _kept(source, "points", make)
     value = Value(f"{points.name}.columns", DType.F32, (made.size,), made.reshape(-1))
-    return operands.load(value, place)
+    return operands.load(value, row * n + N)

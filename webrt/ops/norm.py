@@ -14,7 +14,7 @@ from webrt.ops.compose import Make
 from webrt.ops.emit import Emitter, Operands, flat
 from webrt.ops.reduce import Rows
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, broadcast, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, broadcast, hold_shape, shape_text
 
 
 def centred(x: Expr, rows: Rows) -> tuple[Expr, Expr, tuple[Pass, Pass]]:
@@ -147,7 +147,10 @@ _rms("RMSNorm", "webrt", Attr("epsilon", 1e-5))
     Attr("training_mode", 0, since=14), Attr("spatial", 1, until=8),
 )  # fmt: skip
 class BatchNormalization:
-    """At inference: a scale and a shift a channel, or before opset 9 perhaps each pixel of it."""
+    """At inference: a scale and a shift a channel, or before opset 9 perhaps each pixel of it.
+
+    A vector is of one channel.
+    """
 
     @staticmethod
     def expand(site: Site, make: Make) -> tuple[Value, ...] | None:
@@ -179,20 +182,18 @@ class BatchNormalization:
         if site.attributes.get("training_mode", 0) or site.outputs > 1:
             raise site.unsupported("training mode isn't run")
         shape = site.ranked(0, 1, 64)
-        wanted = shape[1:2] or shape
+        wanted = shape[1:2] or (1,)
         if not site.attributes.get("spatial", 1):
             wanted = shape[1:]
         for j in range(1, 5):
-            if site.input(j).shape != wanted:
-                found = shape_text(site.input(j).shape)
-                raise site.shape_error(f"parameters of {shape_text(wanted)}", found)
+            hold_shape(site, j, wanted)
         return (Inferred(site.input(0).dtype, site.input(0).shape),)
 
     @staticmethod
     def reference(
         site: Site, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
     ) -> tuple[Tensor, ...]:
-        shape = (1, -1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else (-1,)
+        shape = (1, -1, *(1,) * (x.ndim - 2))[: x.ndim]
         if scale.ndim > 1:
             shape = scale.shape
         s, b, m, v = (a.reshape(shape) for a in (scale, bias, mean, variance))
@@ -202,7 +203,7 @@ class BatchNormalization:
     def lower(site: Site, emit: Emitter) -> None:
         def body(operands: Operands, at: tuple[Dim, ...]) -> Expr:
             x = operands.at(site.input(0), at)
-            channel = at[1] if len(at) > 1 else at[0]
+            channel = at[1] if len(at) > 1 else 0
             if len(site.input(1).shape) > 1:
                 channel = flat(at[1:], site.input(1).shape)
             scale, bias, mean, variance = (
@@ -225,7 +226,7 @@ def _channelwise(site: Site, emit: Emitter, groups: Dim) -> None:
     offset = flat(rows.place, (n, groups, per_group, pixels))
     away, variance, passes = centred(operands.load(value, offset), rows)
     channel = rows.place[1] * per_group + rows.place[2]
-    small = _per_channel(site, c, channel, rows.place[1])
+    small = channel if _channels_of_scale(site) == c else rows.place[1]
     result = call("mul", away, inverse_deviation(variance, site.number("epsilon")))
     result = call("mul", result, operands.load(site.input(1), small))
     result = call("add", result, operands.load(site.input(2), small))
@@ -233,9 +234,13 @@ def _channelwise(site: Site, emit: Emitter, groups: Dim) -> None:
     lower_each(emit, rows, operands, passes, [stored])
 
 
-def _per_channel(site: Site, channels: Dim, channel: Dim, group: Dim) -> Dim:
-    """GroupNormalization before opset 21 had its scale and bias a group."""
-    return channel if site.input(1).shape[0] == channels else group
+def _channels_of_scale(site: Site) -> Dim:
+    """How many a scale or bias has: groups, in GroupNormalization before opset 21."""
+    channels = site.input(0).shape[1]
+    groups = site.attributes.get("num_groups")
+    if not isinstance(groups, int) or "stash_type" in site.attributes:
+        return channels
+    return channels if site.input(1).shape[0] == channels else groups
 
 
 def _group_reference(
@@ -255,7 +260,7 @@ def _group_reference(
 def _like_input(site: Site) -> tuple[Inferred, ...]:
     shape = site.ranked(0, 3, 64)
     for j in (1, 2):
-        site.ranked(j, 1)
+        hold_shape(site, j, (_channels_of_scale(site),))
     return (Inferred(site.input(0).dtype, shape),)
 
 

@@ -18,7 +18,7 @@ from webrt.ops.conv import WINDOW_ATTRIBUTES, Window, digits, padded_load, windo
 from webrt.ops.emit import I32_LOW, Emitter, Operands, flat, indices
 from webrt.ops.reduce import Rows, lower_rows
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, hold_shape, shape_text
 from webrt.ops.transposed import Tiling, covering
 
 
@@ -335,10 +335,7 @@ class MaxUnpool:
     def infer(site: Site) -> tuple[Inferred, ...]:
         x = site.input(0)
         tiling = _unpooled(site)
-        if len(site.input(1).shape) != len(x.shape) or any(
-            same_dim(a, b) is False for a, b in zip(site.input(1).shape, x.shape, strict=False)
-        ):
-            raise site.shape_error("an index for each element", shape_text(site.input(1).shape))
+        hold_shape(site, 1, x.shape)
         shape = (*x.shape[:2], *tiling.image)
         if site.optional(2) is not None:
             shape = site.needed(2, "its output shape")

@@ -13,15 +13,7 @@ from webrt.kernel.expr import Expr, call, f32
 from webrt.ops.compose import Make, composite
 from webrt.ops.emit import Emitter, Operands, device_dtype
 from webrt.ops.registry import Attr, compute, operator
-from webrt.ops.site import (
-    Inferred,
-    Site,
-    Tensor,
-    broadcast,
-    numpy_dtype,
-    same_dim,
-    shape_text,
-)
+from webrt.ops.site import Inferred, Site, Tensor, broadcast, hold_shape, numpy_dtype, shape_text
 
 NARROW = (DType.U8, DType.I8, DType.U16, DType.I16)
 _FLOAT_NUMBER = 1
@@ -46,16 +38,11 @@ def _check_parameter(site: Site, position: int) -> None:
     if dims.product(value.shape) == 1 and not block:
         return
     axis = site.axis(int(site.attributes.get("axis", 1)), len(shape))  # type: ignore[arg-type]
-    if not block:
-        fits = len(value.shape) == 1 and same_dim(value.shape[0], shape[axis]) is not False
-        wanted = f"one number, or {shape[axis]}"
-    else:
+    if block:
         whole = (*shape[:axis], dims.ceil_div(shape[axis], block), *shape[axis + 1 :])
-        pairs = zip(value.shape, whole, strict=False)
-        fits = len(value.shape) == len(whole) and all(same_dim(a, b) is not False for a, b in pairs)
-        wanted = shape_text(whole)
-    if not fits:
-        raise site.shape_error(f"{wanted} for input {position}", shape_text(value.shape))
+    else:
+        whole = (shape[axis],)
+    hold_shape(site, position, whole)
 
 
 def _block(site: Site) -> int:

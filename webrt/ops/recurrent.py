@@ -16,7 +16,7 @@ from webrt.graph.ir import Value
 from webrt.ops.compose import Make, composite
 from webrt.ops.flow import Slices, repeat, unrolled
 from webrt.ops.registry import Attr
-from webrt.ops.site import Site, shape_text
+from webrt.ops.site import Site, hold_shape
 
 SHORT = 4
 """Steps up to which no loop is made."""
@@ -145,11 +145,8 @@ def _cell(site: Site, make: Make) -> Cell:
               (2, (directions, _GATES[op] * hidden, hidden)),
               (3, (directions, 2 * _GATES[op] * hidden))]  # fmt: skip
     for position, shape in wanted:
-        given = site.optional(position)
-        if given is not None and given.shape != shape:
-            raise site.shape_error(
-                f"input {position} of shape {shape_text(shape)}", shape_text(given.shape)
-            )
+        if site.optional(position) is not None:
+            hold_shape(site, position, shape)
     lengths = site.optional(4)
     whole = lengths is not None and lengths.data is not None and isinstance(steps, int)
     if whole and lengths is not None and lengths.data is not None and (lengths.data == steps).all():
@@ -162,10 +159,8 @@ def _cell(site: Site, make: Make) -> Cell:
         site.optional(7) if op == "LSTM" else None, lengths,
         _activations(site, directions), float(clip) if isinstance(clip, int | float) else None,
     )  # fmt: skip
-    if cell.peepholes is not None and cell.peepholes.shape != (directions, 3 * hidden):
-        raise site.shape_error(
-            f"peepholes of shape [{directions}, {3 * hidden}]", shape_text(cell.peepholes.shape)
-        )
+    if cell.peepholes is not None:
+        hold_shape(site, 7, (directions, 3 * hidden))
     ways = _each_way(cell, make.reshape(x, steps, 1, batch, features), first=True)
     product = make("MatMul", ways, make.transpose(weights, 0, 2, 1))
     if bias is not None:

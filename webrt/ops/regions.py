@@ -21,7 +21,7 @@ from webrt.ops.emit import F32_MAX, Emitter, Operands, flat, indices
 from webrt.ops.gather import row_index
 from webrt.ops.registry import Attr, operator
 from webrt.ops.sampling import Tap, both, guarded, mix, whole
-from webrt.ops.site import Inferred, Site, Tensor, mismatch, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, hold_shape
 
 
 @operator(
@@ -45,10 +45,8 @@ class RoiAlign:
     def infer(site: Site) -> tuple[Inferred, ...]:
         shape = site.ranked(0, 4)
         regions = site.ranked(1, 2)
-        site.ranked(2, 1)
-        if regions[1] != 4:
-            error = site.shape_error("four numbers a region", shape_text(regions))
-            raise mismatch(error, regions[1], 4)
+        hold_shape(site, 1, (regions[0], 4))
+        hold_shape(site, 2, (regions[0],))
         if site.text("mode") not in ("avg", "max"):
             raise site.unsupported(f"mode {site.text('mode')!r} isn't run")
         size = (site.positive("output_height"), site.positive("output_width"))

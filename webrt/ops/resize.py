@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -58,8 +58,11 @@ def _axes(site: Site, rank: int) -> list[int]:
     return [site.axis(a, rank) for a in site.integers("axes")]
 
 
-def _scales(site: Site) -> list[float] | None:
-    """The scales as attribute or input; None where sizes are given."""
+def _scales(site: Site) -> list[float] | Value | None:
+    """The scales as attribute or input; None where sizes are given.
+
+    Scales that only a run tells come with the sizes that they make.
+    """
     if "scales" in site.attributes:
         given = site.attributes["scales"]
         assert isinstance(given, tuple)
@@ -68,15 +71,25 @@ def _scales(site: Site) -> list[float] | None:
     value = site.optional(position)
     if value is None or 0 in value.shape:
         return None
-    return [float(s) for s in site.constant(position, "its scales").reshape(-1)]
+    if value.data is not None:
+        return [float(s) for s in value.data.reshape(-1)]
+    if site.optional(3) is None:
+        site.needed(position, "its scales")
+    return value
 
 
 def _plan(site: Site, operands: Operands | None = None) -> Plan:
-    """What is to be done; `operands` loads a region that isn't a constant."""
+    """What is to be done; `operands` loads a region and scales that aren't constants."""
     x = site.input(0)
     rank = len(x.shape)
     chosen, scales = _axes(site, rank), _scales(site)
-    if scales is None:
+    if isinstance(scales, Value):
+        sizes = list(site.needed(3, "its sizes"))
+        axes = {
+            a: Axis(x.shape[a], size, f32(1) if operands is None else operands.load(scales, j))
+            for j, (a, size) in enumerate(zip(chosen, sizes, strict=True))
+        }
+    elif scales is None:
         sizes = list(site.needed(3, "its sizes"))
         if len(sizes) != len(chosen):
             raise site.shape_error(f"{len(chosen)} sizes", str(len(sizes)))
@@ -160,8 +173,8 @@ def _is_same(style: Style, axis: Axis) -> bool:
     return axis.extent == axis.out and axis.scale in (None, 1.0) and not cropped
 
 
-def _reference(site: Site, x: Tensor, roi: Tensor | None, sizes: Tensor | None) -> Tensor:
-    plan = _plan(_fixed(site, x, roi, sizes))
+def _reference(site: Site, x: Tensor) -> Tensor:
+    plan = _plan(site)
     result, outside = x.astype(np.float64), np.zeros(x.shape, bool)
     for axis, one in plan.axes.items():
         table = resample.table(plan.style, one)
@@ -178,12 +191,12 @@ def _reference(site: Site, x: Tensor, roi: Tensor | None, sizes: Tensor | None) 
     return result.astype(x.dtype)
 
 
-def _fixed(site: Site, x: Tensor, roi: Tensor | None, sizes: Tensor | None) -> Site:
+def _fixed(site: Site, given: Mapping[int, Tensor]) -> Site:
     """The site as it is for these arrays: every length a number."""
     inputs = list(site.inputs)
-    for j, array in ((0, x), (1, roi), (3, sizes)):
+    for j, array in given.items():
         value = site.optional(j)
-        if value is not None and array is not None and (j or value.shape != array.shape):
+        if value is not None and (j or value.shape != array.shape):
             shape = tuple(int(d) for d in array.shape)
             inputs[j] = Value(value.name, value.dtype, shape, array if j else None)
     return Site(site.op, site.name, tuple(inputs), site.attributes, site.version, site.outputs)
@@ -197,9 +210,10 @@ class _Resized:
 
     @staticmethod
     def reference(site: Site, x: Tensor, *others: Tensor | None) -> tuple[Tensor, ...]:
-        modern = "nearest_mode" in site.attributes
-        given = [*others, None, None, None]
-        return (_reference(site, x, given[0] if modern else None, given[2] if modern else None),)
+        given = {0: x}
+        if "nearest_mode" in site.attributes:
+            given |= {j + 1: array for j, array in enumerate(others) if array is not None}
+        return (_reference(_fixed(site, given), x),)
 
     @staticmethod
     def lower(site: Site, emit: Emitter) -> None:

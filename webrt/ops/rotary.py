@@ -15,7 +15,7 @@ from webrt.ops.emit import Emitter, Operands
 from webrt.ops.gather import row_index
 from webrt.ops.heads import join_heads, split_heads
 from webrt.ops.registry import Attr, operator
-from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, hold_equal, hold_shape, shape_text
 
 
 @operator("RotaryEmbedding", Attr("interleaved", 0), domain="webrt")
@@ -30,9 +30,7 @@ class Rotary:
         shape = site.ranked(0, 4)
         rank = 2 if site.optional(3) is not None else 3
         width = site.ranked(1, rank)[-1]
-        if site.ranked(2, rank) != site.input(1).shape:
-            found = f"{shape_text(site.input(1).shape)}, {shape_text(site.input(2).shape)}"
-            raise site.shape_error("cos and sin of one shape", found)
+        hold_shape(site, 2, site.input(1).shape)
         literal = isinstance(width, int) and isinstance(shape[-1], int)
         if literal and 2 * width > shape[-1]:  # type: ignore[operator]
             raise site.shape_error(f"at most {shape[-1]} columns to turn", str(2 * width))
@@ -121,8 +119,9 @@ def rotary_embedding(site: Site, make: Make) -> tuple[Value, ...]:
 def check_width(site: Site, cos: Value) -> None:
     """The table of angles must be of rotary_embedding_dim / 2 columns, where that is given."""
     width = site.integer("rotary_embedding_dim")
-    if width and same_dim(cos.shape[-1], width // 2) is False:
-        raise site.shape_error(f"{width // 2} angles", shape_text(cos.shape))
+    if width:
+        error = site.shape_error(f"{width // 2} angles", shape_text(cos.shape))
+        hold_equal(site, error, cos.shape[-1], width // 2)
 
 
 @operator("TensorScatter", Attr("axis", -2), Attr("mode", "linear"), since=24)
@@ -131,15 +130,11 @@ class TensorScatter:
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
-        past, update = site.ranked(0, 2, 64), site.input(1).shape
+        past = site.ranked(0, 2, 64)
         axis = site.axis(site.integer("axis"), len(past))
-        alike = len(update) == len(past) and all(
-            j == axis or same_dim(a, b) is True
-            for j, (a, b) in enumerate(zip(past, update, strict=True))
-        )
-        if not alike or axis == 0:
-            expected = f"an update like {shape_text(past)} but for axis {axis}"
-            raise site.shape_error(expected, shape_text(update))
+        if axis == 0:
+            raise site.shape_error("an axis other than that of the batch", "0")
+        hold_shape(site, 1, past, axis)
         if site.text("mode") not in ("linear", "circular"):
             raise site.unsupported(f"mode {site.text('mode')!r} isn't run")
         return (Inferred(site.input(0).dtype, past),)

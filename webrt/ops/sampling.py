@@ -18,7 +18,7 @@ from webrt.ops import resample
 from webrt.ops.emit import Emitter, Operands, flat, indices
 from webrt.ops.registry import Attr, operator
 from webrt.ops.resample import Style
-from webrt.ops.site import Inferred, Site, Tensor, mismatch, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, hold_shape, shape_text
 
 MAX_TAPS = 8
 """Pixels that are mixed by one expression; more of them are a reduction."""
@@ -115,10 +115,10 @@ class GridSample:
         x, grid = site.input(0), site.input(1)
         _grid_mode(site)
         rank = len(x.shape) - 2
-        if rank < 1 or len(grid.shape) != rank + 2 or grid.shape[-1] != rank:
-            found = f"{shape_text(x.shape)} and {shape_text(grid.shape)}"
-            error = site.shape_error("an image and a grid with one coordinate an axis", found)
-            raise mismatch(error, grid.shape[-1], rank) if len(grid.shape) == rank + 2 else error
+        if rank < 1:
+            raise site.shape_error("an image", shape_text(x.shape))
+        site.ranked(1, rank + 2)
+        hold_shape(site, 1, (x.shape[0], *grid.shape[1:-1], rank))
         return (Inferred(x.dtype, (*x.shape[:2], *grid.shape[1:-1])),)
 
     @staticmethod

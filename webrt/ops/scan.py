@@ -14,6 +14,7 @@ from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Const, Expr, Ref, call
 from webrt.kernel.problem import Pass, Reduce
+from webrt.ops.compose import Make
 from webrt.ops.emit import Emitter, flat, indices
 from webrt.ops.registry import Attr, operator
 from webrt.ops.site import Inferred, Site, Tensor
@@ -47,6 +48,20 @@ class _Scan:
 
 def _cumulative(name: str, combine: str, function: Callable[..., Tensor], since: int) -> None:
     class Cumulative:
+        @staticmethod
+        def expand(site: Site, make: Make) -> tuple[Value, ...] | None:
+            """An axis that only a run tells picks one of the results along each."""
+            x, axis = site.input(0), site.input(1)
+            if axis.data is not None:
+                return None
+            places = [make.scalar(j) for j in range(len(x.shape))]
+            every = [make.node(name, (x, j), site.attributes)[0] for j in places]
+            stacked = make(
+                "Concat", *(make("Unsqueeze", v, make.integers(0)) for v in every), axis=0
+            )
+            picked = make("Gather", stacked, make.reshape(axis, 1), axis=0)
+            return (make("Squeeze", picked, make.integers(0)),)
+
         @staticmethod
         def infer(site: Site) -> tuple[Inferred, ...]:
             return (Inferred(site.input(0).dtype, site.ranked(0, 1, 64)),)

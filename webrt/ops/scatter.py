@@ -33,7 +33,7 @@ from webrt.ops.gather import widest
 from webrt.ops.registry import Attr, operator
 from webrt.ops.runs import Runs, are_many, fold_runs, last_of_runs, runs_of
 from webrt.ops.sampling import both
-from webrt.ops.site import Inferred, Site, Tensor, compare, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, compare, hold_shape, shape_text
 
 COMBINES = {"add": "sum", "mul": "prod", "max": "max", "min": "min"}
 _UFUNCS: dict[str, np.ufunc] = {
@@ -101,8 +101,9 @@ class _Elements:
         found = f"{shape_text(at.shape)} and {shape_text(updates.shape)}"
         if len(at.shape) != len(data.shape) or len(updates.shape) != len(at.shape):
             raise site.shape_error(f"{len(data.shape)} dims of indices and updates", found)
-        for j, (d, i, u) in enumerate(zip(data.shape, at.shape, updates.shape, strict=True)):
-            if same_dim(i, u) is False or (j != axis and compare(i, d) == 1):
+        hold_shape(site, 2, at.shape)
+        for j, (d, i) in enumerate(zip(data.shape, at.shape, strict=True)):
+            if j != axis and compare(i, d) == 1:
                 raise site.shape_error(f"as many indices within {shape_text(data.shape)}", found)
         return (Inferred(data.dtype, data.shape),)
 
@@ -279,13 +280,9 @@ class ScatterND:
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
-        data, at, updates = (site.input(j) for j in range(3))
+        data, at = site.input(0), site.input(1)
         _reduction(site)
-        wanted = (*at.shape[:-1], *data.shape[_width(site) :])
-        if len(wanted) != len(updates.shape) or any(
-            same_dim(a, b) is False for a, b in zip(wanted, updates.shape, strict=True)
-        ):
-            raise site.shape_error(f"updates of {shape_text(wanted)}", shape_text(updates.shape))
+        hold_shape(site, 2, (*at.shape[:-1], *data.shape[_width(site) :]))
         return (Inferred(data.dtype, data.shape),)
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -290,6 +290,19 @@ def hold_equal(site: Site, error: ShapeError, left: Dim, right: Dim) -> None:
     if same is False or isinstance(found, DimsDiffer | NeedsMultiple):
         raise found
     site.assume(left, right)
+
+
+def hold_shape(
+    site: Site, position: int, wanted: Sequence[Dim], skipped: int | None = None
+) -> None:
+    """An input must have a shape, but for the dim `skipped`; a run holds it to what isn't known."""
+    found = site.input(position).shape
+    error = site.shape_error(f"{shape_text(tuple(wanted))} for input {position}", shape_text(found))
+    if len(found) != len(wanted):
+        raise error
+    for axis, (left, right) in enumerate(zip(found, wanted, strict=True)):
+        if axis != skipped:
+            hold_equal(site, error, left, right)
 
 
 def _whole(data: Array) -> bool:

@@ -23,7 +23,7 @@ from webrt.ops.emit import Emitter, Operands, flat, indices
 from webrt.ops.registry import Attr, operator
 from webrt.ops.resample import clamped
 from webrt.ops.sampling import both, inside
-from webrt.ops.site import Inferred, Site, Tensor, same_dim, shape_text
+from webrt.ops.site import Inferred, Site, Tensor, hold_equal, shape_text
 
 M, N, K = dims.symbol("m"), dims.symbol("n"), dims.symbol("k")
 
@@ -122,9 +122,11 @@ class ConvTranspose:
         x, weight = site.input(0), site.input(1)
         tiling = _transposed(site)
         group = site.positive("group")
-        if same_dim(x.shape[1], weight.shape[0]) is not True or weight.shape[0] % group != 0:
-            found = f"{shape_text(x.shape)} and {shape_text(weight.shape)}"
-            raise site.shape_error(f"equal input channels in {group} groups", found)
+        found = f"{shape_text(x.shape)} and {shape_text(weight.shape)}"
+        error = site.shape_error(f"equal input channels in {group} groups", found)
+        if weight.shape[0] % group != 0:
+            raise error
+        hold_equal(site, error, x.shape[1], weight.shape[0])
         return (Inferred(x.dtype, (x.shape[0], weight.shape[1] * group, *tiling.image)),)
 
     @staticmethod
@@ -336,12 +338,12 @@ class Col2Im:
     def infer(site: Site) -> tuple[Inferred, ...]:
         n, rows, columns = site.ranked(0, 3)
         tiling = _col2im(site)
-        if (
-            dims.modulo(rows, tiling.taps) != 0
-            or same_dim(columns, dims.product(tiling.blocks)) is False
-        ):
-            wanted = f"blocks of {tiling.taps} in {dims.product(tiling.blocks)} columns"
-            raise site.shape_error(wanted, shape_text(site.input(0).shape))
+        blocks = dims.product(tiling.blocks)
+        wanted = f"blocks of {tiling.taps} in {blocks} columns"
+        error = site.shape_error(wanted, shape_text(site.input(0).shape))
+        if dims.modulo(rows, tiling.taps) != 0:
+            raise error
+        hold_equal(site, error, columns, blocks)
         shape = (n, dims.floor_div(rows, tiling.taps), *tiling.image)
         return (Inferred(site.input(0).dtype, shape),)
 
