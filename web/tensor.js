@@ -3,6 +3,7 @@
 
 import { ShapeError, UsageError } from "./errors.js";
 import { narrowed, widened } from "./halves.js";
+import { toDataURL, toImageData } from "./pixels.js";
 
 /** @typedef {"int64" | "int32" | "int16" | "int8" | "uint64" | "uint32" | "uint16" | "uint8"} IntegerType */
 /** @typedef {"float32" | "float16" | "float64" | IntegerType | "bool"} Type */
@@ -124,6 +125,26 @@ export class Tensor {
    * @param {T} type @param {DataTypeMap[T]} data @param {readonly number[]} [dims] */
   static fromPinnedBuffer(type, data, dims) {
     return new Tensor(type, data, dims);
+  }
+
+  /** An image's pixels: [1, 3, height, width] of numbers from 0 to 1, unless options say otherwise.
+   * @param {import("./ort-types.js").ImageSource} image
+   * @param {import("./ort-types.js").FromImageOptions} [options]
+   * @returns {Promise<Tensor<"float32"> | Tensor<"uint8">>} */
+  static async fromImage(image, options) {
+    const { fromImage } = await import("./image.js");
+    return fromImage(image, options);
+  }
+
+  /** The tensor, [1, 3, height, width] of numbers from 0 to 1 unless options say otherwise, as an image.
+   * @param {import("./ort-types.js").ImageOptions} [options] @returns {ImageData} */
+  toImageData(options) {
+    return toImageData(this, options);
+  }
+
+  /** The same as the URL of a PNG. @param {import("./ort-types.js").ImageOptions} [options] */
+  toDataURL(options) {
+    return toDataURL(this, options);
   }
 
   /** Where the data are. @returns {Location} */

@@ -33,6 +33,23 @@ export type GpuBufferOptions<T extends Type = Type> = {
     download?: () => Promise<DataTypeMap[T]>;
     dispose?: () => void;
 };
+export type ImageOptions = {
+    format?: "RGB" | "RGBA" | "BGR" | "RBG";
+    tensorLayout?: "NCHW" | "NHWC";
+    norm?: {
+        mean?: number | readonly number[];
+        bias?: number | readonly number[];
+    };
+};
+export type FromImageOptions = Omit<ImageOptions, "format"> & {
+    tensorFormat?: ImageOptions["format"];
+    dataType?: "float32" | "uint8";
+    resizedWidth?: number;
+    resizedHeight?: number;
+    width?: number;
+    height?: number;
+};
+export type ImageSource = CanvasImageSource | ImageData | string;
 export type Provider = {
     name: string;
     device?: any;
@@ -119,6 +136,16 @@ export type Env = {
  * @template {Type} [T=Type]
  * @typedef {{dataType?: T, dims: readonly number[], download?: () => Promise<DataTypeMap[T]>,
  *   dispose?: () => void}} GpuBufferOptions */
+/** How pixels lie in a tensor: the order of its channels and of its dims; `norm` has one number for
+ * all colours, or one for each, in the order of a pixel.
+ * @typedef {{format?: "RGB" | "RGBA" | "BGR" | "RBG", tensorLayout?: "NCHW" | "NHWC",
+ *   norm?: {mean?: number | readonly number[], bias?: number | readonly number[]}}} ImageOptions */
+/** `resizedWidth` and `resizedHeight` scale the image.
+ * @typedef {Omit<ImageOptions, "format"> & {tensorFormat?: ImageOptions["format"],
+ *   dataType?: "float32" | "uint8", resizedWidth?: number, resizedHeight?: number,
+ *   width?: number, height?: number}} FromImageOptions */
+/** Anything that a canvas can draw, pixels, or a URL.
+ * @typedef {CanvasImageSource | ImageData | string} ImageSource */
 /** `device` is the page's own GPUDevice; the rest is accepted, and without effect.
  * @typedef {{name: string, device?: any, [more: string]: unknown}} Provider */
 /** Options of a session that have nothing to do here: accepted, and without effect.

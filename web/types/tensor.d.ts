@@ -58,6 +58,16 @@ export declare class Tensor<T extends Type = Type> {
     /** A tensor over data that stay where they are, as every tensor's do. @template {Type} T
      * @param {T} type @param {DataTypeMap[T]} data @param {readonly number[]} [dims] */
     static fromPinnedBuffer<T extends Type>(type: T, data: DataTypeMap[T], dims?: readonly number[]): Tensor<T>;
+    /** An image's pixels: [1, 3, height, width] of numbers from 0 to 1, unless options say otherwise.
+     * @param {import("./ort-types.js").ImageSource} image
+     * @param {import("./ort-types.js").FromImageOptions} [options]
+     * @returns {Promise<Tensor<"float32"> | Tensor<"uint8">>} */
+    static fromImage(image: import("./ort-types.js").ImageSource, options?: import("./ort-types.js").FromImageOptions): Promise<Tensor<"float32"> | Tensor<"uint8">>;
+    /** The tensor, [1, 3, height, width] of numbers from 0 to 1 unless options say otherwise, as an image.
+     * @param {import("./ort-types.js").ImageOptions} [options] @returns {ImageData} */
+    toImageData(options?: import("./ort-types.js").ImageOptions): ImageData;
+    /** The same as the URL of a PNG. @param {import("./ort-types.js").ImageOptions} [options] */
+    toDataURL(options?: import("./ort-types.js").ImageOptions): string;
     /** Where the data are. @returns {Location} */
     get location(): Location;
     /** The data, where they are in the host's memory. @returns {DataTypeMap[T]} */
