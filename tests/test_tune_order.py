@@ -48,6 +48,26 @@ def test_this_device_counts_for_more_than_another() -> None:
     assert weight_of(here, KEY, SHAPE) > weight_of(there, KEY, SHAPE) > 0
 
 
+def test_another_device_chooses_every_second_candidate_of_a_problem() -> None:
+    """However much it says, and however wrong it is, half of the trials aren't its own."""
+    there = [
+        record(
+            "other", Trial(SLOW, 1.0), Trial(OTHER, 9.0), Trial(FAST, 9.0), problem=f"contract:{j}"
+        )
+        for j in range(9)
+    ]
+    made = order(SPACE, KEY, SHAPE, there)
+    assert made.best(SPACE) == SLOW
+    made.learn(SLOW, 1.0)  # the default: from now on in turns
+    assert made.best([OTHER, FAST]) == OTHER
+    made.learn(OTHER, 0.5)
+    told = made.expected(FAST)
+    made.learn(OTHER, 0.5, 0.99)  # of a like problem: it is nobody's turn
+    assert made.expected(FAST) <= told
+    made.learn(OTHER, 0.5)
+    assert made.expected(FAST) < told
+
+
 def test_another_engine_of_wasm_says_nothing() -> None:
     page = Key("wasm//x86_64/Chromium", "0.1", "contract:1", (("s0", 128),))
     native, other = record("wasm/wasmtime 50, A/x86_64/w"), record("wasm//aarch64/Firefox")

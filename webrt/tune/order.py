@@ -5,6 +5,9 @@ the space's own order. Every trial that is known moves it: a trial of a schedule
 fewer knobs counts for more, and so does one of a problem of like shape, and one of this device.
 The order is that of the expected times, and changes as trials come in. What they say of a problem's
 next candidate also tells whether that problem is the one to go on with.
+
+What other devices' trials say is kept apart: it chooses every second candidate of a problem, so
+that a device that is quite another leads astray half of the trials at most.
 """
 
 from __future__ import annotations
@@ -25,8 +28,11 @@ from webrt.tune.records import Key, Record
 PRIOR, STEP = 0.25, 0.003
 """What the space's own order weighs beside one trial, and how much each place in it is worse."""
 
-ELSEWHERE = 0.5
-"""What a trial of another device weighs beside one of this device."""
+ELSEWHERE, MOST_TOLD = 0.5, 0.5
+"""What a trial of another device weighs beside one of this device, and what all of them may weigh:
+a complete tuning there would outweigh every trial here. Three models took 26 trials on lavapipe
+without records, 86 where SwiftShader's chose every candidate, and 25 where they choose every second
+and weigh no more than this (`bench/matrix.py`, 2026-11-22)."""
 
 OTHER_PROBLEM, DOUBLING = 0.5, 0.7
 """What a trial of another problem of the same shape weighs, and of a shape twice as large."""
@@ -70,25 +76,52 @@ class Order:
         self._knobs = [_knobs(schedule) for schedule in space]
         self._weight = [PRIOR] * len(space)
         self._sum = [PRIOR * STEP * place for place in range(len(space))]
+        self._told_weight = [0.0] * len(space)
+        self._told_sum = [0.0] * len(space)
+        self._tried = 0
 
     def learn(self, schedule: Schedule, ratio: float, weight: float = 1.0) -> None:
-        """A like problem took `ratio` times as long with `schedule` as with its default.
+        """On this device, a like problem took `ratio` times as long as with its default.
 
         It says as much of the same schedule, less of others the more their knobs differ, nothing of
-        those that have little in common with it.
+        those that have little in common with it. A trial of the very problem weighs 1.
         """
+        self._add(self._weight, self._sum, schedule, ratio, weight)
+        self._tried += weight >= 1
+
+    def tell(self, schedule: Schedule, ratio: float, weight: float) -> None:
+        """The same of another device."""
+        self._add(self._told_weight, self._told_sum, schedule, ratio, weight)
+
+    def _add(
+        self,
+        weights: list[float],
+        sums: list[float],
+        schedule: Schedule,
+        ratio: float,
+        weight: float,
+    ) -> None:
         value = math.log(ratio) if ratio > 0 else FAILED
         family, here = _knobs(schedule)
         for place, (other, knobs) in enumerate(self._knobs):
             if other is family and (apart := sum(map(abs, map(sub, here, knobs)))) < 3.0:
                 near = weight * math.exp(-apart)
-                self._weight[place] += near
-                self._sum[place] += near * value
+                weights[place] += near
+                sums[place] += near * value
 
     def expected(self, schedule: Schedule) -> float:
-        """The logarithm of the expected time beside the default's."""
+        """The logarithm of the expected time beside the default's, as the next choice has it."""
+        total, weight = self._known(schedule)
+        return total / weight
+
+    def _known(self, schedule: Schedule) -> tuple[float, float]:
+        """A sum of logarithms and their weight, those of other devices where it is their turn."""
         place = self._place[schedule]
-        return self._sum[place] / self._weight[place]
+        total, weight, told = self._sum[place], self._weight[place], self._told_weight[place]
+        if told and self._tried % 2 == 0:
+            share = min(1.0, MOST_TOLD / told)
+            return total + self._told_sum[place] * share, weight + told * share
+        return total, weight
 
     def best(self, waiting: Iterable[Schedule]) -> Schedule:
         """The candidate to try next."""
@@ -103,7 +136,7 @@ class Order:
         """
         following = self.best(waiting)
         saved = 1 - math.exp(self.expected(following)) / ratio
-        doubt = PRIOR / self._weight[self._place[following]]
+        doubt = PRIOR / self._known(following)[1]
         return max(0.0, saved) + UNKNOWN * doubt / (1 + idle)
 
 
@@ -156,7 +189,8 @@ def order(
     weighed = [(weight_of(r, key, shape), j, r) for j, r in enumerate(records)]
     useful = sorted((w for w in weighed if w[0] >= LEAST_WEIGHT), key=lambda w: (-w[0], w[1]))
     for weight, _, record in useful[:MOST_RECORDS]:
+        take = made.learn if record.key.device == key.device else made.tell
         for trial in record.trials:
             ratio = 0.0 if trial.ms is None else trial.ms / record.default_ms
-            made.learn(trial.schedule, ratio, weight)
+            take(trial.schedule, ratio, weight)
     return made
