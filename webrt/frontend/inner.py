@@ -285,16 +285,18 @@ class Inner:
         axes = [int(a) for a in given]
         if scales.shape != (len(axes),):
             raise UnsupportedOpError(f"{scales.name!r} holds scales that aren't run")
-        stays = [
-            part.data is not None and number == 1
-            for part in self.parts(scales) or [scales]
-            for number in (
-                [0] * dims.evaluate(part.shape[0], {}) if part.data is None else part.data
-            )
-        ]
-        if attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
-            stays = [False] * len(axes)  # its region has bounds for each of them
-        moving = [j for j, same in enumerate(stays) if not same]
+        moving = list(range(len(axes)))
+        # A region (tf_crop_and_resize) has bounds for each of them.
+        if attributes.get("coordinate_transformation_mode") != "tf_crop_and_resize":
+            first = 0
+            for part in self.parts(scales):
+                count = dims.product(part.shape)
+                if not isinstance(count, int):
+                    break
+                if part.data is not None:
+                    same = np.flatnonzero(part.data == 1) + first
+                    moving = [j for j in moving if j not in same]
+                first += count
         make = Make(f"{name}/sizes")
         if len(moving) < len(axes):
             scales = make("Gather", scales, make.integers(*moving), axis=0)

@@ -126,7 +126,7 @@ def attention_of(
 def multi_head_attention(site: Site, make: Make) -> tuple[Value, ...]:
     """Inputs: query, key, value, bias, padding of keys, bias of scores, past key and value.
 
-    Past keys and values count only where the present ones are outputs, as in ONNX Runtime.
+    Past keys and values count only where the present ones are outputs, as in onnxruntime-web.
     """
     heads = site.positive("num_heads")
     if site.optional(8) is not None or site.optional(9) is not None:

@@ -45,10 +45,8 @@ class DeformConv:
         window = _window(site)
         out = window.output(x.shape[2:])
         group, parts = site.positive("group"), site.positive("offset_group")
-        channels, found = (
-            weight.shape[1] * group,
-            f"{shape_text(x.shape)}, {shape_text(weight.shape)}",
-        )
+        channels = weight.shape[1] * group
+        found = f"{shape_text(x.shape)} and {shape_text(weight.shape)}"
         error = site.shape_error(f"input channels in {group} and {parts} groups", found)
         if channels % parts != 0:
             raise error

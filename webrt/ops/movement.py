@@ -21,8 +21,8 @@ from webrt.ops.site import (
     broadcast,
     compare,
     hold_equal,
+    hold_shape,
     literals,
-    same_dim,
     shape_text,
 )
 
@@ -98,22 +98,8 @@ class Concat:
         shapes = [site.input(j).shape for j in range(len(site.inputs))]
         axis = site.axis(site.integer("axis"), len(shapes[0]))
         total: Dim = 0
-        for shape in shapes:
-            others = [s for s in (shape, shapes[0])]
-            same = len(shape) == len(shapes[0]) and all(
-                same_dim(a, b) is not False
-                for j, (a, b) in enumerate(zip(*others, strict=True))
-                if j != axis
-            )
-            if not same:
-                raise site.shape_error(
-                    f"inputs that differ only in axis {axis}", " and ".join(map(shape_text, shapes))
-                )
-            found = f"{shape_text(shapes[0])} and {shape_text(shape)}"
-            error = site.shape_error("equal dims", found)
-            for j, (a, b) in enumerate(zip(shape, shapes[0], strict=True)):
-                if j != axis:
-                    hold_equal(site, error, a, b)
+        for position, shape in enumerate(shapes):
+            hold_shape(site, position, shapes[0], axis)
             total = total + shape[axis]
         result = (*shapes[0][:axis], total, *shapes[0][axis + 1 :])
         return (Inferred(site.input(0).dtype, result),)

@@ -19,7 +19,7 @@ from webrt.ops import resample
 from webrt.ops.emit import Emitter, Operands, device_dtype, flat, indices
 from webrt.ops.registry import Attr, operator
 from webrt.ops.resample import Axis, Style, Table
-from webrt.ops.site import Inferred, Site, Tensor, numpy_dtype
+from webrt.ops.site import DependsOnDataError, Inferred, Site, Tensor, numpy_dtype
 
 MAX_TAPS = 16
 """Elements that one Map mixes; beyond that axes are resized one after the other."""
@@ -74,7 +74,8 @@ def _scales(site: Site) -> list[float] | Value | None:
     if value.data is not None:
         return [float(s) for s in value.data.reshape(-1)]
     if site.optional(3) is None:
-        site.needed(position, "its scales")
+        why = site.unsupported("its scales depend on data")
+        raise DependsOnDataError(str(why), position)
     return value
 
 
@@ -85,6 +86,8 @@ def _plan(site: Site, operands: Operands | None = None) -> Plan:
     chosen, scales = _axes(site, rank), _scales(site)
     if isinstance(scales, Value):
         sizes = list(site.needed(3, "its sizes"))
+        if scales.shape != (len(chosen),) or len(sizes) != len(chosen):
+            raise site.shape_error(f"{len(chosen)} scales and sizes", f"{len(sizes)} sizes")
         axes = {
             a: Axis(x.shape[a], size, f32(1) if operands is None else operands.load(scales, j))
             for j, (a, size) in enumerate(zip(chosen, sizes, strict=True))
