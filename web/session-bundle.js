@@ -10,6 +10,7 @@ import * as flow from "./flow.js";
 import * as given from "./given.js";
 import * as gpuOptions from "./gpu-options.js";
 import * as gpuTensor from "./gpu-tensor.js";
+import * as image from "./image.js";
 import * as insight from "./insight.js";
 import * as recover from "./recover.js";
 import "./session-worker.js";
@@ -21,4 +22,4 @@ import * as widen from "./widen.js";
 
 // Used, or bundlers would leave them out here, and cut them off as files of their own there.
 /** @type {any} */ (globalThis).webrt = [archive, auto, device, digest, flowRead, flow, given, gpuOptions,
-  gpuTensor, insight, recover, texts, tune, warm, wasm, widen];
+  gpuTensor, image, insight, recover, texts, tune, warm, wasm, widen];
