@@ -95,16 +95,13 @@ class _Elements:
 
     @staticmethod
     def infer(site: Site) -> tuple[Inferred, ...]:
-        data, at, updates = (site.input(j) for j in range(3))
+        data, at = site.input(0), site.ranked(1, len(site.input(0).shape))
         axis = site.axis(site.integer("axis"), len(data.shape))
         _reduction(site)
-        found = f"{shape_text(at.shape)} and {shape_text(updates.shape)}"
-        if len(at.shape) != len(data.shape) or len(updates.shape) != len(at.shape):
-            raise site.shape_error(f"{len(data.shape)} dims of indices and updates", found)
-        hold_shape(site, 2, at.shape)
-        for j, (d, i) in enumerate(zip(data.shape, at.shape, strict=True)):
+        hold_shape(site, 2, at)
+        for j, (d, i) in enumerate(zip(data.shape, at, strict=True)):
             if j != axis and compare(i, d) == 1:
-                raise site.shape_error(f"as many indices within {shape_text(data.shape)}", found)
+                raise site.shape_error(f"indices within {shape_text(data.shape)}", shape_text(at))
         return (Inferred(data.dtype, data.shape),)
 
     @staticmethod

@@ -229,7 +229,7 @@ class _Child:
 
     def end(self) -> None:
         """Kill it, if it is still there: nothing that it does is worth waiting for."""
-        self._process.kill()
+        self.kill()
         self._process.wait()
         self._listener.join()
         for file in (self._process.stdin, self._process.stdout, self._errors):
