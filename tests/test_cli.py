@@ -17,6 +17,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from webrt.cli.main import run_app
+from webrt.cli.output import at_text
 
 DEVICES = [
     pytest.param(["--device", "webgpu"], id="webgpu"),
@@ -402,3 +403,9 @@ def test_bugs_are_one_line_too(command: Any, pack: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(info, "describe_pack", lambda _: {}["nothing"])
     assert refusal(command, "info", pack).startswith("internal error: KeyError: 'nothing'; ")
+
+
+def test_few_dims_are_printed() -> None:
+    assert at_text({}) == ""
+    assert at_text({"batch": 1, "length": 7}) == " at batch = 1, length = 7"
+    assert at_text({f"d{j}": j for j in range(90)}).endswith(", d7 = 7 … (90 in all)")

@@ -137,6 +137,18 @@ def test_a_count_that_begins_apart_is_a_count() -> None:
     assert tidy(apart, space) == ex.as_index(I0 - 1)
 
 
+def test_each_part_of_a_concatenation_begins_where_the_one_before_ends() -> None:
+    def choice(below: int, first: Expr, rest: Expr) -> Expr:
+        return ex.select(ex.call("lt", ex.as_index(I0), ex.i32(below)), first, rest)
+
+    a, b, c = (Load(j, I0 - j * 4, DType.F32) for j in range(3))
+    held_b = Load(1, dims.dim_max(I0 - 4, 0), DType.F32)
+    held_c = Load(2, dims.dim_max(I0, 6) - 8, DType.F32)
+    parts = choice(4, a, choice(8, held_b, held_c))
+    space: dict[str, Dim] = {"i0": 12}
+    assert tidy(parts, space) == choice(4, a, choice(8, b, c))
+
+
 def test_axes_walked_together_are_one() -> None:
     offset = (I0 * S + I1) * 8 + symbol("i2")
     operand = Operand(DType.F32, S * 16)

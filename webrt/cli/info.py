@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from webrt import dims
-from webrt.cli.output import host_text, labels_text, weights_text
+from webrt.cli.output import at_text, host_text, labels_text, weights_text
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import PackError, UsageError
@@ -177,11 +177,7 @@ def pack_text(result: Result) -> str:
         f"wasm: {_wasm_text(result['wasm'])}",
         f"symbols: {', '.join(result['symbols']) or 'none'}",
         f"memory: {result['peak_bytes']:,} bytes (at least {result['peak_lower_bound_bytes']:,})"
-        + (
-            " at " + ", ".join(f"{k} = {v}" for k, v in result["at"].items())
-            if result["at"]
-            else ""
-        ),
+        f"{at_text(result['at'])}",
     ]
     if result["float16"]:
         wide = result["float16"]

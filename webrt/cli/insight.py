@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from webrt.cli.opening import Device, open_session
-from webrt.cli.output import Report, finite
+from webrt.cli.output import Report, at_text, finite
 from webrt.errors import UsageError
 from webrt.plan.plan import Plan
 from webrt.runtime.profile import KernelTime
@@ -58,11 +58,10 @@ def verify_text(result: Result) -> str:
     mode = f", float16 {result['float16']}" if result["float16"] else ""
     lines = [f"{'ok' if result['ok'] else 'NOT OK'} on {result['adapter']}{mode}"]
     for number, vector in enumerate(result["vectors"]):
-        at = ", ".join(f"{name} = {value}" for name, value in vector["dims"].items())
         tuned = f", {vector['tuned']} tuned kernels" if vector["tuned"] else ""
         worst = max((float(d["max_abs"]) for d in vector["outputs"].values()), default=0.0)
         said = vector["error"] or f"max |diff| {worst:.3g}{'' if vector['ok'] else '  WRONG'}"
-        lines.append(f"  vector {number}{' at ' + at if at else ''}{tuned}: {said}")
+        lines.append(f"  vector {number}{at_text(vector['dims'])}{tuned}: {said}")
     wrong = result["diverges"]
     if wrong:
         where = "" if wrong["step"] is None else f" (step {wrong['step']}, {_kernel(wrong)})"

@@ -298,20 +298,19 @@ def _show(json: bool, result: dict[str, Any], text: Callable[[dict[str, Any]], s
 
 
 def _pack_text(result: dict[str, Any]) -> str:
-    at = ", ".join(f"{name} = {value}" for name, value in result["at"].items())
     named = [
         f"\n  {output.labels_text(name, labels['texts'], labels['columns'])}"
         for name, labels in result["labels"].items()
     ]
-    return "".join([_packed_text(result, at), *named])
+    return "".join([_packed_text(result), *named])
 
 
-def _packed_text(result: dict[str, Any], at: str) -> str:
+def _packed_text(result: dict[str, Any]) -> str:
     return (
         f"{result['path']}: {result['dispatches']} dispatches,{output.host_text(result)}"
         f" {output.weights_text(result)},{output.narrowed_text(result)}"
         f" {result['peak_bytes']:,} bytes of activations"
-        f" (at least {result['peak_lower_bound_bytes']:,}){' at ' + at if at else ''},"
+        f" (at least {result['peak_lower_bound_bytes']:,}){output.at_text(result['at'])},"
         f" {result['seconds']:.1f} s"
     )
 
@@ -332,10 +331,8 @@ def _run_text(result: dict[str, Any]) -> str:
 
 
 def _check_text(result: dict[str, Any]) -> str:
-    at = ", ".join(f"{name} = {value}" for name, value in result["dims"].items())
-    lines = [
-        f"{'ok' if result['ok'] else 'NOT OK'} on {_device_text(result)}{' at ' + at if at else ''}"
-    ]
+    at = output.at_text(result["dims"])
+    lines = [f"{'ok' if result['ok'] else 'NOT OK'} on {_device_text(result)}{at}"]
     for name, part in result["outputs"].items():
         lines.append(
             f"  {name}: max |diff| {part['max_abs']:.3g}, relative {part['max_rel']:.3g},"
@@ -353,9 +350,9 @@ def _check_text(result: dict[str, Any]) -> str:
 
 
 def _bench_text(result: dict[str, Any]) -> str:
-    at = ", ".join(f"{name} = {value}" for name, value in result["dims"].items())
+    at = output.at_text(result["dims"])
     return (
-        f"{_device_text(result)}{' at ' + at if at else ''}: load {result['load_ms']:.0f} ms,"
+        f"{_device_text(result)}{at}: load {result['load_ms']:.0f} ms,"
         f" first run {result['first_run_ms']:.1f} ms, median {result['median_ms']:.1f} ms,"
         f" 90th percentile {result['p90_ms']:.1f} ms over {result['runs']} runs"
         + "".join(f"\n{line}" for line in _kernel_lines(result.get("kernels", [])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,6 +88,13 @@ def _some(names: Sequence[str | int]) -> str:
     """The first few names, so that they are printed on a line."""
     few = ", ".join(str(n) if isinstance(n, int) else ascii(n)[1:-1][:40] for n in names[:8])
     return few + (f" … ({len(names)} in all)" if len(names) > 8 else "")
+
+
+def at_text(bindings: Mapping[str, int]) -> str:
+    """The first few dims, " at batch = 1, sequence = 128", so that they fit a line; "" of none."""
+    few = ", ".join(f"{name} = {value}" for name, value in list(bindings.items())[:8])
+    more = f" … ({len(bindings)} in all)" if len(bindings) > 8 else ""
+    return f" at {few}{more}" if bindings else ""
 
 
 def host_text(result: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webrt.cli.output import at_text
 from webrt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -108,10 +109,10 @@ p.note {{ color: #555 }}
 
 
 def _summary(result: Mapping[str, Any]) -> str:
-    at = ", ".join(f"{name} = {value}" for name, value in result["dims"].items())
+    at = at_text(result["dims"])
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     parts = [
-        f"on {result['adapter']}{' at ' + at if at else ''}",
+        f"on {result['adapter']}{at}",
         f"load {result['load_ms']:.0f} ms",
         f"first run {result['first_run_ms']:.1f} ms",
         f"median {result['median_ms']:.2f} ms, 90th percentile {result['p90_ms']:.2f} ms"

@@ -9,6 +9,7 @@ from typing import Any
 
 from webrt import api
 from webrt.cli.feeds import parse_dims
+from webrt.cli.output import at_text
 from webrt.kernel.problem import Problem, specialise
 from webrt.pack.format import Pack
 from webrt.pack.read import read_pack
@@ -72,8 +73,8 @@ def _space(name: str, problem: Problem, info: DeviceInfo, rates: Rates | None) -
 
 def space_text(result: Result) -> str:
     """What `webrt info --space` prints for people."""
-    at = ", ".join(f"{name} = {value}" for name, value in result["dims"].items())
-    lines = [f"{result['adapter']}{' at ' + at if at else ''}"]
+    at = at_text(result["dims"])
+    lines = [f"{result['adapter']}{at}"]
     if result["probe"] is not None:
         lines.append(
             "probed: " + ", ".join(f"{name} {value:.2f}" for name, value in result["probe"].items())

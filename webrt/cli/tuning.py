@@ -14,6 +14,7 @@ from rich.table import Table
 
 from webrt import api
 from webrt.cli import feeds as feeding
+from webrt.cli.output import at_text
 from webrt.errors import UsageError
 from webrt.pack.read import read_manifest, read_pack
 from webrt.plan.example import example_bindings
@@ -84,10 +85,10 @@ def describe(report: TuneProgress | None, seconds: float) -> Result:
 
 
 def tune_text(result: Result) -> str:
-    at = ", ".join(f"{name} = {value}" for name, value in result["dims"].items())
+    at = at_text(result["dims"])
     gain = result["before_ms"] / result["after_ms"] if result["after_ms"] else 1.0
     return (
-        f"{result['adapter']}{' at ' + at if at else ''}: kernels of a run took"
+        f"{result['adapter']}{at}: kernels of a run took"
         f" {result['before_ms']:.2f} ms, now {result['after_ms']:.2f} ms ({gain:.2f} times faster)"
         f" after {result['trials']} trials in {result['seconds']:.0f} s"
         f"{', interrupted; what was found is kept' if result['interrupted'] else ''}"

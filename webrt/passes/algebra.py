@@ -73,19 +73,31 @@ def _border(condition: Expr, first: Expr, rest: Expr, space: Mapping[str, Dim]) 
     """
     match condition:
         case Call("lt", (Index(dim), Const(c, _))):
-            for name, extent in space.items():
+            for name in space:
                 if dim != dims.symbol(name):
                     continue
                 bound = int(c)
-                beyond = dict(space) | {name: extent - bound}
-                shifted = ex.substitute(rest, {name: dims.symbol(name) + bound})
-                later = ex.substitute(
-                    ex.simplify(shifted, beyond), {name: dims.symbol(name) - bound}
-                )
+                later = _beyond(rest, name, bound, space)
                 if bound == 1 and ex.substitute(later, {name: 0}) == first:
                     return later
                 return ex.select(condition, first, later) if later != rest else None
     return None
+
+
+def _beyond(expr: Expr, name: str, bound: int, space: Mapping[str, Dim]) -> Expr:
+    """`expr` simplified for indices `name` of `bound` and above.
+
+    A choice further on was simplified before: its second part, for indices of more than that.
+    """
+    index = dims.symbol(name)
+    match expr:
+        case Call("select", (Call("lt", (Index(dim), Const(c, _))) as condition, first, rest)) if (
+            dim == index and c > bound
+        ):
+            return ex.select(condition, _beyond(first, name, bound, space), rest)
+    shifted = ex.substitute(expr, {name: index + bound})
+    later = ex.simplify(shifted, dict(space) | {name: space[name] - bound})
+    return ex.substitute(later, {name: index - bound})
 
 
 def _step(expr: Expr) -> Expr | None:
