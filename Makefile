@@ -41,6 +41,7 @@ lint:
 types:
 	$(BIN)/mypy
 	node e2e/node_modules/typescript/bin/tsc --project web/jsconfig.json
+	node e2e/node_modules/typescript/bin/tsc --project web/node/jsconfig.json
 
 unit:
 	$(BIN)/python -m pytest tests -n auto --dist worksteal

@@ -93,6 +93,7 @@ def test_it_holds_the_player_and_nothing_else(package: Path) -> None:
     installed = package / "node_modules" / "webrt"
     names = {str(p.relative_to(installed)) for p in installed.rglob("*") if p.is_file()}
     sources = {p.name for p in (ROOT / "web").glob("*.js")}
+    sources |= {f"node/{p.name}" for p in (ROOT / "web" / "node").glob("*.js")}
     types = {f"types/{p.name}" for p in (ROOT / "web" / "types").glob("*.d.ts")}
     assert names == {"package.json", "README.md"} | sources | types
     described: dict[str, Any] = json.loads((installed / "package.json").read_text())

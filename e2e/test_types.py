@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 from site_server import ROOT
 
 TSC = ["node", str(ROOT / "e2e" / "node_modules" / "typescript" / "bin" / "tsc")]
 
 
-def test_the_sources_pass() -> None:
-    command = [*TSC, "--project", str(ROOT / "web" / "jsconfig.json")]
+@pytest.mark.parametrize("project", ["jsconfig.json", "node/jsconfig.json"])
+def test_the_sources_pass(project: str) -> None:
+    command = [*TSC, "--project", str(ROOT / "web" / project)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout
 

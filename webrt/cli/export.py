@@ -124,8 +124,9 @@ def write_package(target: Path) -> None:
         _copy(web / name, target / name)
     for path in web.glob("types/*.d.ts"):
         _copy(path, target / "types" / path.name)
-    for path in web.glob("*.js"):
-        (target / path.name).write_bytes(shipped(path))
+    (target / "node").mkdir(parents=True, exist_ok=True)
+    for path in (*web.glob("*.js"), *web.glob("node/*.js")):
+        (target / path.relative_to(web)).write_bytes(shipped(path))
 
 
 def copy_pyodide(pyodide: Path, target: Path) -> None:
