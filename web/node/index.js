@@ -73,5 +73,5 @@ async function fetchFile(url, options) {
   const path = fileURLToPath(url);
   const found = await stat(path).catch(() => null);
   if (!found?.isFile()) return new Response(null, { status: 404 });
-  return new Response(/** @type {any} */ (Readable.toWeb(createReadStream(path))));
+  return new Response(Readable.toWeb(createReadStream(path)));
 }

@@ -2,10 +2,9 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 
-const page = /** @type {import("node:worker_threads").MessagePort} */ (parentPort);
 /** @type {any} */
 const worker = globalThis;
-worker.postMessage = page.postMessage.bind(page);
+worker.postMessage = parentPort.postMessage.bind(parentPort);
 Object.defineProperty(worker, "navigator", { value: {} }); // no locks: Node tells when a thread ends
 await import(workerData);
-page.on("message", (data) => worker.onmessage?.({ data }));
+parentPort.on("message", (data) => worker.onmessage?.({ data }));

@@ -73,14 +73,14 @@ def _border(condition: Expr, first: Expr, rest: Expr, space: Mapping[str, Dim]) 
     """
     match condition:
         case Call("lt", (Index(dim), Const(c, _))):
-            for name in space:
-                if dim != dims.symbol(name):
-                    continue
-                bound = int(c)
-                later = _beyond(rest, name, bound, space)
-                if bound == 1 and ex.substitute(later, {name: 0}) == first:
-                    return later
-                return ex.select(condition, first, later) if later != rest else None
+            name = dims.lone_symbol(dim)
+            if name is None or name not in space:
+                return None
+            bound = int(c)
+            later = _beyond(rest, name, bound, space)
+            if bound == 1 and ex.substitute(later, {name: 0}) == first:
+                return later
+            return ex.select(condition, first, later) if later != rest else None
     return None
 
 
