@@ -16,6 +16,8 @@ from webrt.errors import PackError, ShapeError
 from webrt.runtime.device import HOST_TO_STORAGE
 
 Options = Mapping[str, int | float]
+_Corners = tuple[float, float, float, float]
+"""A box: its least and largest coordinates, top, left, bottom, right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +143,18 @@ def _nms(options: Options, boxes: Given, scores: Given, *limits: Given) -> Resul
                 (j for j in range(count) if values[base + j] > limit),
                 key=lambda j: (-values[base + j], j),
             )
-            kept: list[int] = []
+            kept: list[_Corners] = []
             for box in order:
                 if len(kept) >= most:
                     break
                 own = corners[batch * count + box]
-                if all(_overlap(own, corners[batch * count + k]) <= covered for k in kept):
-                    kept.append(box)
-            for box in kept:
-                found += (batch, kind, box)
+                if not _is_covered(own, kept, covered):
+                    kept.append(own)
+                    found += (batch, kind, box)
     return Results((_integers(found, len(found) // 3, 3),), (len(found) // 3,))
 
 
-def _corners(flat: Sequence[float], center: bool) -> list[tuple[float, float, float, float]]:
+def _corners(flat: Sequence[float], center: bool) -> list[_Corners]:
     boxes = []
     for j in range(0, len(flat), 4):
         a, b, c, d = flat[j : j + 4]
@@ -163,15 +164,28 @@ def _corners(flat: Sequence[float], center: bool) -> list[tuple[float, float, fl
     return boxes
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+def _is_covered(own: _Corners, kept: Sequence[_Corners], most: float) -> bool:
+    """Whether one of those that are kept overlaps a box by more than `most`."""
+    if not most >= 0:
+        return bool(kept)
+    top, left, bottom, right = own
+    for other in kept:  # thousands look at a thousand: those apart are told by comparisons alone
+        if other[2] < top or other[0] > bottom or other[3] < left or other[1] > right:
+            continue
+        if not _overlap(own, other) <= most:
+            return True
+    return False
+
+
+def _overlap(one: _Corners, other: _Corners) -> float:
     """Intersection over union; 0 where either has no area."""
     height = min(one[2], other[2]) - max(one[0], other[0])
     width = min(one[3], other[3]) - max(one[1], other[1])
     if height <= 0 or width <= 0:
         return 0.0
     inside = height * width
-    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (one, other)]
-    return inside / (areas[0] + areas[1] - inside)
+    area, others = ((b[2] - b[0]) * (b[3] - b[1]) for b in (one, other))
+    return inside / (area + others - inside)
 
 
 _OPS: dict[str, Callable[..., Results]] = {
