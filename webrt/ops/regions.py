@@ -14,7 +14,7 @@ from webrt.dtypes import DType
 from webrt.graph.ir import Value
 from webrt.kernel import expr as ex
 from webrt.kernel.expr import Expr, Ref, call, f32
-from webrt.kernel.problem import Pass, Reduce
+from webrt.kernel.problem import Map, Pass, Reduce
 from webrt.ops import resample
 from webrt.ops.compose import Make, composite
 from webrt.ops.emit import F32_MAX, Emitter, Operands, flat, indices
@@ -60,43 +60,111 @@ class RoiAlign:
     def lower(site: Site, emit: Emitter) -> None:
         x, output = site.input(0), emit.outputs[0]
         at = indices(4)
+        tables = [_samples(site, emit, axis) for axis in range(2)]
         operands = emit.operands()
         image = row_index(emit, operands, site.input(2), at[0], x.shape[0])
-        sides = [_side(site, operands, at, axis) for axis in range(2)]
-        counted = both(sides[0].counted, sides[1].counted)
+        sides = [_side(site, operands, tables[axis], at, axis) for axis in range(2)]
 
         def load(place: Sequence[Dim]) -> Expr:
             return operands.at(x, (image, at[1], *place))
 
         count = call("mul", sides[0].count, sides[1].count)
+        valid = call("and", sides[0].valid, sides[1].valid)
         if site.text("mode") == "avg":
-            value = mix([s.taps for s in sides], load)
-            passes = (Pass("sum", guarded(both(counted, _valid(sides)), value)),)
+            passes = (Pass("sum", guarded(valid, mix([s.taps for s in sides], load))),)
             result = call("div", Ref("p0", DType.F32), call("max", count, f32(1)))
         else:
-            found = guarded(_valid(sides), _largest(sides, load))
+            found = guarded(valid, _largest(sides, load))
+            counted = both(sides[0].counted, sides[1].counted)
             lowest = f32(-math.inf)
             passes = (Pass("max", found if counted is None else ex.select(counted, found, lowest)),)
             result = ex.select(call("gt", count, f32(0)), Ref("p0", DType.F32), f32(0))
         stored = emit.stored(output, flat(at, output.shape), result)
-        space = (sides[0].bound, sides[1].bound)
+        space = (tables[0].shape[2], tables[1].shape[2])
         problem = Reduce(output.shape, space, operands.declared(), passes, (stored,))
         emit.problem(problem, operands, [output])
 
 
+OUTSIDE, BEYOND = -1.0, -2.0
+"""In place of a sample's coordinate: it lies outside of the image; the bin has no such sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bins:
+    """The bins of a region along an axis: the first one's start, their length, how many samples
+    they have (`bound`: at most).
+    """
+
+    first: Expr
+    step: Expr
+    count: Expr
+    bound: Dim
+
+
+def _bins_of(site: Site, operands: Operands, region: Dim, axis: int) -> _Bins:
+    """The bins along the rows (axis 0) or columns."""
+    regions, extent = site.input(1), site.input(0).shape[2 + axis]
+    bins = site.positive(("output_height", "output_width")[axis])
+    scale, offset = f32(site.number("spatial_scale")), f32(0.5 if _half(site) else 0)
+    first, last = (
+        call("sub", call("mul", operands.at(regions, (region, j)), scale), offset)
+        for j in (1 - axis, 3 - axis)
+    )
+    size = call("sub", last, first)
+    if not _half(site):
+        size = call("max", size, f32(1))
+    step = call("div", size, f32(bins))
+    ratio = site.integer("sampling_ratio")
+    if ratio > 0:
+        return _Bins(first, step, f32(ratio), ratio)
+    bound = dims.ceil_div(extent * 2, bins) + 1
+    most = ex.cast(ex.as_index(bound), DType.F32)
+    return _Bins(first, step, call("min", call("ceil", step), most), bound)
+
+
+def _samples(site: Site, emit: Emitter, axis: int) -> Value:
+    """The coordinates of samples along an axis, [regions, bins, samples]: for all channels."""
+    operands = emit.operands()
+    n, p, r = at = indices(3)
+    bins = _bins_of(site, operands, n, axis)
+    number, place = (ex.cast(ex.as_index(d), DType.F32) for d in (r, p))
+    start = call("add", bins.first, call("mul", place, bins.step))
+    within = call("mul", call("add", number, f32(0.5)), bins.step)
+    y = call("add", start, call("div", within, call("max", bins.count, f32(1))))
+    length = ex.cast(ex.as_index(site.input(0).shape[2 + axis]), DType.F32)
+    valid = call("and", call("ge", y, f32(-1)), call("le", y, length))
+    held = call("min", call("max", y, f32(0)), call("sub", length, f32(1)))
+    found = ex.select(valid, held, f32(OUTSIDE))
+    if site.integer("sampling_ratio") <= 0:
+        found = ex.select(call("lt", number, bins.count), found, f32(BEYOND))
+    shape = (site.input(1).shape[0], emit.outputs[0].shape[2 + axis], bins.bound)
+    table = emit.temporary(("rows", "columns")[axis], DType.F32, shape)
+    stored = emit.stored(table, flat(at, shape), found)
+    emit.problem(Map(shape, operands.declared(), (stored,)), operands, [table], alone=True)
+    return table
+
+
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The samples of one axis of a bin: `count` of at most `bound`, a sample's pixels."""
+    """A sample of one axis of a bin: of how many, whether there is one, inside, its pixels."""
 
-    bound: Dim
     count: Expr
     counted: Expr | None
     valid: Expr
     taps: list[Tap]
 
 
-def _valid(sides: Sequence[_Side]) -> Expr:
-    return call("and", sides[0].valid, sides[1].valid)
+def _side(site: Site, operands: Operands, table: Value, at: tuple[Dim, ...], axis: int) -> _Side:
+    """The sample r of a bin along an axis, from the table of their coordinates."""
+    y = operands.at(table, (at[0], at[2 + axis], dims.symbol(f"r{axis}")))
+    extent = site.input(0).shape[2 + axis]
+    share = call("sub", y, call("floor", y))
+    low = resample.clamped(whole(y), extent)
+    high = dims.dim_min(low + 1, extent - 1)
+    taps = [Tap(low, None, call("sub", f32(1), share)), Tap(high, None, share)]
+    counted = None if site.integer("sampling_ratio") > 0 else call("gt", y, f32(BEYOND))
+    count = _bins_of(site, operands, at[0], axis).count
+    return _Side(count, counted, call("ge", y, f32(0)), taps)
 
 
 def _largest(sides: Sequence[_Side], load: Callable[[Sequence[Dim]], Expr]) -> Expr:
@@ -111,43 +179,6 @@ def _largest(sides: Sequence[_Side], load: Callable[[Sequence[Dim]], Expr]) -> E
             found = part if found is None else call("max", found, part)
     assert found is not None
     return found
-
-
-def _side(site: Site, operands: Operands, at: tuple[Dim, ...], axis: int) -> _Side:
-    """The samples along the rows (axis 0) or columns of a bin."""
-    regions = site.input(1)
-    extent = site.input(0).shape[2 + axis]
-    bins = site.positive(("output_height", "output_width")[axis])
-    scale, offset = f32(site.number("spatial_scale")), f32(0.5 if _half(site) else 0)
-    first, last = (
-        call("sub", call("mul", operands.at(regions, (at[0], j)), scale), offset)
-        for j in (1 - axis, 3 - axis)
-    )
-    size = call("sub", last, first)
-    if not _half(site):
-        size = call("max", size, f32(1))
-    step = call("div", size, f32(bins))
-    ratio = site.integer("sampling_ratio")
-    r = dims.symbol(f"r{axis}")
-    bound: Dim = ratio
-    count: Expr = f32(ratio)
-    counted = None
-    if ratio <= 0:
-        bound = dims.ceil_div(extent * 2, bins) + 1
-        most = ex.cast(ex.as_index(bound), DType.F32)
-        count = call("min", call("ceil", step), most)
-        counted = call("lt", ex.cast(ex.as_index(r), DType.F32), count)
-    place = call("add", ex.cast(ex.as_index(r), DType.F32), f32(0.5))
-    start = call("add", first, call("mul", ex.cast(ex.as_index(at[2 + axis]), DType.F32), step))
-    y = call("add", start, call("div", call("mul", place, step), call("max", count, f32(1))))
-    length = ex.cast(ex.as_index(extent), DType.F32)
-    valid = call("and", call("ge", y, f32(-1)), call("le", y, length))
-    y = call("min", call("max", y, f32(0)), call("sub", length, f32(1)))
-    share = call("sub", y, call("floor", y))
-    low = resample.clamped(whole(y), extent)
-    high = dims.dim_min(low + 1, extent - 1)
-    taps = [Tap(low, None, call("sub", f32(1), share)), Tap(high, None, share)]
-    return _Side(bound, count, counted, valid, taps)
 
 
 def _half(site: Site) -> bool:
