@@ -9,7 +9,9 @@ from runtimes import Array, TensorProto, check, helper, model_of
 
 from webrt.frontend.onnx import from_proto
 from webrt.ops.runs import FEW
+from webrt.passes.clean import clean
 from webrt.passes.pipeline import build
+from webrt.passes.slices import scatter_slices
 
 
 def drawn(dtype: type, shape: tuple[int, ...], seed: int = 1) -> Array:
@@ -54,6 +56,49 @@ def test_slices(reduction: str, shape: tuple[int, ...]) -> None:
     at[..., -1] %= min(shape[:width])
     updates = drawn(np.float32, (20, 20, *shape[width:]), 2)
     scatter("ScatterND", drawn(np.float32, shape), at.astype(np.int64), updates, reduction)
+
+
+@pytest.mark.parametrize(
+    ("axis", "reduction", "constant"),
+    [(0, "none", False), (0, "add", True), (1, "max", False), (-1, "add", False)],
+)
+def test_indices_that_are_the_same_for_whole_slices(
+    axis: int, reduction: str, constant: bool
+) -> None:
+    """`index_add` and its kin: the index is expanded, and what is scattered is slices."""
+    shape, many = [5, 6, 7], [5, 6, 7]
+    many[axis] = 90
+    alone = [1, 1, 1]
+    alone[axis] = 90
+    limit = shape[axis]
+    at = np.random.default_rng(5).integers(-limit, limit, alone).astype(np.int64)
+    node = helper.make_node(
+        "ScatterElements", ["x", "all", "v"], ["y"], axis=axis, reduction=reduction
+    )
+    nodes = [helper.make_node("Expand", ["at", "shape"], ["all"]), node]
+    feeds = {"x": drawn(np.float32, tuple(shape)), "v": drawn(np.float32, tuple(many), 2)}
+    constants = {"shape": np.array(many)} | ({"at": at} if constant else {})
+    model = model_of(nodes, feeds | ({} if constant else {"at": at}), ["y"], constants, 18)
+    graph = scatter_slices(clean(from_proto(model, "m.onnx")))
+    assert "ScatterND" in [n.op for n in graph.nodes]
+    check(model, feeds if constant else feeds | {"at": at})
+
+
+@pytest.mark.parametrize("shape", [(90, 1, 3), (90, 6, 1), (1, 6, 7)])
+def test_indices_that_differ_in_a_slice_stay(shape: tuple[int, ...]) -> None:
+    at = np.random.default_rng(5).integers(0, 5, shape).astype(np.int64)
+    feeds = {"x": drawn(np.float32, (5, 6, 3)), "v": drawn(np.float32, (90, 6, 3), 2), "at": at}
+    if shape == (1, 6, 7):  # not every slice is hit
+        feeds |= {"x": drawn(np.float32, (5, 6, 8)), "v": drawn(np.float32, (9, 6, 7), 2)}
+        feeds["at"] = at[:, :1, :1]
+    nodes = [
+        helper.make_node("Expand", ["at", "shape"], ["all"]),
+        helper.make_node("ScatterElements", ["x", "all", "v"], ["y"], axis=0),
+    ]
+    model = model_of(nodes, feeds, ["y"], {"shape": np.array(feeds["v"].shape)}, 18)
+    graph = scatter_slices(clean(from_proto(model, "m.onnx")))
+    assert [n.op for n in graph.nodes][-1] == "ScatterElements"
+    check(model, feeds, devices=("wasm-1",))
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,13 @@ from webrt.passes.norm import recognise_norms
 from webrt.passes.onehot import gather_one_hot
 from webrt.passes.projections import merge_projections
 from webrt.passes.qdq import multiply_whole
+from webrt.passes.slices import scatter_slices
 from webrt.passes.spans import tell_spans
 
 GRAPH_PASSES: tuple[Callable[[Graph], Graph], ...] = (
     clean,
     gather_one_hot,
+    scatter_slices,
     recognise_norms,
     recognise_attention,
     merge_projections,
