@@ -273,3 +273,102 @@ def test_a_slice_may_end_before_it_begins(tmp_path: Path) -> None:
         for a, b in ((1, 3), (3, 1), (2, 9), (7, 9), (0, 5)):
             found = session.run({"x": x, "a": np.array([a]), "b": np.array([b])})["y"]
             np.testing.assert_array_equal(found, x[a:b])
+
+
+PASTED = """
+    g (float[n, 3] values, float[n, 2] bounds, int64 many) => (float[m, 8] y) {
+        true = Constant <value = bool {1}> ()
+        sides = Cast <to = 7> (bounds)
+        none = Constant <value = float[0, 8] {}> ()
+        y = Loop (many, true, none) <
+            body = turn (int64 i, bool going, float[before, 8] rows)
+              => (bool on, float[after, 8] more) {
+                zero = Constant <value_ints = [0]> ()
+                one = Constant <value_ints = [1]> ()
+                eight = Constant <value_ints = [8]> ()
+                value = Gather <axis = 0> (values, i)
+                side = Gather <axis = 0> (sides, i)
+                start = Slice (side, zero, one)
+                last = Slice (side, one, eight)
+                next = Add (last, one)
+                length = Sub (next, start)
+                size = Max (length, one)
+                scaled = Resize <mode = "nearest"> (value, , , size)
+                first = Max (start, zero)
+                end = Min (next, eight)
+                from = Sub (first, start)
+                to = Sub (end, start)
+                inside = Slice (scaled, from, to)
+                before = ConstantOfShape (first)
+                rest = Sub (eight, end)
+                behind = ConstantOfShape (rest)
+                row = Concat <axis = 0> (before, inside, behind)
+                part = Unsqueeze (row, zero)
+                more = Concat <axis = 0> (rows, part)
+                on = Identity (going)
+            }
+        >
+    }"""
+"""Torchvision's Mask R-CNN in one dimension: parts of any size, each pasted into a row of 8."""
+
+
+def test_parts_that_are_pasted_into_one_size(tmp_path: Path) -> None:
+    onnx.save(_model(PASTED), tmp_path / "m.onnx")
+    webrt.pack(tmp_path / "m.onnx", tmp_path / "pack")
+    oracle = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    bounds = [[0, 2], [-2, 3], [5, 11], [4, 4], [7, 7], [-3, 20], [0, 7]]
+    feeds = {
+        "values": np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32),
+        "bounds": np.array(bounds, np.float32),
+        "many": np.array(7),
+    }
+    with webrt.load(tmp_path / "pack", device="wasm") as session:
+        wanted = oracle.run(None, feeds)[0]
+        np.testing.assert_allclose(session.run(feeds)["y"], wanted, rtol=1e-5, atol=1e-6)
+        feeds["bounds"][3] = -5, -3  # it ends before the row begins
+        assert session.run(feeds | {"many": np.array(3)})["y"].shape == (3, 8)
+        with pytest.raises(ShapeError, match="Loop"):
+            session.run(feeds)
+
+
+COUNTED_PIXELS = """
+    g (float[1, 1, h, w] x, float factor) => (float[1, k] best, int64[1, k] place) {
+        ones = Constant <value_floats = [1.0, 1.0]> ()
+        flat = Constant <value_ints = [1, -1]> ()
+        hundred = Constant <value_ints = [100]> ()
+        axis = Constant <value_ints = [0]> ()
+        axes = Constant <value_ints = [1]> ()
+        wide = Unsqueeze (factor, axis)
+        scales = Concat <axis = 0> (ones, wide, wide)
+        image = Resize <mode = "linear"> (x, , scales)
+        half = MaxPool <kernel_shape = [2, 2], strides = [2, 2], ceil_mode = 1> (image)
+        pixels = Reshape (image, flat)
+        fewer = Reshape (half, flat)
+        all = Concat <axis = 1> (pixels, fewer)
+        shape = Shape (pixels)
+        many = Gather (shape, axes)
+        length = Shape (fewer)
+        count = Gather (length, axes)
+        most = Min (hundred, count)
+        best, number = TopK (fewer, most)
+        beyond = Add (number, many)
+        place = Identity (beyond)
+        back = GatherElements <axis = 1> (all, beyond)
+    }"""
+"""Levels of a detector one behind the other: places in the second one, counted from the first."""
+
+
+def test_an_image_that_is_scaled_has_pixels(tmp_path: Path) -> None:
+    text = COUNTED_PIXELS.replace("=> (", "=> (float[1, k] back, ")
+    onnx.save(_model(text), tmp_path / "m.onnx")
+    webrt.pack(tmp_path / "m.onnx", tmp_path / "pack")
+    oracle = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    x = np.random.default_rng(0).random((1, 1, 9, 14), np.float32)
+    with webrt.load(tmp_path / "pack", device="wasm") as session:
+        for factor in (0.5, 1.0, 2.5, 0.12):
+            feeds = {"x": x, "factor": np.array(factor, np.float32)}
+            found = session.run(feeds)
+            for port, wanted in zip(oracle.get_outputs(), oracle.run(None, feeds), strict=True):
+                np.testing.assert_allclose(found[port.name], wanted, 1e-5, 1e-6, err_msg=port.name)
+        with pytest.raises(ShapeError, match="a size or place is -1, expected 0 or more"):
+            session.run(feeds | {"factor": np.array(0.05, np.float32)})

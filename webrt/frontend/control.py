@@ -206,7 +206,7 @@ def build_loop(
             turn = make("Reshape", turn, make.integers(1))
             scope.nodes += make.nodes
         first, *rest = scope.inside(f"{name}/body", graph, (turn, true, *now))
-        return first, rest
+        return first, appended.held(scope, name, grown, given[2:], rest)
 
     loop = _Turns(name, trips, condition, states, [], [(0, False)] * count, body)
     return appended.finish(scope, name, grown, given[2:], _turns(scope, loop))

@@ -12,28 +12,19 @@ from webrt import dims
 from webrt.dims import Dim
 from webrt.dtypes import DType
 from webrt.errors import ModelError, ShapeError, UnsupportedOpError
-from webrt.frontend import repeats, texts
+from webrt.frontend import repeats, sizes, texts
 from webrt.frontend.control import BUILDERS
 from webrt.frontend.functions import Functions
 from webrt.frontend.sequences import Attributes, Item, Maybe, Repeated, Texts, fold
 from webrt.frontend.structure import sorted_nodes, used_names
 from webrt.graph.ir import Array, Attribute, Node, Value, binds
 from webrt.ops.compose import Make, applied
-from webrt.ops.contrib_grouped import LENGTHS, PAST, TOTAL, growth
 from webrt.ops.control import CONTROL
 from webrt.ops.registry import apply
 from webrt.ops.scores import ML
 from webrt.ops.site import DependsOnDataError, DimsDiffer
 from webrt.plan.host import MAX_VALUES
 from webrt.plan.plan import ModelSymbol
-
-READ = {
-    "AffineGrid": (1,), "BlackmanWindow": (0,), "CenterCropPad": (1,), "ConstantOfShape": (0,),
-    "Expand": (1,), "GroupQueryAttention": (TOTAL,), "HammingWindow": (0,), "HannWindow": (0,),
-    "OneHot": (1,), "Pad": (1,), "Range": (0, 1, 2), "Reshape": (1,), "Resize": (2, 3),
-    "Slice": (1, 2), "Tile": (1,), "TopK": (1,),
-}  # fmt: skip
-"""Inputs that a run may read to know its sizes; what is negative there ends it."""
 
 MOVES = ("Cast", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 """What moves the elements of its first input about."""
@@ -99,10 +90,11 @@ class Inner:
             self.symbols[display] = ModelSymbol(f"s{len(self.symbols)}", display)
         return dims.symbol(self.symbols[display].id)
 
-    def known(self, value: Value, elements: Sequence[Dim | None] = ()) -> Value:
+    def known(self, value: Value, elements: Sequence[Dim | None] = (), least: int = 0) -> Value:
         """A small integer tensor with its elements known: as symbols that a run reads, if need be.
 
-        `elements` tells those that are known before. Raises UnsupportedOpError where that can't be.
+        `elements` tells those that are known before; less than `least` ends a run. Raises
+        UnsupportedOpError where it can't be read.
         """
         if value.data is not None or value.content is not None:
             return value
@@ -119,15 +111,17 @@ class Inner:
             return moved
         unknown = [p for p in self.parts(value) if None in self.elements(p)]
         if len(set(unknown)) == 1:  # whatever else it stands in, it is read once
-            self.known(unknown[0])
+            self.known(unknown[0], least=least)
         elements = elements or self.elements(value)
         if None in elements:
             symbols = [self.fresh(f"{value.name}[{j}]") for j in range(count)]
-            made = apply("Values", [value], name=f"{value.name}/read", outputs=[""], domain="webrt")
+            make = Make(f"{value.name}/rest")
+            rest = make("Sub", value, make.number(least, value)) if least else value
+            made = apply("Values", [rest], name=f"{value.name}/read", outputs=[""], domain="webrt")
             made.attributes["binds"] = tuple(map(str, symbols))
-            self.nodes.append(made)
+            self.nodes += [*make.nodes, made]
             pairs = zip(elements, symbols, strict=True)
-            elements = [s - 1 if e is None else e for e, s in pairs]
+            elements = [s - 1 + least if e is None else e for e, s in pairs]
         content = tuple(e for e in elements if e is not None)
         self.read[value] = Value(value.name, value.dtype, value.shape, None, content)
         return self.read[value]
@@ -201,111 +195,6 @@ class Inner:
         finally:
             self.values, self.read, self.sized = outer, read, sized
         return [Maybe(None) if v is None else v for v in found]
-
-    def check_read(
-        self, op: str, source: Value, made: Value, attributes: dict[str, Attribute]
-    ) -> None:
-        """What a run holds sizes to that it has read."""
-        if op == "Reshape":
-            self.assumed.append((dims.product(made.shape), dims.product(source.shape)))
-        elif op == "TopK":
-            axis = attributes.get("axis", -1)
-            assert isinstance(axis, int)
-            self.assumed.append(
-                (dims.dim_min(made.shape[axis], source.shape[axis]), made.shape[axis])
-            )
-
-    def target(
-        self, name: str, inputs: Sequence[Value | None], shape: Value, allow_zero: bool
-    ) -> Value:
-        """A Reshape's target, read from a run: 0 taken for a dim, -1 for what is left."""
-        make = Make(f"{name}/target")
-        source = inputs[0]
-        if source is None or len(shape.shape) != 1 or not isinstance(shape.shape[0], int):
-            raise UnsupportedOpError(f"{shape.name!r} holds sizes that aren't run")
-        count = shape.shape[0]
-        own = [*source.shape, *[1] * count][:count]
-        wanted = make.cast(shape, DType.I32)
-        zero, one, rest = (make.number(n, wanted) for n in (0, 1, -1))
-        if not allow_zero:
-            copied = make.cast(make.integers(*own), DType.I32)
-            wanted = make("Where", make("Equal", wanted, zero), copied, wanted)
-        left = make("Equal", wanted, rest)
-        others = make("ReduceProd", make("Where", left, one, wanted), keepdims=0)
-        total = make.cast(make.scalar(dims.product(source.shape)), DType.I32)
-        quotient = make("Div", total, make("Max", others, one))
-        wanted = make("Where", left, quotient, wanted)
-        self.nodes += make.nodes
-        elements = [None if e == -1 else e for e in self.elements(shape)]
-        if not allow_zero:
-            elements = [d if e == 0 else e for e, d in zip(elements, own, strict=True)]
-        return self.known(wanted, elements)
-
-    def total(self, name: str, inputs: Sequence[Value | None], total: Value) -> Value:
-        """A total length that a run reads, taken for what a cache grows to: once for all layers."""
-        query, past, lengths = (inputs[j] for j in (0, PAST, LENGTHS))
-        assert query is not None
-        assert past is not None
-        assert lengths is not None
-        key = (total, lengths, query.shape[:2], past.shape[2])
-        if key not in self.read:
-            make = Make(f"{name}/total")
-            more = growth(make, query, past, lengths, total)
-            self.nodes += make.nodes
-            self.read[key] = self.known(more)
-        (grown,) = self.read[key].content or (0,)
-        return Value(total.name, total.dtype, total.shape, None, (past.shape[2] + grown,))
-
-    def limit(self, name: str, inputs: Sequence[Value | None]) -> Value:
-        """Where a range of floats ends that starts at a whole number and takes whole steps."""
-        start, value, step = inputs
-        assert value is not None
-        first, by = (
-            float(v.data.reshape(-1)[0]) if v is not None and v.data is not None else 0.5
-            for v in (start, step)
-        )
-        if not (first.is_integer() and by.is_integer()):
-            raise UnsupportedOpError(f"{value.name!r} ends a range that isn't of whole numbers")
-        make = Make(f"{name}/count")
-        parts = make("Div", make("Sub", value, start), step)
-        count = make("Max", make.cast(make("Ceil", parts), DType.I64), make.scalar(0))
-        self.nodes += make.nodes
-        (found,) = self.known(count).content or (0,)
-        return Value(value.name, value.dtype, value.shape, None, (int(first) + int(by) * found,))
-
-    def scaled(
-        self, name: str, inputs: list[Value | None], attributes: dict[str, Attribute]
-    ) -> None:
-        """Give a Resize the sizes that its scales come to, and leave out axes that stay."""
-        image, scales = inputs[0], inputs[2]
-        assert image is not None
-        assert scales is not None
-        given = attributes.get("axes") or tuple(range(len(image.shape)))
-        assert isinstance(given, tuple)
-        axes = [int(a) for a in given]
-        if scales.shape != (len(axes),):
-            raise UnsupportedOpError(f"{scales.name!r} holds scales that aren't run")
-        moving = list(range(len(axes)))
-        # A region (tf_crop_and_resize) has bounds for each of them.
-        if attributes.get("coordinate_transformation_mode") != "tf_crop_and_resize":
-            first = 0
-            for part in self.parts(scales):
-                count = dims.product(part.shape)
-                if not isinstance(count, int):
-                    break
-                if part.data is not None:
-                    same = np.flatnonzero(part.data == 1) + first
-                    moving = [j for j in moving if j not in same]
-                first += count
-        make = Make(f"{name}/sizes")
-        if len(moving) < len(axes):
-            scales = make("Gather", scales, make.integers(*moving), axis=0)
-        extents = make.integers(*(image.shape[axes[j]] for j in moving))
-        sizes = make("Floor", make("Mul", make.cast(extents, DType.F32), scales))
-        sizes = make.cast(sizes, DType.I64)
-        self.nodes += make.nodes
-        inputs[2:] = [scales, self.known(sizes)]
-        attributes["axes"] = tuple(axes[j] for j in moving)
 
     def subgraph(self, node: NodeProto, name: str) -> GraphProto:
         """A graph that a node holds."""
@@ -382,7 +271,7 @@ class Inner:
                     version=self.opsets[domain],
                 )  # fmt: skip
                 if unknown is not None and inputs[0] is not None:
-                    self.check_read(op, inputs[0], values[0], attributes)
+                    sizes.check_read(self, op, inputs[0], values[0], attributes)
                 if any(binds(n) for n in made):
                     self.sized[key] = values
                 return made, values
@@ -390,21 +279,10 @@ class Inner:
                 unknown = unknown or error
                 value = inputs[error.position] if error.position < len(inputs) else None
                 known = value is None or value.data is not None or value.content is not None
-                if known or error.position not in READ.get(op, ()):
+                if known or error.position not in sizes.READ.get(op, ()):
                     raise unknown from None
-                assert value is not None
                 try:
-                    if op == "Reshape":
-                        zero = bool(attributes.get("allowzero"))
-                        inputs[error.position] = self.target(name, inputs, value, zero)
-                    elif op == "GroupQueryAttention":
-                        inputs[error.position] = self.total(name, inputs, value)
-                    elif op == "Range" and value.dtype.is_float and error.position == 1:
-                        inputs[1] = self.limit(name, inputs)
-                    elif op == "Resize" and error.position == 2:
-                        self.scaled(name, inputs, attributes)
-                    else:
-                        inputs[error.position] = self.known(value)
+                    sizes.know(self, name, op, error.position, inputs, attributes)
                 except UnsupportedOpError:
                     raise unknown from None
             except ShapeError as error:

@@ -38,8 +38,8 @@ BIT: Interval = (0, 1)
 MOST_HELD = 1 << 30
 """Elements of 4 bytes in the largest buffer of any device."""
 
-FLOAT_CAST: Interval = (-(1 << 30), 1 << 30)
-"""Beyond 2^24 floats don't count by ones: nobody counts with larger ones."""
+FLOAT_CAST: Interval = (-(1 << 28), 1 << 28)
+"""Beyond 2^24 floats don't count by ones: nobody counts with larger ones. Sums of a few fit."""
 
 STEPS = (1 << 30, 1 << 24, 1 << 20, 1 << 15, 1 << 10, 1 << 7, 1 << 5, 1)
 """Magnitudes that integer inputs are held to, one after the other, until everything fits."""
