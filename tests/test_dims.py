@@ -134,3 +134,16 @@ def test_a_name_may_stand_for_anything() -> None:
     clamped = dims.dim_max(name, 0)
     assert dims.simplify(clamped, {}) == clamped
     assert dims.simplify(clamped, {"index_1": size}) == name
+
+
+def test_a_clamped_pixel_lies_in_its_image() -> None:
+    """Halved as often as it may be, an image has a row and a column."""
+    height, width = (dims.floor_div(dims.floor_div(s + 1, 2) + 1, 2) for s in (s0, s1))
+    extents = {"i0": height, "i1": width}
+    rows, columns = (
+        dims.dim_min(dims.dim_max(at - 2, 0), size - 1) for at, size in ((i0, height), (i1, width))
+    )
+    assert dims.is_nonnegative(height - 1, {})
+    assert not dims.is_nonnegative(dims.floor_div(s0, 2) - 1, {})
+    assert dims.is_below(rows * width + columns, height * width, extents)
+    assert not dims.is_below(rows * width + columns + 1, height * width, extents)

@@ -56,7 +56,7 @@ def _by_moving_atoms(dim: Dim, extents: Mapping[str, Dim]) -> dict[tuple[Atom, .
 
 
 def _largest(atoms: tuple[Atom, ...], extents: Mapping[str, Dim]) -> Dim | None:
-    """The largest product of atoms that are indices or non-negative divisions and remainders."""
+    """The largest product of atoms that are indices or non-negative operations on them."""
     result: Dim = 1
     for atom in atoms:
         if isinstance(atom, Symbol):
@@ -68,6 +68,12 @@ def _largest(atoms: tuple[Atom, ...], extents: Mapping[str, Dim]) -> Dim | None:
             return None
         if atom.op == "%":
             result = result * (atom.right - 1)
+            continue
+        if atom.op == "min":
+            tops = [t for part in atom.parts() if (t := upper_bound(part, extents)) is not None]
+            if not tops:
+                return None
+            result = result * min(tops, key=lambda t: not isinstance(t, int))
             continue
         top = upper_bound(atom.left, extents) if atom.op == "//" else None
         if top is None or not isinstance(atom.right, int):
@@ -94,7 +100,7 @@ def is_nonnegative(dim: Dim, extents: Mapping[str, Dim]) -> bool:
             elif isinstance(atom, Operation) and (any if atom.op == "max" else all)(
                 is_nonnegative(part, extents) for part in atom.parts()
             ):
-                factor = factor * atom_dim(atom)
+                factor = factor * (atom_dim(atom) + _least(atom, extents))
             else:
                 return False
         shifted = shifted + factor
@@ -109,6 +115,24 @@ def is_nonnegative(dim: Dim, extents: Mapping[str, Dim]) -> bool:
                 return False
             least += coefficient * most
     return least >= 0
+
+
+def _least(atom: Operation, extents: Mapping[str, Dim]) -> int:
+    """What a quotient is at least whose parts aren't negative: an image halved has a row still."""
+    if atom.op != "//" or not isinstance(atom.right, int):
+        return 0
+    total = 0
+    for atoms, coefficient in terms_of(atom.left):
+        part = coefficient
+        for a in atoms:
+            if isinstance(a, Operation):
+                part *= _least(a, extents)
+            elif not isinstance(a, Symbol) or a.name in extents or not _is_models(a.name):
+                part = min(part, 0)
+        if part < 0 and atoms:
+            return 0
+        total += part
+    return max(total, 0) // atom.right
 
 
 def _is_models(name: str) -> bool:

@@ -164,8 +164,11 @@ def _store_role(problem: Problem) -> Role:
         case Attention():
             return ("e",)
         case Reduce():
-            # Along the row, or across the rows that neighbouring lanes reduce.
-            return (f"r{len(problem.reduced) - 1}", f"i{len(problem.axes) - 1}")
+            # Along the row, or across the rows that neighbouring lanes reduce: as they are stored.
+            rows = [f"i{j}" for j in range(len(problem.axes))][::-1]
+            stored = problem.outputs[0].offset
+            across = [name for name in rows if unit_stride(stored, name)] or rows
+            return (f"r{len(problem.reduced) - 1}", *across[:1])
         case Map() | Fold():
             return (f"i{len(problem.axes) - 1}",)
 
