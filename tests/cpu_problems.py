@@ -117,6 +117,46 @@ _REDUCES = {
   in x1: f32[6]
   p0 = sum of x1.f32[min(max([i32(floor(x0.f32[i0] * 2.0))] + r0 - 1, 0), 5)]
   out x2: f32[8] at i0 = p0.f32""",
+    "windows of channels": """reduce
+  over i0 < s0, i1 < s1, i2 < 9, i3 < 20
+  row r0 < 3, r1 < 5
+  in x0: f32[180*s0*s1]
+  in x1: f32[300]
+  p0 = sum of select(int(i1 + r0 - 1) >= 0 & int(i1 + r0 - 1) < int(s1) & """
+    "(int(i2 + r1 - 2) >= 0 & int(i2 + r1 - 2) < 9), "
+    "x0.f32[180*i0*s1 + 180*min(max(i1 + r0 - 1, 0), s1 - 1) + "
+    """20*min(max(i2 + r1 - 2, 0), 8) + i3], 0.0) * x1.f32[100*r0 + 20*r1 + i3]
+  out x2: f32[180*s0*s1] at 180*i0*s1 + 180*i1 + 20*i2 + i3 = max(p0.f32, 0.0)""",
+    "windows in channels": """reduce
+  over i0 < 6, i1 < s1, i2 < 13
+  row r0 < 3, r1 < 3
+  in x0: f32[78*s1]
+  p0 = max of select(int(i1 + r0 - 1) >= 0 & int(i1 + r0 - 1) < int(s1) & """
+    "(int(i2 + r1 - 1) >= 0 & int(i2 + r1 - 1) < 13), "
+    "x0.f32[13*i0*s1 + 13*min(max(i1 + r0 - 1, 0), s1 - 1) + "
+    """min(max(i2 + r1 - 1, 0), 12)], -inf)
+  out x1: f32[78*s1] at 13*i0*s1 + 13*i1 + i2 = p0.f32""",
+    "windows with steps, some of them outside": """reduce
+  over i0 < s1 + 3, i1 < 8
+  row r0 < 4
+  in x0: f32[8*s1]
+  p0 = sum of select(int(2*i0 + 3*r0 - 5) >= 0 & int(2*i0 + 3*r0 - 5) < int(s1), """
+    """x0.f32[8*min(max(2*i0 + 3*r0 - 5, 0), s1 - 1) + i1], 0.0)
+  out x1: f32[8*s1 + 24] at 8*i0 + i1 = p0.f32""",
+    "windows whose edges count": """reduce
+  over i0 < s1, i1 < 8
+  row r0 < 4
+  in x0: f32[8*s1]
+  p0 = max of select(int(i0 + r0 - 1) >= 0 & int(i0 + r0 - 1) < int(s1), """
+    """x0.f32[8*min(max(i0 + r0 - 1, 0), s1 - 1) + i1], 0.0)
+  out x1: f32[8*s1] at 8*i0 + i1 = p0.f32""",
+    "windows with corners cut": """reduce
+  over i0 < s1, i1 < 8
+  row r0 < 4, r1 < 2
+  in x0: f32[8*s1]
+  p0 = sum of select(int(i0 + r0 - 1) >= 0 & int(r0 + r1) < 4, """
+    """x0.f32[8*min(max(i0 + r0 - 1, 0), s1 - 1) + i1], 0.0)
+  out x1: f32[8*s1] at 8*i0 + i1 = p0.f32""",
     "one row": """reduce
   row r0 < 1003
   in x0: f32[1003]

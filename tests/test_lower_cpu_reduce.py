@@ -66,6 +66,21 @@ def test_random_reduces(problem: Reduce, data: st.DataObject) -> None:
     assert_close(expected, wasm_runner.run_problem(kernel, problem, operands, SYMBOLS))
 
 
+@pytest.mark.parametrize(
+    ("name", "guarded", "ends"),
+    [
+        ("windows of channels", False, True),
+        ("windows whose edges count", True, False),
+        ("windows with corners cut", True, True),
+    ],
+)
+def test_a_window_ends_at_the_edge(name: str, guarded: bool, ends: bool) -> None:
+    """No element is guarded, but where a guard isn't about one side, or drops to what counts."""
+    text = print_kernel(by_default(name))
+    assert ("select" in text) == guarded
+    assert ("int(max(0, " in text) == ends
+
+
 def test_a_row_of_a_million() -> None:
     problem = parse_problem(
         "reduce\n  row r0 < 1000003\n  in x0: f32[1000003]\n  p0 = sum of x0.f32[r0]\n"

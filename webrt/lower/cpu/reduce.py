@@ -26,6 +26,7 @@ from webrt.lower.cpu.common import (
 )
 from webrt.lower.cpu.map import store_four
 from webrt.lower.cpu.nest import Range, Step, cut, steps, walk_unit
+from webrt.lower.cpu.windows import Bounds, cut_windows
 from webrt.lower.reduce import COMBINE, Group, across_lanes, groups, neutral
 from webrt.lower.scope import Scope
 from webrt.schedule.cpu.map import is_heavy
@@ -43,17 +44,19 @@ def lower(problem: Reduce, schedule: CpuReduceSchedule, name: str) -> loop.Kerne
     across = schedule.across and schedule.width == 4
     if across:
         merged = _innermost(merged)
+    last = f"i{len(merged.axes) - 1}"
+    along = f"r{len(merged.reduced) - 1}" if schedule.width == 4 else ""
+    merged, bounds = cut_windows(merged, frozenset((last if across else along,)))
     fours = 4 * schedule.unroll if across else 1
     units = cut(merged.axes, schedule.elements, dims.product(merged.reduced), fours)
     scope = root_scope(problem)
     inside = Inside(merged)
-    last = f"i{len(merged.axes) - 1}"
     kept = _kept(merged)
     with walk_unit(scope, units) as (inner, places, own):
         outer = {f"i{j}": place for j, place in enumerate(places)}
         unroll, width = (schedule.unroll, 4) if across else (1, 1)
         for step in steps(inner, own, merged.axes[-1], unroll, width):
-            _Rows(merged, schedule, step, inside, last, outer, kept).lower()
+            _Rows(merged, schedule, step, inside, last, outer, kept, bounds).lower()
     return kernel(name, problem, units.units, scope)
 
 
@@ -132,6 +135,7 @@ class _Rows:
         last: str,
         outer: dict[str, Dim],
         kept: _Kept | None,
+        bounds: Bounds,
     ) -> None:
         self.problem = problem
         self.inside = inside
@@ -149,6 +153,10 @@ class _Rows:
         self.results: list[dict[str, Expr]] = [{} for _ in range(max(1, step.count))]
         space = extents(problem)
         self.inner = {name: space[name] for name in space if name[0] == "r"}
+        self.ranges = [Range(0, extent) for extent in problem.reduced]
+        for j, pair in bounds.items():
+            first, end = (dims.substitute(bound, self.outer) for bound in pair)
+            self.ranges[j] = Range(step.scope.symbol("from", first), step.scope.symbol("to", end))
 
     def lower(self) -> None:
         terms, values = self._bound()
@@ -246,7 +254,7 @@ class _Rows:
     def _nest(self, scope: Scope, done: list[Dim]) -> Iterator[tuple[Step, dict[str, Dim]]]:
         reduced = self.problem.reduced
         extent = reduced[len(done)]
-        own = Range(0, extent)
+        own = self.ranges[len(done)]
         size = dims.product(reduced) * max(1, self.count) * self.weight
         small = isinstance(size, int) and size <= _STRAIGHT
         if len(done) + 1 < len(reduced):
