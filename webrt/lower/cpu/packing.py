@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 from webrt import dims
 from webrt.dims import Dim, symbol
 from webrt.dtypes import DType
 from webrt.kernel.axes import last_digit, stride
 from webrt.kernel.expr import (
     Call,
+    Const,
     Expr,
+    Ref,
     as_index,
     call,
     cast,
@@ -26,6 +30,19 @@ from webrt.lower.cpu.guards import unclamped
 from webrt.lower.scope import Scope
 
 _FOUR = "four"
+_FEW = 4
+"""Channels of a tap that are packed without a loop: an image's."""
+
+
+def _guarded(scope: Scope, tap: Expr) -> list[tuple[AbstractContextManager[Scope], Expr]]:
+    """Blocks, one of which runs, and what a tap is in each: a named guard is asked once a tap."""
+    match tap:
+        case Call("select", (Ref() as inside, if_true, Const() as if_false)):
+            return [
+                (scope.when(inside), if_true),
+                (scope.when(call("not", inside)), if_false),
+            ]
+    return [(nullcontext(scope), tap)]
 
 
 class Packing:
@@ -74,7 +91,9 @@ class Packing:
                     start = inner.symbol("start", dims.dim_max(k0 - first, 0))
                     stop = inner.symbol("stop", dims.dim_min(k1 - first, digit))
                 fours = digit % 4 == 0 or (digit > 4 and not self.blocked)
-                self.fill_row(inner, own, digit, place + first, start, stop, fours)
+                for scope_of, value in _guarded(inner, own):
+                    with scope_of as block:
+                        self.fill_row(block, value, digit, place + first, start, stop, fours)
 
     def fill_row(
         self, scope: Scope, a: Expr, extent: Dim, place: Dim, first: Dim, last: Dim,
@@ -94,6 +113,10 @@ class Packing:
             if dims.modulo(extent, 4) == 0:
                 return
             first = dims.dim_max(stop * 4, first)
+        if first == 0 and isinstance(last, int) and last <= _FEW:
+            for c in range(last):
+                self.fill(scope, self.tile_a, place + c, substitute(a, {"k": c}))
+            return
         with scope.loop("one", first, last, extent=extent) as (inner, one):
             self.fill(inner, self.tile_a, place + one, substitute(a, {"k": one}))
 
