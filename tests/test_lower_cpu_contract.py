@@ -23,6 +23,7 @@ from webrt.kernel.expr import Expr, Load, Ref, as_dim, as_index, call, cast, f32
 from webrt.kernel.interpret import run_problem
 from webrt.kernel.problem import Contract, Operand, Output
 from webrt.kernel.reference import NUMPY, Array, evaluate_problem
+from webrt.kernel.text import print_kernel
 from webrt.lower import lower
 from webrt.lower.common import exprs_of, statements_of
 from webrt.lower.cpu.guards import unclamped
@@ -237,6 +238,28 @@ def test_convolution(last: bool, filters: int, side: int) -> None:
         check(problem, schedule, {"s0": 2}, ("wasm",))
 
 
+@pytest.mark.parametrize("channels", [8, 3])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (4, 5), (3, 9)])
+def test_lines_of_images_of_any_size(channels: int, rows: int, columns: int) -> None:
+    """Windows of 3 × 5 every other pixel, some of them beside the image."""
+    height, width = symbol("s0"), symbol("s1")
+    tap, channel = K // channels, K % channels
+    y, x = 2 * (M // width) + tap // 5 - 4, 2 * (M % width) + tap % 5 - 6
+    edges = ((y, height), (x, width))
+    checks = [call("ge", as_index(at), i32(0)) for at, _ in edges]
+    checks += [call("lt", as_index(at), as_index(extent)) for at, extent in edges]
+    inside = functools.reduce(lambda a, b: call("and", a, b), checks)
+    y, x = (dims.dim_min(dims.dim_max(at, 0), extent - 1) for at, extent in edges)
+    image = select(inside, Load(0, (y * width + x) * channels + channel, F32), f32(0.0))
+    pixels, taps = height * width, 15 * channels
+    operands = (Operand(F32, pixels * channels), Operand(F32, 4 * taps, True))
+    output = Output(F32, pixels * 4, M * 4 + N, ACC)
+    problem = Contract((), pixels, 4, taps, operands, image, Load(1, K * 4 + N, F32), (output,))
+    for schedule in (first(problem), replace(first(problem), k_block=20)):
+        assert "line" in print_kernel(lower(problem, schedule))
+        check(problem, schedule, {"s0": rows, "s1": columns})
+
+
 def test_pixels_of_a_row_are_loaded_four_by_four() -> None:
     """Pixels of a row are neighbours though each is clamped; taps of a filter are none."""
 
@@ -252,10 +275,14 @@ def test_pixels_of_a_row_are_loaded_four_by_four() -> None:
 
 @pytest.mark.parametrize("channels", [8, 6, 5, 3])
 @pytest.mark.parametrize("k_block", [0, 20])
-def test_what_is_the_same_in_a_tap_is_computed_once(channels: int, k_block: int) -> None:
-    """A channel is the last digit of k: a tap is copied without division or guard, or cleared."""
+@pytest.mark.parametrize("step", [1, 2])
+def test_what_is_the_same_in_a_tap_is_computed_once(channels: int, k_block: int, step: int) -> None:
+    """A channel is the last digit of k: a tap is copied without division or guard, or cleared.
+
+    Taps that are neighbours are copied together.
+    """
     tap, channel = K // channels, K % channels
-    y, x = M // 6 + tap // 3 - 1, M % 6 + tap % 3 - 1
+    y, x = M // 6 + tap // 3 - 1, M % 6 + step * (tap % 3) - 1
     checks = [call(op, as_index(at), i32(edge)) for at in (y, x) for op, edge in EDGES]
     inside = functools.reduce(lambda a, b: call("and", a, b), checks)
     y, x = (dims.dim_min(dims.dim_max(at, 0), 5) for at in (y, x))
@@ -278,7 +305,7 @@ def test_what_is_the_same_in_a_tap_is_computed_once(channels: int, k_block: int)
     assert "//" not in str(fills)
     assert "select" not in str(fills)
     assert max(e.lanes for e in read) == (
-        4 if channels == 8 or (not k_block and channels > 4) else 1
+        4 if step == 1 or channels == 8 or (not k_block and channels > 4) else 1
     )
 
 

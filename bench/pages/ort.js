@@ -1,6 +1,6 @@
 // onnxruntime-web's side of the comparison; bench/browser.py calls `bench`.
 
-import { bertFeeds, timed } from "./feeds.js";
+import { bertFeeds, received, timed } from "./feeds.js";
 
 /** @type {any} */
 let ort;
@@ -25,6 +25,14 @@ async function run(batch, length) {
   const feeds = Object.fromEntries(Object.entries(bertFeeds(batch, length))
     .filter(([name]) => session.inputNames.includes(name))
     .map(([name, data]) => [name, new ort.Tensor("int64", data, [batch, length])]));
+  return answer(feeds);
+}
+
+/** @param {import("./feeds.js").Sent[]} sent */
+const runWith = (sent) => answer(received(sent, (type, data, dims) => new ort.Tensor(type, data, dims)));
+
+/** @param {Record<string, any>} feeds */
+async function answer(feeds) {
   const { ms, value } = await timed(async () => {
     const outputs = await session.run(feeds);
     await Promise.all(Object.values(outputs).map((/** @type {any} */ tensor) => tensor.getData()));
@@ -34,4 +42,4 @@ async function run(batch, length) {
   return { ms, dims: [...first.dims], values: Array.from(await first.getData(), Number).slice(0, 256) };
 }
 
-Object.assign(globalThis, { bench: { load, run } });
+Object.assign(globalThis, { bench: { load, run, runWith } });

@@ -7,7 +7,7 @@ import { compileKernels } from "../../web/kernels.js";
 import { Store, deviceKey } from "../../web/records.js";
 import { Weights } from "../../web/weights.js";
 import { InferenceSession, Tensor } from "../../web/webrt.js";
-import { bertFeeds, timed } from "./feeds.js";
+import { bertFeeds, received, timed } from "./feeds.js";
 
 /** @type {InferenceSession} */
 let session;
@@ -24,6 +24,14 @@ async function run(batch, length) {
   const feeds = Object.fromEntries(Object.entries(bertFeeds(batch, length))
     .filter(([name]) => session.inputNames.includes(name))
     .map(([name, data]) => [name, new Tensor("int64", data, [batch, length])]));
+  return answer(feeds);
+}
+
+/** @param {import("./feeds.js").Sent[]} sent */
+const runWith = (sent) => answer(received(sent, (type, data, dims) => new Tensor(type, data, dims)));
+
+/** @param {Record<string, Tensor>} feeds */
+async function answer(feeds) {
   const { ms, value } = await timed(() => session.run(feeds));
   const first = value[session.outputNames[0]];
   return { ms, dims: [...first.dims], values: Array.from(first.data, Number).slice(0, 256) };
@@ -83,4 +91,4 @@ async function tune(url, device, threads, batch, length, options) {
   return { first: first.ms, outcome, problems };
 }
 
-Object.assign(globalThis, { bench: { load, run, tune, hostCost } });
+Object.assign(globalThis, { bench: { load, run, runWith, tune, hostCost } });

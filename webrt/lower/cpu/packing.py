@@ -12,6 +12,7 @@ from webrt.kernel.expr import (
     Call,
     Const,
     Expr,
+    Load,
     Ref,
     as_index,
     call,
@@ -27,6 +28,7 @@ from webrt.lower.common import quad, wide
 from webrt.lower.cpu.axis import Axis
 from webrt.lower.cpu.common import Inside, hoist, keep_inside, vectorise
 from webrt.lower.cpu.guards import unclamped
+from webrt.lower.cpu.lines import LINE, Line, find_line
 from webrt.lower.scope import Scope
 
 _FOUR = "four"
@@ -78,6 +80,10 @@ class Packing:
             if digit is None:
                 self.fill_row(body, a, k, place, k0, k1)
                 return
+            line = find_line(a, k, digit, self.space(body))
+            if line is not None:
+                self.fill_lines(body, line, place, k0, k1)
+                return
             # A convolution's taps: what depends on them alone is computed once a tap.
             many = dims.floor_div(k, digit)
             with body.loop("tap", k0 // digit, dims.ceil_div(k1, digit), extent=many) as (inner, t):
@@ -94,6 +100,48 @@ class Packing:
                 for scope_of, value in _guarded(inner, own):
                     with scope_of as block:
                         self.fill_row(block, value, digit, place + first, start, stop, fours)
+
+    def fill_lines(self, scope: Scope, line: Line, place: Dim, k0: Dim, k1: Dim) -> None:
+        """Pack a row of a, a line of taps at a time: what is inside is copied, the rest cleared."""
+        run, count = line.run, line.count
+        with scope.loop("line", k0 // run, dims.ceil_div(k1, run), extent=count) as (body, at):
+            begin: Dim = 0
+            end: Dim = run
+            if self.blocked:
+                begin = body.symbol("begin", dims.dim_max(k0 - at * run, 0))
+                end = body.symbol("end", dims.dim_min(k1 - at * run, run))
+            start = place + at * run
+            named: dict[str, Dim] = {LINE: at}
+            inside = None if line.inside is None else substitute(line.inside, named)
+            load = Load(line.load.memory, dims.substitute(line.load.offset, named), line.load.dtype)
+            with body.when(inside) as block:
+                first = dims.dim_min(dims.dim_max(dims.substitute(line.first, named), begin), end)
+                last = dims.dim_min(dims.dim_max(dims.substitute(line.last, named), first), end)
+                first, last = block.symbol("first", first), block.symbol("last", last)
+                self.copy(block, line.beside, start, begin, first)
+                self.copy(block, load, start, first, last)
+                self.copy(block, line.beside, start, last, end)
+            if inside is not None:
+                with body.when(call("not", inside)) as block:
+                    self.copy(block, line.beside, start, begin, end)
+
+    def copy(self, scope: Scope, value: Expr, place: Dim, first: Dim, last: Dim) -> None:
+        """Elements first … last - 1 of the run at `place`: a value, or what a load begins."""
+        if first == last:
+            return
+
+        def at(element: Dim, lanes: int) -> Expr:
+            if isinstance(value, Load):
+                return Load(value.memory, value.offset + element, value.dtype, lanes)
+            return wide(value) if lanes == 4 else value
+
+        fours = dims.floor_div(last - first, 4)
+        with scope.loop("four", 0, fours) as (body, j):
+            element = first + j * 4
+            body.store(self.tile_a, place + element, cast(at(element, 4), self.acc))
+        if dims.modulo(last - first, 4) != 0:
+            with scope.loop("one", first + fours * 4, last) as (body, one):
+                body.store(self.tile_a, place + one, cast(at(one, 1), self.acc))
 
     def fill_row(
         self, scope: Scope, a: Expr, extent: Dim, place: Dim, first: Dim, last: Dim,

@@ -41,7 +41,7 @@ def cut_windows(problem: Reduce, lanes: frozenset[str]) -> tuple[Reduce, Bounds]
         if isinstance(condition, Call) and condition.op == "and":
             left, right = (held(a) for a in condition.args)
             return call("and", left, right) if left and right else left or right
-        found = _edge(condition, rows, lanes)
+        found = edge(condition, rows, lanes)
         if found is None:
             return condition
         name, bound, is_lower = found
@@ -76,7 +76,7 @@ def cut_windows(problem: Reduce, lanes: frozenset[str]) -> tuple[Reduce, Bounds]
     return replace(problem, passes=(Pass(one.combine, changed),)), bounds
 
 
-def _edge(
+def edge(
     condition: Expr, rows: Mapping[str, Dim], lanes: frozenset[str]
 ) -> tuple[str, Dim, bool] | None:
     """The reduced index that a comparison bounds, by what, and whether from below."""
