@@ -150,6 +150,15 @@ _REDUCES = {
   p0 = max of select(int(i0 + r0 - 1) >= 0 & int(i0 + r0 - 1) < int(s1), """
     """x0.f32[8*min(max(i0 + r0 - 1, 0), s1 - 1) + i1], 0.0)
   out x1: f32[8*s1] at 8*i0 + i1 = p0.f32""",
+    "windows whose edges are looked up": """reduce
+  over i0 < 8
+  row r0 < 4
+  in x0: f32[8]
+  in x1: f32[6]
+  p0 = sum of select(int([i32(x0.f32[i0] * 4.0)] + r0 - 1) >= 0 & """
+    "int([i32(x0.f32[i0] * 4.0)] + r0 - 1) < 6, "
+    """x1.f32[min(max([i32(x0.f32[i0] * 4.0)] + r0 - 1, 0), 5)], 0.0)
+  out x2: f32[8] at i0 = p0.f32""",
     "windows with corners cut": """reduce
   over i0 < s1, i1 < 8
   row r0 < 4, r1 < 2

@@ -72,6 +72,7 @@ def test_random_reduces(problem: Reduce, data: st.DataObject) -> None:
         ("windows of channels", False, True),
         ("windows whose edges count", True, False),
         ("windows with corners cut", True, True),
+        ("windows whose edges are looked up", True, False),
     ],
 )
 def test_a_window_ends_at_the_edge(name: str, guarded: bool, ends: bool) -> None:

@@ -15,13 +15,11 @@ from typing import Protocol
 from onnx import GraphProto
 
 from webrt import dims
-from webrt.dims import Dim
 from webrt.errors import UnsupportedOpError
 from webrt.frontend.sequences import Item, Listed, Stacked, merged
 from webrt.frontend.structure import used_names
 from webrt.graph.ir import Graph, Node, Value, binds
 from webrt.ops.compose import Make
-from webrt.ops.site import same_dim
 
 
 class Scope(Protocol):
@@ -88,32 +86,24 @@ def held(
     Where a turn decides a part's sizes, it holds the two to be equal. Torchvision pastes masks,
     each of its own size, into images of one.
     """
+    own = {s for n in scope.nodes for s in binds(n)}
     make = Make(f"{name}/part")
     made = list(results)
     for place, state in enumerate(found, len(results) - len(found)):
-        part = results[place]
-        shape = _shape_beside(states[state.number], part, state.axis)
-        if shape is not None:
-            assert isinstance(part, Value)
-            for left, right in zip(part.shape, shape, strict=True):
-                if left != right:
-                    make("Need", make.scalar(left), make.scalar(right), domain="webrt")
-            made[place] = make.reshape(part, *shape)
+        first, part = states[state.number], results[place]
+        if state.axis is None or not isinstance(first, Value) or not isinstance(part, Value):
+            continue
+        rank = len(part.shape)
+        if len(first.shape) != rank or not -rank <= state.axis < rank:
+            continue
+        shape = list(part.shape)
+        for j, (left, right) in enumerate(zip(part.shape, first.shape, strict=True)):
+            if j != state.axis % rank and not own.isdisjoint(dims.free_symbols(left)):
+                make("Need", make.scalar(left), make.scalar(right), domain="webrt")
+                shape[j] = right
+        made[place] = make.reshape(part, *shape)
     scope.nodes += make.nodes
     return made
-
-
-def _shape_beside(first: Item | None, part: Item, axis: int | None) -> tuple[Dim, ...] | None:
-    """The shape that a part has if it joins `first` along an axis; None if it can't."""
-    if axis is None or not isinstance(first, Value) or not isinstance(part, Value):
-        return None
-    rank = len(part.shape)
-    if len(first.shape) != rank or not -rank <= axis < rank:
-        return None
-    at = axis % rank
-    shape = (*first.shape[:at], part.shape[at], *first.shape[at + 1 :])
-    pairs = zip(part.shape, shape, strict=True)
-    return None if any(same_dim(*pair) is False for pair in pairs) else shape
 
 
 def finish(

@@ -15,7 +15,7 @@ from dataclasses import replace
 from webrt import dims
 from webrt.dims import Dim
 from webrt.kernel.axes import stride
-from webrt.kernel.expr import Call, Const, Expr, Index, as_dim, call, simplify
+from webrt.kernel.expr import Call, Const, Expr, Index, Value, as_dim, call, simplify
 from webrt.kernel.problem import Pass, Reduce, extents
 from webrt.lower.cpu.guards import unclamped
 from webrt.lower.reduce import neutral
@@ -79,12 +79,17 @@ def cut_windows(problem: Reduce, lanes: frozenset[str]) -> tuple[Reduce, Bounds]
 def edge(
     condition: Expr, rows: Mapping[str, Dim], lanes: frozenset[str]
 ) -> tuple[str, Dim, bool] | None:
-    """The reduced index that a comparison bounds, by what, and whether from below."""
+    """The reduced index that a comparison bounds, by what, and whether from below.
+
+    None for one that bounds several, or by what is looked up.
+    """
     if not isinstance(condition, Call) or condition.op not in ("ge", "lt"):
         return None
     if not all(isinstance(a, Index | Const) and a.dtype.is_integer for a in condition.args):
         return None
     left, right = (as_dim(a) for a in condition.args)
+    if any(isinstance(a, Value) for dim in (left, right) for a in dims.atoms_of(dim)):
+        return None
     names = [name for name in rows if name in dims.free_symbols(left)]
     if len(names) != 1 or names[0] in lanes or rows.keys() & dims.free_symbols(right):
         return None
