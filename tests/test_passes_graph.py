@@ -219,3 +219,17 @@ def test_an_unknown_pass_is_refused() -> None:
     proto = model("agraph (float[n, 4] x) => (float[n, 4] y) { y = Exp (x) }")
     with pytest.raises(UsageError, match="no pass is called 'fold': expected one of clean, "):
         build(graph(proto), dump_after="fold")
+
+
+@pytest.mark.parametrize(
+    ("window", "kinds"),
+    [("[3, 3], strides = [2, 2]", ["Map", "Reduce"]), ("[2, 2], strides = [2, 2]", ["Reduce"])],
+)
+def test_what_windows_read_again_is_joined_once(window: str, kinds: list[str]) -> None:
+    """A fire module's two halves; windows that don't overlap read each element once."""
+    proto = model(f"""
+        agraph (float[n, 4, 9, 9] a, float[n, 3, 9, 9] b) => (float[n, 7, 4, 4] y) {{
+            joined = Concat <axis = 1> (a, b)
+            y = MaxPool <kernel_shape = {window}> (joined)
+        }}""")
+    assert sorted(families(check(proto, n=2))) == kinds

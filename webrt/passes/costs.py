@@ -76,6 +76,17 @@ def is_move(expr: Expr) -> bool:
     return False
 
 
+def is_choice(expr: Expr) -> bool:
+    """Whether a place tells which of several loads an element comes from: a concatenation's."""
+    return any(
+        isinstance(e, Call)
+        and e.op == "select"
+        and not any(True for _ in ex.loads(e.args[0]))
+        and all(any(True for _ in ex.loads(arm)) for arm in e.args[1:])
+        for e in ex.walk(expr)
+    )
+
+
 def typical(dim: Dim) -> int:
     """A size with every symbol at a typical value."""
     return dims.evaluate(dim, defaultdict(lambda: _TYPICAL))

@@ -190,12 +190,16 @@ def _places(problem: Problem, names: tuple[str, ...]) -> int:
     return sum(e.memory in names for e in every)
 
 
+def _growth(bench: Workbench, key: int, reader: int) -> float:
+    """How often a reader loads each element of a Map."""
+    made, taking = bench.nodes[key], bench.nodes[reader].problem
+    return _points(taking) * _places(taking, made.outputs) / max(1, _points(made.problem))
+
+
 def _worth(bench: Workbench, key: int, reader: int, cheap: int) -> bool:
     """Whether moving a Map into a reader over `points` doesn't multiply its work beyond reason."""
-    made = bench.nodes[key].problem
-    price = sum(costs.cost(o.expr) for o in made.outputs)
-    taking = bench.nodes[reader].problem
-    growth = _points(taking) * _places(taking, bench.nodes[key].outputs) / max(1, _points(made))
+    price = sum(costs.cost(o.expr) for o in bench.nodes[key].problem.outputs)
+    growth = _growth(bench, key, reader)
     return price <= cheap or growth <= 1 or price * growth <= RECOMPUTE
 
 
@@ -212,6 +216,9 @@ def _affords(bench: Workbench, key: int, reader: int, readers: int) -> bool:
         case Reduce(passes=passes):
             in_passes = any(_loads_any(p.expr, names) for p in passes)
             if in_passes:
+                chosen = any(costs.is_choice(e) for e in exprs)
+                if chosen and _growth(bench, key, reader) > 1:
+                    return False  # windows that overlap: each element would be chosen again
                 return price <= (CHEAP if readers > 1 else CHEAP_ROW)
             return price <= CHEAP
         case Contract(a=a, b=b):
