@@ -12,18 +12,16 @@ import base64
 import math
 import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from browser import ROOT, call, ort_folder
+from browser import call, open_site
 from browsers import open_chromium
 from models import build
 from public import MODEL_DIR, PUBLIC
 from results import save, table
-from site_server import Site
-from wasm import LEAST, MOST_SECONDS, PAUSE, open_page
+from wasm import open_page, time_in_turns
 
 import webrt
 
@@ -66,23 +64,12 @@ def measure(path: Path, feeds: Feeds, threads: int, rounds: int) -> dict[str, An
     """Medians of both, what loading and the first run took, and how far the answers are apart."""
     with tempfile.TemporaryDirectory() as scratch, open_chromium() as browser:
         webrt.pack(path, Path(scratch) / path.stem)
-        mounts = {
-            "/web/": ROOT / "web", "/bench/": ROOT / "bench", "/packs/": Path(scratch),
-            "/models/": path.parent, "/ort/": ort_folder(),
-        }  # fmt: skip
-        site = Site(mounts, isolated=True)
+        site = open_site(Path(scratch), path.parent)
         pages = {c: open_page(browser, site, c, path.stem, threads) for c in ("webrt", "ort")}
         loads = {c: page.evaluate("loaded")["ms"] for c, page in pages.items()}
         given = sent(feeds)
         first = {c: call(page, "runWith", given) for c, page in pages.items()}
-        times: dict[str, list[float]] = {c: [] for c in pages}
-        start = time.perf_counter()
-        for done in range(rounds):
-            if done >= LEAST and time.perf_counter() - start > MOST_SECONDS:
-                break
-            for contestant, page in pages.items():
-                time.sleep(PAUSE)
-                times[contestant].append(call(page, "runWith", given)["ms"])
+        times = time_in_turns(pages, rounds, "runWith", given)
         site.close()
         chromium = browser.version
     ours, theirs = (first[c] for c in ("webrt", "ort"))

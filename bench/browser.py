@@ -46,6 +46,15 @@ def ort_folder() -> Path:
     return folder
 
 
+def open_site(packs: Path, models: Path, more: dict[str, Path] | None = None) -> Site:
+    """What both contestants' pages load, and `more` of it: prefixes of URLs, and folders.
+
+    It is isolated: so clocks tell 5 µs instead of 100.
+    """
+    mounts = {"/web/": ROOT / "web", "/bench/": ROOT / "bench", "/ort/": ort_folder()}
+    return Site(mounts | {"/packs/": packs, "/models/": models} | (more or {}), isolated=True)
+
+
 def call(page: Page, name: str, *args: object) -> Any:
     return page.evaluate(CALL, [name, list(args)])
 
@@ -92,11 +101,7 @@ def main() -> None:
     model = build(arguments.model, arguments.models_dir)
     with tempfile.TemporaryDirectory() as scratch:
         report = webrt.pack(model, Path(scratch) / model.stem)
-        mounts = {
-            "/web/": ROOT / "web", "/bench/": ROOT / "bench", "/packs/": Path(scratch),
-            "/models/": arguments.models_dir, "/ort/": ort_folder(),
-        }  # fmt: skip
-        site = Site(mounts, isolated=True)  # 5 µs instead of 100 µs clocks
+        site = open_site(Path(scratch), arguments.models_dir)
         found = compare(site, model.stem, arguments.length, arguments.rounds, arguments.ours)
         site.close()
     medians = {c: statistics.median(t) for c, t in found["times"].items()}

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import wasm
-from browser import ROOT, ort_folder
+from browser import open_site
 from browsers import open_chromium
 from models import DEFAULT_DIR, build
 from onnx import helper, numpy_helper
@@ -184,11 +184,7 @@ def main() -> None:
     everything = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        mounts = {
-            "/web/": ROOT / "web", "/bench/": ROOT / "bench", "/packs/": folder,
-            "/models/": folder, "/ort/": ort_folder(),
-        }  # fmt: skip
-        site = Site(mounts, isolated=True)
+        site = open_site(folder, folder)
         for form in dict.fromkeys(["f32", *options.forms]):
             quantise(source, folder / f"{form}.onnx", form)
             everything.append(measure(site, folder, form, options))

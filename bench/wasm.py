@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from browser import ROOT, call, ort_folder
+from browser import call, open_site
 from browsers import open_chromium
 from models import DEFAULT_DIR, build
 from playwright.sync_api import Browser, Page
@@ -62,6 +62,21 @@ def open_page(browser: Browser, site: Site, contestant: str, name: str, threads:
     return page
 
 
+def time_in_turns(
+    pages: dict[str, Page], rounds: int, name: str, *args: object
+) -> dict[str, list[float]]:
+    """Milliseconds of so many calls of each page's `name`, one page after the other."""
+    times: dict[str, list[float]] = {key: [] for key in pages}
+    start = time.perf_counter()
+    for done in range(rounds):
+        if done >= LEAST and time.perf_counter() - start > MOST_SECONDS:
+            break
+        for key, page in pages.items():
+            time.sleep(PAUSE)
+            times[key].append(call(page, name, *args)["ms"])
+    return times
+
+
 def take_turns(
     pages: dict[str, Page], length: int, rounds: int, within: float = 1e-2, apart: str = ""
 ) -> dict[str, list[float]]:
@@ -69,15 +84,8 @@ def take_turns(
 
     The answers must be alike, but for that of a page called `apart`: of another model.
     """
-    times: dict[str, list[float]] = {key: [] for key in pages}
     answers: dict[str, Any] = {key: call(page, "run", 1, length) for key, page in pages.items()}
-    start = time.perf_counter()
-    for done in range(rounds):
-        if done >= LEAST and time.perf_counter() - start > MOST_SECONDS:
-            break
-        for key, page in pages.items():
-            time.sleep(PAUSE)
-            times[key].append(call(page, "run", 1, length)["ms"])
+    times = time_in_turns(pages, rounds, "run", 1, length)
     reference = next(a for key, a in answers.items() if key.startswith("ort"))
     for key, answer in answers.items():
         if key == apart:
@@ -155,11 +163,7 @@ def main() -> None:
     arguments = parser.parse_args()
     everything = []
     with tempfile.TemporaryDirectory() as scratch:
-        mounts = {
-            "/web/": ROOT / "web", "/bench/": ROOT / "bench", "/packs/": Path(scratch),
-            "/models/": arguments.models_dir, "/ort/": ort_folder(),
-        }  # fmt: skip
-        site = Site(mounts, isolated=True)
+        site = open_site(Path(scratch), arguments.models_dir)
         for name in arguments.models:
             folder = Path(scratch) / name
             webrt.pack(build(name, arguments.models_dir), folder)

@@ -332,7 +332,8 @@ def test_parts_that_are_pasted_into_one_size(tmp_path: Path) -> None:
 
 
 COUNTED_PIXELS = """
-    g (float[1, 1, h, w] x, float factor) => (float[1, k] best, int64[1, k] place) {
+    g (float[1, 1, h, w] x, float factor)
+        => (float[1, k] best, int64[1, k] place, float[1, k] back) {
         ones = Constant <value_floats = [1.0, 1.0]> ()
         flat = Constant <value_ints = [1, -1]> ()
         hundred = Constant <value_ints = [100]> ()
@@ -351,16 +352,14 @@ COUNTED_PIXELS = """
         count = Gather (length, axes)
         most = Min (hundred, count)
         best, number = TopK (fewer, most)
-        beyond = Add (number, many)
-        place = Identity (beyond)
-        back = GatherElements <axis = 1> (all, beyond)
+        place = Add (number, many)
+        back = GatherElements <axis = 1> (all, place)
     }"""
 """Levels of a detector one behind the other: places in the second one, counted from the first."""
 
 
 def test_an_image_that_is_scaled_has_pixels(tmp_path: Path) -> None:
-    text = COUNTED_PIXELS.replace("=> (", "=> (float[1, k] back, ")
-    onnx.save(_model(text), tmp_path / "m.onnx")
+    onnx.save(_model(COUNTED_PIXELS), tmp_path / "m.onnx")
     webrt.pack(tmp_path / "m.onnx", tmp_path / "pack")
     oracle = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
     x = np.random.default_rng(0).random((1, 1, 9, 14), np.float32)

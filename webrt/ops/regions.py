@@ -162,9 +162,12 @@ def _side(site: Site, operands: Operands, table: Value, at: tuple[Dim, ...], axi
     low = resample.clamped(whole(y), extent)
     high = dims.dim_min(low + 1, extent - 1)
     taps = [Tap(low, None, call("sub", f32(1), share)), Tap(high, None, share)]
-    counted = None if site.integer("sampling_ratio") > 0 else call("gt", y, f32(BEYOND))
+    valid = call("ge", y, f32(0))
+    ratio = site.integer("sampling_ratio")
+    if ratio > 0:
+        return _Side(f32(ratio), None, valid, taps)
     count = _bins_of(site, operands, at[0], axis).count
-    return _Side(count, counted, call("ge", y, f32(0)), taps)
+    return _Side(count, call("gt", y, f32(BEYOND)), valid, taps)
 
 
 def _largest(sides: Sequence[_Side], load: Callable[[Sequence[Dim]], Expr]) -> Expr:

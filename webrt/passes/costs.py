@@ -81,8 +81,8 @@ def is_choice(expr: Expr) -> bool:
     return any(
         isinstance(e, Call)
         and e.op == "select"
-        and not any(True for _ in ex.loads(e.args[0]))
-        and all(any(True for _ in ex.loads(arm)) for arm in e.args[1:])
+        and not ex.loads(e.args[0])
+        and all(ex.loads(arm) for arm in e.args[1:])
         for e in ex.walk(expr)
     )
 

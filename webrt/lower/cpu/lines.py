@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from webrt import dims
 from webrt.dims import Dim, symbol
 from webrt.kernel.axes import last_digit, stride
-from webrt.kernel.expr import Call, Const, Expr, Load, call, free_symbols, simplify, substitute
-from webrt.lower.cpu.windows import edge
+from webrt.kernel.expr import Call, Const, Expr, Load, free_symbols, simplify, substitute
+from webrt.lower.cpu.windows import Edges, cut_edges
 
 LINE = "line"
 
@@ -46,36 +46,20 @@ def find_line(a: Expr, k: Dim, digit: int, extents: dict[str, Dim]) -> Line | No
     spaces = extents | {"c": digit, "x": width, LINE: taps // width}
     place: dict[str, Dim] = {"tap": symbol(LINE) * width + symbol("x")}
     expr = simplify(substitute(tap, place), spaces)
+    edges: Edges = {"x": (0, width)}
+    inside: Expr | None = None
     match expr:
         case Call("select", (condition, Load() as load, Const() as beside)):
-            parts = _conjuncts(condition)
+            inside = cut_edges(condition, edges, frozenset("c"))
         case Load() as load:
-            parts, beside = [], Const(0.0, load.dtype)
+            beside = Const(0.0, load.dtype)
         case _:
             return None
+    if inside is not None and {"x", "c"} & free_symbols(inside):
+        return None
     if load.lanes != 1 or (stride(load.offset, "c"), stride(load.offset, "x")) != (1, digit):
         return None
-    first: Dim = 0
-    last: Dim = width
-    inside: Expr | None = None
-    for part in parts:
-        found = edge(part, {"x": width}, frozenset("c"))
-        if found is not None:
-            _, bound, is_lower = found
-            if is_lower:
-                first = dims.dim_max(first, bound)
-            else:
-                last = dims.dim_min(last, bound)
-        elif {"x", "c"} & free_symbols(part):
-            return None
-        else:
-            inside = part if inside is None else call("and", inside, part)
+    first, last = edges["x"]
     origin = dims.substitute(load.offset, {"x": 0, "c": 0})
     base = Load(load.memory, origin, load.dtype)
     return Line(taps // width, width * digit, base, first * digit, last * digit, inside, beside)
-
-
-def _conjuncts(condition: Expr) -> list[Expr]:
-    if isinstance(condition, Call) and condition.op == "and":
-        return [part for a in condition.args for part in _conjuncts(a)]
-    return [condition]

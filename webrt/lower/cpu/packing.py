@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 from webrt import dims
 from webrt.dims import Dim, symbol
 from webrt.dtypes import DType
@@ -36,15 +34,12 @@ _FEW = 4
 """Channels of a tap that are packed without a loop: an image's."""
 
 
-def _guarded(scope: Scope, tap: Expr) -> list[tuple[AbstractContextManager[Scope], Expr]]:
-    """Blocks, one of which runs, and what a tap is in each: a named guard is asked once a tap."""
+def _cases(tap: Expr) -> list[tuple[Expr | None, Expr]]:
+    """What a tap is, and where (None: everywhere): a named guard is asked once a tap."""
     match tap:
         case Call("select", (Ref() as inside, if_true, Const() as if_false)):
-            return [
-                (scope.when(inside), if_true),
-                (scope.when(call("not", inside)), if_false),
-            ]
-    return [(nullcontext(scope), tap)]
+            return [(inside, if_true), (call("not", inside), if_false)]
+    return [(None, tap)]
 
 
 class Packing:
@@ -97,8 +92,8 @@ class Packing:
                     start = inner.symbol("start", dims.dim_max(k0 - first, 0))
                     stop = inner.symbol("stop", dims.dim_min(k1 - first, digit))
                 fours = digit % 4 == 0 or (digit > 4 and not self.blocked)
-                for scope_of, value in _guarded(inner, own):
-                    with scope_of as block:
+                for condition, value in _cases(own):
+                    with inner.when(condition) as block:
                         self.fill_row(block, value, digit, place + first, start, stop, fours)
 
     def fill_lines(self, scope: Scope, line: Line, place: Dim, k0: Dim, k1: Dim) -> None:

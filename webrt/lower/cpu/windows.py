@@ -9,7 +9,6 @@ well not be looked at. So do convolutions of single channels, and pools.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from webrt import dims
@@ -20,8 +19,10 @@ from webrt.kernel.problem import Pass, Reduce, extents
 from webrt.lower.cpu.guards import unclamped
 from webrt.lower.reduce import neutral
 
+Edges = dict[str, tuple[Dim, Dim]]
+"""By the name of an index, its first place and the one behind its last."""
 Bounds = dict[int, tuple[Dim, Dim]]
-"""By the number of a reduced axis, its first place and the one behind its last, for a row."""
+"""The same for a row, by the number of a reduced axis."""
 
 
 def cut_windows(problem: Reduce, lanes: frozenset[str]) -> tuple[Reduce, Bounds]:
@@ -32,21 +33,8 @@ def cut_windows(problem: Reduce, lanes: frozenset[str]) -> tuple[Reduce, Bounds]
         return problem, {}
     (one,) = problem.passes
     start = neutral(one.combine, one.expr.dtype)
-    lower: dict[str, list[Dim]] = {}
-    upper: dict[str, list[Dim]] = {}
-    rows = {f"r{j}": extent for j, extent in enumerate(problem.reduced)}
-
-    def held(condition: Expr) -> Expr | None:
-        """What is left of a condition, None where bounds hold all of it."""
-        if isinstance(condition, Call) and condition.op == "and":
-            left, right = (held(a) for a in condition.args)
-            return call("and", left, right) if left and right else left or right
-        found = edge(condition, rows, lanes)
-        if found is None:
-            return condition
-        name, bound, is_lower = found
-        (lower if is_lower else upper).setdefault(name, []).append(bound)
-        return None
+    whole: Edges = {f"r{j}": (0, extent) for j, extent in enumerate(problem.reduced)}
+    edges = dict(whole)
 
     def cut(expr: Expr) -> Expr:
         """The term, of which a factor is guarded, perhaps."""
@@ -56,30 +44,36 @@ def cut_windows(problem: Reduce, lanes: frozenset[str]) -> tuple[Reduce, Bounds]
             return call("mul", *(cut(a) for a in expr.args))
         if expr.op != "select" or expr.args[2] != start:
             return expr
-        rest = held(expr.args[0])
+        rest = cut_edges(expr.args[0], edges, lanes)
         return expr.args[1] if rest is None else call("select", rest, *expr.args[1:])
 
     expr = cut(unclamped(one.expr))
-    if not lower and not upper:
+    bounds = {int(name[1:]): pair for name, pair in edges.items() if pair != whole[name]}
+    if not bounds:
         return problem, {}
-    bounds: Bounds = {}
-    for j, extent in enumerate(problem.reduced):
-        first: Dim = 0
-        for bound in lower.get(f"r{j}", []):
-            first = dims.dim_max(first, bound)
-        last = extent
-        for bound in upper.get(f"r{j}", []):
-            last = dims.dim_min(last, bound)
-        if (first, last) != (0, extent):
-            bounds[j] = first, last
     changed = simplify(expr, extents(problem))
     return replace(problem, passes=(Pass(one.combine, changed),)), bounds
 
 
-def edge(
-    condition: Expr, rows: Mapping[str, Dim], lanes: frozenset[str]
-) -> tuple[str, Dim, bool] | None:
-    """The reduced index that a comparison bounds, by what, and whether from below.
+def cut_edges(condition: Expr, edges: Edges, lanes: frozenset[str]) -> Expr | None:
+    """Narrow `edges` by what a condition says of their indices; what is left of it, if anything."""
+    if isinstance(condition, Call) and condition.op == "and":
+        left, right = (cut_edges(a, edges, lanes) for a in condition.args)
+        return call("and", left, right) if left and right else left or right
+    found = _edge(condition, edges, lanes)
+    if found is None:
+        return condition
+    name, bound, is_lower = found
+    first, last = edges[name]
+    if is_lower:
+        edges[name] = dims.dim_max(first, bound), last
+    else:
+        edges[name] = first, dims.dim_min(last, bound)
+    return None
+
+
+def _edge(condition: Expr, rows: Edges, lanes: frozenset[str]) -> tuple[str, Dim, bool] | None:
+    """The index that a comparison bounds, by what, and whether from below.
 
     None for one that bounds several, or by what is looked up.
     """
